@@ -178,6 +178,16 @@ def test_every_file_has_a_ring() -> None:
     assert {top(module) for module in MODULES} - {""} == placed & {top(module) for module in MODULES}
 
 
+def test_no_two_classes_share_a_name() -> None:
+    """A name that begins with an underscore belongs to its file."""
+    files: dict[str, list[str]] = {}
+    for name, path in MODULES.items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                files.setdefault(node.name, []).append(name)
+    assert {name: where for name, where in files.items() if len(where) > 1} == {}
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_no_file_is_too_long(module: str) -> None:
     assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= LONGEST

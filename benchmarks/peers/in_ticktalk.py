@@ -10,7 +10,7 @@ from benchmarks.peers.run import without_counting
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.language.compiler import compile_source
 from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, EnsembleSpec, LinkSpec
-from ticktalk.simulation.event_file import Event
+from ticktalk.simulation.event_file import FileEvent
 from ticktalk.simulation.faults import Faults
 
 BUILT_AFTER = 300_000
@@ -50,7 +50,7 @@ def run(program: str, microseconds: int, counted: bool) -> tuple[float, float]:
         manager.start_ensemble("four", [])
         faults = Faults(manager, NOTICED_AFTER)
     if program == "failure":
-        faults.schedule(Event(BUILT_AFTER + microseconds // 2, "fail", ("two",)), 0)
+        faults.schedule(FileEvent(BUILT_AFTER + microseconds // 2, "fail", ("two",)), 0)
     manager.instantiate_and_map_graph(graph)
     manager.execute_graph(graph)
     if program == "heard":

@@ -101,9 +101,7 @@ class TTEnsemble:
         self.network_manager = TTNetworkManager(queue.SimpleQueue(), self.name, site.interface, self.manager)
         self.input_token_process = TTInputTokenProcess(queue.SimpleQueue(), self.name, self.host, self.manager)
         self.execute_process = TTExecuteProcess(queue.SimpleQueue(), self.name, self.host, self.manager)
-        started = [
-            simulation.start(p) for p in (self.network_manager, self.input_token_process, self.execute_process)
-        ]
+        started = [simulation.start(p) for p in (self.network_manager, self.input_token_process, self.execute_process)]
         self.network_manager.setup_proc_intfc(
             self.input_token_process.input_msg, self.execute_process.input_msg, sim_process=started[0]
         )

@@ -257,9 +257,7 @@ ROWS: dict[enum.Enum, Row] = {
         carry.DeployRequest, "deploy a graph; or the graph alone", _OPERATORS, crosses=False
     ),
     RuntimeMsg.READY: Row(carry.ReadyAnswer, "the answer to a deployment", _MEMBERS, _ensemble),
-    RuntimeMsg.EXECUTE_GRAPH: Row(
-        carry.StartRequest, "start a graph; or `(graph, inputs)`", _OPERATORS, crosses=False
-    ),
+    RuntimeMsg.EXECUTE_GRAPH: Row(carry.StartRequest, "start a graph; or `(graph, inputs)`", _OPERATORS, crosses=False),
     RuntimeMsg.OUTPUT_TOKEN: Row(
         carry.OutputToken, "an output of a graph", _MEMBERS, _ensemble, values=True, path=Path.OUTPUTS
     ),
@@ -271,9 +269,7 @@ ROWS: dict[enum.Enum, Row] = {
         carry.WorkerDeath, "a worker process has ended by itself", _MEMBERS, _ensemble, path=Path.OUTPUTS
     ),
     RuntimeMsg.RECORDED: Row(Recorded, "what happened in a context", _MEMBERS, _ensemble, path=Path.RECORDS),
-    RuntimeMsg.ARC_TOKEN: Row(
-        ArcToken, "a token of an arc that is watched", _MEMBERS, _ensemble, path=Path.RECORDS
-    ),
+    RuntimeMsg.ARC_TOKEN: Row(ArcToken, "a token of an arc that is watched", _MEMBERS, _ensemble, path=Path.RECORDS),
     RuntimeMsg.STOP_GRAPH: Row(carry.StopRequest, "end a graph", _OPERATORS, crosses=False),
     RuntimeMsg.PING: Row(
         carry.Ping, "an ensemble's heartbeat: its half of a clock exchange", _MEMBERS, _name, path=Path.HEARTBEATS

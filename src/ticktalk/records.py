@@ -1,8 +1,8 @@
 """Records of what happened in a context: what a tap notes, in simulation and on devices alike.
 
 A token is known everywhere by its arc and its number there, from 1. At an SQ that gets it, it has one more number: the
-count of tokens that have reached a port of that SQ. `Decided`, `Left` and `Deadline` name tokens by that. All times are
-root ticks; `tick` is the time of the note, by the clock of the ensemble that made it.
+count of tokens that have reached a port of that SQ. `Decided`, `TokenLeft` and `Deadline` name tokens by that. All
+times are root ticks; `tick` is the time of the note, by the clock of the ensemble that made it.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Decided(Record, frozen=True, array_like=True, tag="decided"):
     tokens: list[int]
 
 
-class Left(Record, frozen=True, array_like=True, tag="left"):
+class TokenLeft(Record, frozen=True, array_like=True, tag="left"):
     """A token left its SQ without having fired: the counter that says why, and the ports that had nothing for it."""
 
     number: int
@@ -111,7 +111,7 @@ class Deadline(Record, frozen=True, array_like=True, tag="deadline"):
     number: int
 
 
-class Moved(Record, frozen=True, array_like=True, tag="moved"):
+class InstanceMoved(Record, frozen=True, array_like=True, tag="moved"):
     """An instance came (with what was saved of its state) or left."""
 
     here: bool
@@ -128,7 +128,7 @@ class GridSet(Record, frozen=True, array_like=True, tag="grid"):
     after: int
 
 
-AnyRecord = Sent | Received | Turn | Decided | Left | Counted | Fired | Deadline | Moved | GridSet
+AnyRecord = Sent | Received | Turn | Decided | TokenLeft | Counted | Fired | Deadline | InstanceMoved | GridSet
 
 
 class Together(Record, frozen=True, array_like=True):

@@ -31,9 +31,7 @@ _NAME = r"[a-zA-Z][a-zA-Z0-9_]{0,62}"
 _TAKEN = "ticktalk"
 _ADDED = ("_total", "_count", "_sum", "_bucket", "_created", "_info")
 
-MetricName = Annotated[
-    str, msgspec.Meta(pattern=rf"^(?!{_TAKEN}){_NAME}{''.join(f'(?<!{end})' for end in _ADDED)}\Z")
-]
+MetricName = Annotated[str, msgspec.Meta(pattern=rf"^(?!{_TAKEN}){_NAME}{''.join(f'(?<!{end})' for end in _ADDED)}\Z")]
 """The name of a metric."""
 
 _LARGEST = math.nextafter(math.inf, 0.0)

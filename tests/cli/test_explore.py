@@ -22,7 +22,7 @@ from ticktalk.cli.main import app_of
 from ticktalk.exploration.axis import bound
 from ticktalk.exploration.certificate import AxisBound, Certificate
 from ticktalk.exploration.dimensions import Dimension, Point
-from ticktalk.exploration.outcomes import Difference
+from ticktalk.exploration.outcomes import FirstDifference
 from ticktalk.exploration.together import least
 from ticktalk.mapping.deployment_file import LinkSpec, Spread
 from ticktalk.simulation.event_file import events_text, parse_events
@@ -312,7 +312,7 @@ def test_the_resolution_is_of_durations_only(kind: str, step: int) -> None:
     class Runs:
         def submit(self, call: object, point: Point) -> Future[Any]:
             future: Future[Any] = Future()
-            future.set_result(Difference("gone", "") if abs(next(iter(point.values.values()))) > 4_000 else None)
+            future.set_result(FirstDifference("gone", "") if abs(next(iter(point.values.values()))) > 4_000 else None)
             return future
 
         def count(self, runs: int) -> None: ...

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticktalk.hosted.arc_numbers import ArcNumbers, Bundle, ContextArcs
+from ticktalk.hosted.arc_numbers import ArcBundle, ArcNumbers, ContextArcs
 from ticktalk.payloads import InstanceState
 
 ARCS = ["s/0", "s/1", "s/2"]
@@ -37,7 +37,7 @@ def test_bundles_count_as_single_tokens_do(
         lost[arc] += missing
 
     sender, receiver, truth = ArcNumbers(count_lost), ArcNumbers(count_lost, ARCS), OneByOne()
-    bundles: dict[tuple[str, ...], tuple[Bundle, Bundle]] = {}
+    bundles: dict[tuple[str, ...], tuple[ArcBundle, ArcBundle]] = {}
     for firing, comes, asks in zip(firings, arrives, somebody_asks, strict=False):
         arcs = tuple(sorted(firing))
         for arc in arcs:
@@ -50,7 +50,7 @@ def test_bundles_count_as_single_tokens_do(
             if comes:
                 receiver.receive(arcs[0], number)
         else:
-            out, into = bundles.setdefault(arcs, (Bundle(arcs), Bundle(arcs)))
+            out, into = bundles.setdefault(arcs, (ArcBundle(arcs), ArcBundle(arcs)))
             numbers = sender.send_together(out)
             assert [truth.sent[arc] for arc in arcs] == (
                 numbers if isinstance(numbers, list) else [numbers] * len(arcs)
@@ -67,7 +67,7 @@ def test_bundles_count_as_single_tokens_do(
 def test_an_instance_that_moved_counts_on() -> None:
     missing: list[tuple[str, int]] = []
     numbers = ArcNumbers(lambda arc, count: missing.append((arc, count)))
-    both = Bundle(["a/0", "a/1"])
+    both = ArcBundle(["a/0", "a/1"])
     numbers.receive_together(both, 7)  # not from the start on: earlier tokens were not for this ensemble
     numbers.receive_together(both, 8)
     assert not missing and numbers.numbers == {"a/0": 8, "a/1": 8}
@@ -78,7 +78,7 @@ def test_an_instance_that_moved_counts_on() -> None:
     assert numbers.numbers == {"a/0": 30, "a/1": 10, "c/0": 5}
     numbers.renew(["a"])
     assert numbers.numbers == {"c/0": 5}
-    assert numbers.send_together(Bundle(["b/0", "b/1"])) == [6, 1]
+    assert numbers.send_together(ArcBundle(["b/0", "b/1"])) == [6, 1]
 
 
 @pytest.mark.parametrize("far, lost", [({}, 0), ({"s/0": 0}, 6)], ids=["after a loss", "moved"])

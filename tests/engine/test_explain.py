@@ -22,7 +22,7 @@ from ticktalk.explain.why import shown_value, token_at, why, why_missing
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.tapping import Tapped
 from ticktalk.language.compiler import compile_source
-from ticktalk.records import AnyRecord, Moved, Received
+from ticktalk.records import AnyRecord, InstanceMoved, Received
 from ticktalk.values.codec import decode_value
 
 UNTIL = 70
@@ -286,7 +286,7 @@ def test_an_sq_that_moved() -> None:
     manager.sim.timeout(21_300).callbacks.append(lambda _: manager.drain("b"))
     manager.simulation.run(60_000)
     history = History(graph, records)
-    moved = next(record.tick for _, record in records if isinstance(record, Moved) and record.here)
+    moved = next(record.tick for _, record in records if isinstance(record, InstanceMoved) and record.here)
 
     def told(key: Key) -> str:
         return why(history, key, shown).text()

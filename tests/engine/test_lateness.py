@@ -20,7 +20,7 @@ from ticktalk.engine.firing import make_sync
 from ticktalk.engine.lateness import lateness
 from ticktalk.language.compiler import compile_source
 from ticktalk.physical.workers import units
-from ticktalk.physical.workers.protocol import Fire, Fired, Load, Loaded, NewInstance, Start
+from ticktalk.physical.workers.protocol import Fire, FiringEnded, Load, Loaded, NewInstance, Start
 from ticktalk.physical.workers.worker import Worker
 
 PERIOD = 100
@@ -98,7 +98,7 @@ def worked(monkeypatch: pytest.MonkeyPatch, width: int, fire: Fire, begun: int) 
     worker.run_all(unit)
     assert answers[0] == Loaded("prog", None)
     (answer,) = answers[1:]
-    assert isinstance(answer, Fired)
+    assert isinstance(answer, FiringEnded)
     return answer.counted
 
 

@@ -16,7 +16,7 @@ from test_regions import HEADER, at_once, programs, run
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.errors import TTError
 from ticktalk.language.compiler import compile_source
-from ticktalk.simulation.event_file import Event
+from ticktalk.simulation.event_file import FileEvent
 from ticktalk.simulation.faults import Faults
 
 
@@ -29,16 +29,16 @@ NAMES = st.sampled_from(["a", "b", "c"])
 PAIRS = st.sampled_from([("a", "b"), ("a", "c"), ("b", "c"), ("a", "runtime-manager"), ("b", "runtime-manager")])
 TICKS = st.integers(1, 1400)
 EVENTS = st.one_of(
-    st.builds(lambda at, name, kind: (Event(at, kind, (name,)),), TICKS, NAMES, st.sampled_from(["fail"])),
+    st.builds(lambda at, name, kind: (FileEvent(at, kind, (name,)),), TICKS, NAMES, st.sampled_from(["fail"])),
     st.builds(
-        lambda at, after, name: (Event(at, "fail", (name,)), Event(at + after, "recover", (name,))),
+        lambda at, after, name: (FileEvent(at, "fail", (name,)), FileEvent(at + after, "recover", (name,))),
         TICKS, st.integers(1, 600), NAMES,
     ),
     st.builds(
-        lambda at, after, pair: (Event(at, "cut", pair), Event(at + after, "heal", pair)),
+        lambda at, after, pair: (FileEvent(at, "cut", pair), FileEvent(at + after, "heal", pair)),
         TICKS, st.integers(1, 600), PAIRS,
     ),
-    st.builds(lambda at, name: (Event(at, "slow", (name,), factor=Fraction(3, 2)),), TICKS, NAMES),
+    st.builds(lambda at, name: (FileEvent(at, "slow", (name,), factor=Fraction(3, 2)),), TICKS, NAMES),
     st.builds(lambda at, name: (at, name), TICKS, NAMES),
 )  # fmt: skip
 """Events of a file; `(tick, name)`: that ensemble is drained then."""
@@ -70,7 +70,7 @@ def test_ensembles_fail_and_sqs_move(
             faults = Faults(manager, 100, checkpoint)
             failed: set[str] = set()
             for event in events:
-                if isinstance(event[0], Event):
+                if isinstance(event[0], FileEvent):
                     fails = event[0].kind == "fail" and event[0].ensembles[0]
                     if fails in failed or not manager.simulation.sites.keys() >= set(event[0].ensembles):
                         continue
@@ -129,7 +129,7 @@ def test_a_plan_goes_on_after_an_ensemble_has_failed() -> None:
     manager.on_output(lambda token: told.append((token.value, token.arrival)), notes=True)
     graph = compile_source(MOVES, "prog.py", "prog")
     faults = Faults(manager, noticed_after=20_000, checkpoint=50_000)
-    faults.schedule(Event(210_000, "fail", ("b",)), 0)
+    faults.schedule(FileEvent(210_000, "fail", ("b",)), 0)
     manager.instantiate_and_map_graph(graph)
     manager.execute_graph(graph)
     loops: Any = manager.simulation.accelerator.loops  # type: ignore[union-attr]

@@ -17,7 +17,7 @@ from ticktalk.cli.ending import silence, wait_lines
 from ticktalk.explain.least_change import changes
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted import silence as silence_module
-from ticktalk.hosted.silence import Waits, all_stuck, nearest
+from ticktalk.hosted.silence import WaitingSince, all_stuck, nearest
 from ticktalk.payloads import StopGraph
 
 HEAD = """
@@ -162,7 +162,7 @@ def test_since_when_an_sq_waits(tmp_path: Path) -> None:
     graph = compiled(tmp_path, body)
     manager = run(graph, 1)
     (context,) = manager.simulation.hosts()[0].contexts.values()
-    waits, key = Waits(), (graph.name, context.number)
+    waits, key = WaitingSince(), (graph.name, context.number)
     assert waits.look(key, context, 1).keys() == {"cam-1", "lidar-1"}  # before their first instant
     seen = []
     for until in (150_000, 250_000, 1_250_000):

@@ -26,10 +26,10 @@ from ticktalk.records import (
     Deadline,
     Decided,
     Fired,
-    Left,
     Received,
     Records,
     Sent,
+    TokenLeft,
     Turn,
 )
 from ticktalk.values.codec import decode_value
@@ -125,7 +125,7 @@ def test_the_noted_sets_are_those_of_the_oracle(nodes: list[Node], window_end: i
         for each in of_kind(records, Counted, node.name):
             kinds[each.kind] = kinds.get(each.kind, 0) + each.count
         assert kinds == counts.get(node.name, {})
-        left = [each.why for each in of_kind(records, Left, node.name)]
+        left = [each.why for each in of_kind(records, TokenLeft, node.name)]
         assert left.count("evicted") == kinds.get("evicted", 0)
         assert left.count("out_of_order") == kinds.get("out_of_order", 0) * len(node.inputs)
 
@@ -181,7 +181,7 @@ def test_deadlines_are_set_met_and_missed() -> None:
             (200, 175, 225, 230, "set"),
             (220 if how == "met" else 230, 175, 225, 230, how),
         ]
-        late = [(each.tick, each.why, each.missing) for each in of_kind(records, Left)]
+        late = [(each.tick, each.why, each.missing) for each in of_kind(records, TokenLeft)]
         assert late == ([] if how == "met" else [(140, "late", ["deadline"]), (240, "late", ["deadline"])])
         assert [value for _, value, _, _ in outputs] == ([1, 2] if how == "met" else [-1, -1])
         met = [each.number for each in told if each.how == "met"]

@@ -11,7 +11,7 @@ from world import MANAGER, MS, S, World, graph_of
 
 from ticktalk.engine.firing.base import TTSQSync
 from ticktalk.errors import TTRuntimeError
-from ticktalk.simulation.event_file import Event
+from ticktalk.simulation.event_file import FileEvent
 
 
 def lines_of_sqs(choice: random.Random, names: list[str], name: str) -> Any:
@@ -53,26 +53,26 @@ class Chaos:
             name = choice.choice(sorted(self.alive))
             self.alive.discard(name)
             self.dead.add(name)
-            faults.happen(Event(0, "fail", (name,)))
+            faults.happen(FileEvent(0, "fail", (name,)))
         elif kind == "recover" and self.dead:
             name = choice.choice(sorted(self.dead))
             self.dead.discard(name)
             self.alive.add(name)
-            faults.happen(Event(0, "recover", (name,)))
+            faults.happen(FileEvent(0, "recover", (name,)))
         elif kind == "cut":
             everybody = [*sorted(self.alive | self.dead), MANAGER, MANAGER]
             one, other = choice.sample(everybody, 2)
             if one != other and (one, other) not in self.cuts and (other, one) not in self.cuts:
                 self.cuts.add((one, other))
-                faults.happen(Event(0, "cut", (one, other)))
+                faults.happen(FileEvent(0, "cut", (one, other)))
         elif kind == "heal" and self.cuts:
             link = choice.choice(sorted(self.cuts))
             self.cuts.discard(link)
-            faults.happen(Event(0, "heal", link))
+            faults.happen(FileEvent(0, "heal", link))
         elif kind == "join" and self.more < 2:
             self.more += 1
             self.alive.add(f"z{self.more}")
-            faults.happen(Event(0, "join", (f"z{self.more}",)))
+            faults.happen(FileEvent(0, "join", (f"z{self.more}",)))
         elif kind == "drain" and self.alive:
             try:
                 self.world.manager.drain(choice.choice(sorted(self.alive)))
@@ -87,9 +87,9 @@ class Chaos:
 
     def mend(self) -> None:
         for link in sorted(self.cuts):
-            self.world.faults.happen(Event(0, "heal", link))
+            self.world.faults.happen(FileEvent(0, "heal", link))
         for name in sorted(self.dead):
-            self.world.faults.happen(Event(0, "recover", (name,)))
+            self.world.faults.happen(FileEvent(0, "recover", (name,)))
 
 
 @pytest.mark.parametrize("seed", range(24))

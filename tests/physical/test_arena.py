@@ -20,7 +20,7 @@ from test_worker import STREAM, Host, until
 
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.memory import arena
-from ticktalk.physical.memory.arena import KEPT, PLACES, SIZE, Memory, Reader, SharedValue, Writer
+from ticktalk.physical.memory.arena import KEPT, PLACES, SIZE, ArenaWriter, Memory, Reader, SharedValue
 from ticktalk.physical.network.frames import LONG
 from ticktalk.physical.workers.worker_frames import Frames, by_itself, encode_frame, in_shared_memory
 from ticktalk.values.codec import decode_value, encode_value
@@ -32,9 +32,9 @@ class Shared:
     def __init__(self) -> None:
         there, back = made(), made()
         self.memory = there
-        self.reader, self.writer = Reader(back), Writer(there)
+        self.reader, self.writer = Reader(back), ArenaWriter(there)
         far_there, far_back = other_end(there), other_end(back)
-        self.far_reader, self.far_writer = Reader(far_there), Writer(far_back)
+        self.far_reader, self.far_writer = Reader(far_there), ArenaWriter(far_back)
 
     def taken(self) -> int:
         """Places in the memory to the worker that are marked."""
@@ -59,7 +59,7 @@ def shared() -> Iterator[Shared]:
     yield Shared()
 
 
-def crossed(writer: Writer, reader: Reader, *pieces: bytes) -> memoryview | None:
+def crossed(writer: ArenaWriter, reader: Reader, *pieces: bytes) -> memoryview | None:
     """A value written and read."""
     placed = writer.put(pieces)
     if placed is None:

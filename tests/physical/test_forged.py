@@ -33,7 +33,7 @@ from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 from ticktalk.physical.trust.authority import init_authority, issue, revoke
 from ticktalk.physical.trust.guard import Guard
 from ticktalk.physical.trust.identity import ByToken
-from ticktalk.physical.trust.questions import Answer
+from ticktalk.physical.trust.questions import SealedAnswer
 from ticktalk.physical.trust.token import new_token
 from ticktalk.physical.trust.trust import Trust
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
@@ -258,7 +258,7 @@ class Rogue:
 
     def lie(self, question: Any) -> None:
         self.asked.append("question")
-        question.answer(msgspec.msgpack.encode(Answer(True, bytes(11), b"graphs: none")))
+        question.answer(msgspec.msgpack.encode(SealedAnswer(True, bytes(11), b"graphs: none")))
 
 
 def test_answers_that_another_participant_invents_are_passed_over(system: Attacked) -> None:

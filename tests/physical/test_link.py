@@ -17,7 +17,7 @@ from systems import LIMIT, free_port
 from ticktalk import network_keys
 from ticktalk.physical import ensemble_handle
 from ticktalk.physical.network.frames import LONG
-from ticktalk.physical.network.joining import Peer, Welcome
+from ticktalk.physical.network.joining import ReachableEnsemble, Welcome
 from ticktalk.physical.network.link import Link, NobodyAnswersError
 from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 
@@ -116,7 +116,7 @@ class GoneLink(NoLink):
 
 def test_a_join_goes_on_when_the_manager_goes_before_the_session_is_relayed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ticktalk.physical.node.TTNetworkInterfaceZenoh", GoneLink)
-    answer = Welcome("boss", [Peer("other", "127.0.0.1:1", "not connected", True, b"")])
+    answer = Welcome("boss", [ReachableEnsemble("other", "127.0.0.1:1", "not connected", True, b"")])
     monkeypatch.setattr(ensemble_handle, "ask", lambda *arguments: answer)
     monkeypatch.setattr("ticktalk.physical.network.joining.MEANWHILE_LIMIT", 0.0)
     handle = ensemble_handle.EnsembleHandle(

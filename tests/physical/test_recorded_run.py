@@ -19,7 +19,7 @@ from systems import Process, until
 
 from programs import HEAD
 from ticktalk import TTRuntimeManagerPhysical, compile_program
-from ticktalk.cli.record import Recorded as RecordedManager
+from ticktalk.cli.record import DeviceRecording
 from ticktalk.payloads import StartContext, StopGraph
 from ticktalk.physical.recording import WAITING, Noting
 from ticktalk.recording.mcap_file import RecordingWriter, read_recording
@@ -201,7 +201,7 @@ def test_a_running_system_is_explained_from_what_its_manager_records(tmp_path: P
         unknown = explain("pair-2@1s")
         assert "does not record, so tokens that have gone are not known" in unknown.said
         assert "ticktalk manager --record FILE.mcap" in unknown.said
-        recording = RecordedManager(tmp_path / "run.mcap", manager, {})
+        recording = DeviceRecording(tmp_path / "run.mcap", manager, {})
         stack.callback(recording.finish)
         manager.on_output(outputs.append)
         graph = compile_program(tmp_path / "prog.py")

@@ -16,7 +16,7 @@ from test_worker import Host
 
 from ticktalk.cli.tables import status_tables
 from ticktalk.hosted import watchdog
-from ticktalk.hosted.watchdog import LONG, UnderWay, Watchdog
+from ticktalk.hosted.watchdog import LONG, OpenFiring, Watchdog
 from ticktalk.manager.events import Event
 from ticktalk.manager.reports import Reports
 from ticktalk.payloads import IdleReport, ReportRequest, StartContext
@@ -134,7 +134,7 @@ def test_a_firing_that_is_still_there_at_a_later_look_runs_long() -> None:
     """It counts from the look at which it was first seen; another firing of its SQ begins anew."""
     watch, context = Watchdog(), ("g", 1)
     one, other = [(None, 0, end) for end in (10, 10)]  # equal, and not the same
-    both = {"a": UnderWay(one, 0, 10), "b": UnderWay(other, 20, 30)}
+    both = {"a": OpenFiring(one, 0, 10), "b": OpenFiring(other, 20, 30)}
     assert watch.look(context, {"a": both["a"]}, 0) == {}
     assert watch.look(context, both, 1_000_000) == {}
     assert watch.look(context, both, LONG - 1) == {}
@@ -144,7 +144,7 @@ def test_a_firing_that_is_still_there_at_a_later_look_runs_long() -> None:
         ("b", (20, 30, LONG)),
     ]
     assert watch.look(("g", 2), both, 2 * LONG) == {}
-    assert watch.look(context, {"a": UnderWay(other, 10, 20)}, 2 * LONG) == {}
+    assert watch.look(context, {"a": OpenFiring(other, 10, 20)}, 2 * LONG) == {}
     assert watch.look(context, {}, 3 * LONG) == {}
 
 

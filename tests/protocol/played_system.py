@@ -333,7 +333,7 @@ class Ensemble:
             return
         before = self.guard.session_of(MANAGER)
 
-        def answered(answer: joining.Answer | None) -> None:
+        def answered(answer: joining.ProvenAnswer | None) -> None:
             if answer is None or before in (None, self.guard.read(answer.badge)[1]) or self.member.out:
                 return
             if answer.accepted:
@@ -356,7 +356,7 @@ class Ensemble:
         self.asked = self.node.clock.now()
         self._question(JOIN, lambda answer: self._welcomed(answer, self._enter))
 
-    def _welcomed(self, answer: joining.Answer | None, then: Callable[[joining.Welcome], None]) -> None:
+    def _welcomed(self, answer: joining.ProvenAnswer | None, then: Callable[[joining.Welcome], None]) -> None:
         if answer is not None and answer.accepted:
             try:
                 then(joining.welcomed(answer, self))  # type: ignore[arg-type]
@@ -367,7 +367,7 @@ class Ensemble:
             self.refused = str(joining.refusal_in(answer.payload))
         self._later()
 
-    def _question(self, key: str, then: Callable[[joining.Answer | None], None]) -> None:
+    def _question(self, key: str, then: Callable[[joining.ProvenAnswer | None], None]) -> None:
         """Ask the manager; `then` is given the answer, or None if none is proven to be its own."""
         link = self.node.link
         assert isinstance(link, PlayedLink)
@@ -383,7 +383,7 @@ class Ensemble:
                     proven = None if reply is None or not reply[0] else asking.answer(reply[1])
                 except TTError:
                     proven = None
-                then(None if proven is None else joining.Answer(*proven, asking.answerer.name, asking.badge))
+                then(None if proven is None else joining.ProvenAnswer(*proven, asking.answerer.name, asking.badge))
 
             self.world.network.ask(link, key, asking.payload, answered)
 

@@ -29,7 +29,7 @@ from ticktalk.recording.mcap_file import Recording
 from ticktalk.recording.replay import Replay
 from ticktalk.recording.setup import Setup
 from ticktalk.recording.simulated import RecordedSimulation
-from ticktalk.records import AnyRecord, Counted, Deadline, Decided, Fired, Left, Records, Sent
+from ticktalk.records import AnyRecord, Counted, Deadline, Decided, Fired, Records, Sent, TokenLeft
 from ticktalk.simulation.network import SimulatedNetwork, TTNetworkInterfaceSim
 from ticktalk.values.codec import encode_value
 
@@ -249,15 +249,15 @@ def test_a_grid_that_was_set_while_the_run_went_on() -> None:
     assert [str(each) for each in departures] == [] and replay.ended["count-1"] > 25
 
 
-@pytest.mark.parametrize("kind", [Deadline, Left])
+@pytest.mark.parametrize("kind", [Deadline, TokenLeft])
 def test_what_became_of_a_deadline_or_a_token_is_missed_if_it_does_not_come_here(kind: type) -> None:
     """The recording has one more, at its end."""
     graph = compile_source(PROGRAM, "prog.py", "prog")
     recording, _ = recorded(graph, 2000, delay=7)
     name = "TTFinishByOtherwise-1"
     more: AnyRecord = Deadline(1990, name, 1975, 2025, 2040, "set", 0)
-    if kind is Left:
-        more = Left(1990, name, 99, 1975, 2025, "late", [])
+    if kind is TokenLeft:
+        more = TokenLeft(1990, name, 99, 1975, 2025, "late", [])
     last = max((batch for batch in recording.batches if batch.ensemble == "a"), key=lambda batch: batch.first)
     batches = [
         msgspec.structs.replace(each, records=[*each.records, more]) if each is last else each

@@ -17,7 +17,7 @@ from ticktalk.recording.compare import same_value
 from ticktalk.recording.moment import moments
 from ticktalk.recording.replay import Replay
 from ticktalk.recording.simulated import RecordedSimulation
-from ticktalk.records import Moved
+from ticktalk.records import InstanceMoved
 
 
 def recorded(world: World, nodes: list[Node], rng: random.Random, until: int) -> Kept:
@@ -46,7 +46,7 @@ def test_drains(nodes: list[Node], drains: list[int], rng: random.Random) -> Non
     departures, replay = replayed(kept)
     assert [str(each) for each in departures] == []
     hosts = kept.setups[0].host_of | {
-        each.sq: ensemble for ensemble, each in kept.records() if isinstance(each, Moved) and each.here
+        each.sq: ensemble for ensemble, each in kept.records() if isinstance(each, InstanceMoved) and each.here
     }
     assert {each.sq: each.ensemble for each in moments(replay)} == hosts
     start = Replay(kept.setups[0], kept.records())
@@ -63,7 +63,7 @@ def test_losses(nodes: list[Node], fails: int, checkpoint: int, rng: random.Rand
     departures, _ = replayed(kept)
     assert [str(each) for each in departures] == []
     lost = {sq for sq, host in kept.setups[0].host_of.items() if host == "a"}
-    assert {each.sq for _, each in kept.records() if isinstance(each, Moved) and each.here} == lost
+    assert {each.sq for _, each in kept.records() if isinstance(each, InstanceMoved) and each.here} == lost
 
 
 def test_a_value_that_was_too_long_is_like_no_other() -> None:

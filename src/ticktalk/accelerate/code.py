@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from ticktalk.accelerate.plan import Member, Plan
+from ticktalk.accelerate.plan import Member, RegionPlan
 from ticktalk.engine.execution import unchangeable
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
@@ -44,7 +44,7 @@ class Code(NamedTuple):
     lines: list[int]
 
 
-def run_code(plan: Plan, say_which: bool = False) -> Code:
+def run_code(plan: RegionPlan, say_which: bool = False) -> Code:
     """The function `run`; `say_which`: with comments that name the SQs."""
 
     def block(index: int, member: Member) -> list[str]:
@@ -56,25 +56,25 @@ def run_code(plan: Plan, say_which: bool = False) -> Code:
     return _code([*head, "        for instant in instants:"], _blocks(plan.members, block, 12, say_which), tail)
 
 
-def steps_code(plan: Plan, say_which: bool = False) -> Code:
+def steps_code(plan: RegionPlan, say_which: bool = False) -> Code:
     """The generator `steps`; `say_which`: with comments that name the SQs."""
     head = f"def steps(instant, {_known_before(plan)}):"
     return _code([head], _blocks(plan.members, _step, 4, say_which))
 
 
-def rest_code(plan: Plan, done: int) -> Code:
+def rest_code(plan: RegionPlan, done: int) -> Code:
     """The generator `rest3(instant, v0, ...)`: `steps` after the SQ at `done`, given `rest_inputs`."""
     given = "".join(name + ", " for name in rest_inputs(plan, done))
     head = f"def rest{done}(instant, {given}{_known_before(plan)}):"
     return _code([head], _blocks(plan.members, _step, 4, first=done + 1))
 
 
-def rest_inputs(plan: Plan, done: int) -> list[str]:
+def rest_inputs(plan: RegionPlan, done: int) -> list[str]:
     """The values that the SQs up to `done` hand on to those after it."""
     return [wire.name for member in plan.members[done + 1 :] for wire in member.wires.values() if wire.member <= done]
 
 
-def ahead_code(plan: Plan) -> Code:
+def ahead_code(plan: RegionPlan) -> Code:
     """The function `ahead` for regions of the shape of `plan`.
 
     It runs first the instant `entry`, then those that the iterator `entries` gives. An entry is the tick, counted from
@@ -146,7 +146,7 @@ def _blocks(
     return lines
 
 
-def _known_before(plan: Plan) -> str:
+def _known_before(plan: RegionPlan) -> str:
     """The parameters of `run`, `steps` and `rest` that have defaults: locals are the fastest names."""
     return ", ".join(["period", "region", "ready", *known_names(plan.members), _ALWAYS])
 
@@ -172,7 +172,7 @@ def _step(index: int, member: Member) -> list[str]:
     return ([waits] if index else []) + _block(index, member, "instant", [])
 
 
-def _leave(plan: Plan, index: int, instant: str, leave: str) -> list[str]:
+def _leave(plan: RegionPlan, index: int, instant: str, leave: str) -> list[str]:
     """The statements to leave after the SQ at `index` told a listener: an SQ outside may have the next turn."""
     if index == len(plan.members) - 1:
         return []
@@ -188,9 +188,7 @@ def _if(condition: str, then: list[str], otherwise: list[str]) -> list[str]:
     return lines + (["else:", *("    " + line for line in otherwise)] if otherwise else [])
 
 
-def _block(
-    index: int, member: Member, when: str, leave: list[str], act: str = "", always: bool = False
-) -> list[str]:
+def _block(index: int, member: Member, when: str, leave: list[str], act: str = "", always: bool = False) -> list[str]:
     """One firing of one SQ, if its inputs are there; the arguments as of `_firing`.
 
     `always`: `absent` is called whenever it does not fire, also where no input is left over.

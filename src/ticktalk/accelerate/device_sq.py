@@ -50,7 +50,7 @@ class DeviceSQ:
         )
 
 
-class Told:
+class RegionTap:
     """Tells a tap what a region does, each of whose SQs is fed by an arc from elsewhere.
 
     Args:
@@ -74,9 +74,7 @@ class Told:
         known = self._taken.get(indexes)
         if known is None:
             place = {arc: place for place, arc in enumerate(indexes)}
-            fed = [
-                (sq, port, arc_name(self._producer, arc), place[arc]) for sq, port, arc in self._fed if arc in place
-            ]
+            fed = [(sq, port, arc_name(self._producer, arc), place[arc]) for sq, port, arc in self._fed if arc in place]
             if len(self._taken) >= ORDERS_KEPT:
                 self._taken.clear()
             known = self._taken[indexes] = [list(column) for column in zip(*fed, strict=True)]

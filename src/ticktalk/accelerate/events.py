@@ -242,7 +242,7 @@ def _refused(sq: TTSQ, context: ContextParts) -> str:
     return ""
 
 
-class Event:
+class PlanEvent:
     """Something that happens in a period.
 
     Attributes:

@@ -32,7 +32,7 @@ from ticktalk.accelerate.code import (
 )
 from ticktalk.accelerate.events import Links
 from ticktalk.accelerate.loops import Loops
-from ticktalk.accelerate.plan import Member, Plan, grid_as_drawn, grids_in, plans_in_simulation
+from ticktalk.accelerate.plan import Member, RegionPlan, grid_as_drawn, grids_in, plans_in_simulation
 from ticktalk.accelerate.sends import within
 from ticktalk.accelerate.timers import NEVER, ContextClosed, InstantTimers, TimedRegion
 from ticktalk.engine.acceleration import Accelerated, ContextParts
@@ -66,7 +66,7 @@ class SimulationAccelerator:
         self._timers = agenda.others = InstantTimers(agenda)
         self.loops = Loops(agenda, links, self._timers.hold)
         agenda.ahead = self.loops.run
-        self._plans: WeakKeyDictionary[PreparedGraph, tuple[list[TTSQ], list[Plan]]] = WeakKeyDictionary()
+        self._plans: WeakKeyDictionary[PreparedGraph, tuple[list[TTSQ], list[RegionPlan]]] = WeakKeyDictionary()
 
     def form(self, context: ContextParts) -> list[Accelerated]:
         """The regions, as the sources' grids are now; each takes over when its sources agree."""
@@ -170,7 +170,7 @@ class InstantRegion(TimedRegion):
         last: the place in the order of its last SQ.
     """
 
-    def __init__(self, plan: Plan, context: ContextParts, timers: InstantTimers) -> None:
+    def __init__(self, plan: RegionPlan, context: ContextParts, timers: InstantTimers) -> None:
         self.plan = plan
         self.parts: list[InstantSQ] = []  # made when they are needed: a graph starts sooner
         self._context = context

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ticktalk.accelerate.bind import GONE, BoundSQ, function_of, names_of
 from ticktalk.accelerate.code import once_code, once_inputs
-from ticktalk.accelerate.plan import Member, Wire
+from ticktalk.accelerate.plan import InnerWire, Member
 from ticktalk.accelerate.region_messages import MemberInWorker
 from ticktalk.engine.components import Running
 from ticktalk.engine.execution import TTSQExecute
@@ -128,7 +128,7 @@ class WorkerRegion:
         names = {"region": self, **names_of(self._parts)}
         plan = []
         for part, member in zip(self._parts, members, strict=True):
-            wires = {port: Wire(*wire) for port, wire in sorted(member.wires.items())}
+            wires = {port: InnerWire(*wire) for port, wire in sorted(member.wires.items())}
             inner = [TTDestination("", 0) for _ in member.inner]
             plan.append(Member(part.execute.sq, wires, inner, part.outer or any(member.inner)))
             names |= _settled(part, member.settled)

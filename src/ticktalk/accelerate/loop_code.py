@@ -17,7 +17,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from ticktalk.accelerate.code import call_of, made_anew
-from ticktalk.accelerate.events import Event, Part, StandIn
+from ticktalk.accelerate.events import Part, PlanEvent, StandIn
 from ticktalk.engine.firing.arrival import SinglePortSync
 
 ALWAYS = "silent, gone, nothing, empty, plain, type, int, float, leave"
@@ -27,7 +27,7 @@ ABSENT = StandIn(-1, 0)
 """Stands for a value that may be absent, and is."""
 
 
-class Left(NamedTuple):
+class OutOfReach(NamedTuple):
     """A token that gets out of reach in a period, while it waits at a port; times count from the period's begin.
 
     Attributes:
@@ -72,7 +72,7 @@ class Names:
         self._of: dict[int, str] = {id(value): f"c{place}" for place, value in enumerate(standing)}
         self._kept = standing
 
-    def name_wires(self, place: int, event: Event) -> None:
+    def name_wires(self, place: int, event: PlanEvent) -> None:
         """Give names to what an event makes."""
         made = [value for wires in event.wires for value in wires if value.wire >= 0]
         for value in made:
@@ -86,12 +86,12 @@ class Names:
         return "gone" if value is ABSENT else f"(base + {value.tick - self.begin})"  # type: ignore[operator]
 
 
-def wires_of(event: Event) -> list[StandIn]:
+def wires_of(event: PlanEvent) -> list[StandIn]:
     """The values that an event makes, without ticks."""
     return [value for wires in event.wires for value in wires if value.wire >= 0]
 
 
-def told_at_once(event: Event) -> bool:
+def told_at_once(event: PlanEvent) -> bool:
     """True if an event tells the manager of an output itself, or a result is unpacked there."""
     part = event.part
     return event.kind in ("fire", "pass", "end") and (
@@ -100,10 +100,10 @@ def told_at_once(event: Event) -> bool:
 
 
 def optional_values(
-    events: list[Event],
+    events: list[PlanEvent],
     begin: list[StandIn],
     end: list[StandIn],
-    left: list[Left],
+    left: list[OutOfReach],
     needed: set[int],
     allowed: set[int] | None,
 ) -> set[int]:
@@ -140,8 +140,8 @@ def optional_values(
 
 
 def loop_code(
-    names: Names, events: list[Event], first: int, length: int, carried: list[tuple[str, str]], left: list[Left],
-    optional: set[int], say_which: bool = False,
+    names: Names, events: list[PlanEvent], first: int, length: int, carried: list[tuple[str, str]],
+    left: list[OutOfReach], optional: set[int], say_which: bool = False,
 ) -> LoopCode:  # fmt: skip
     """The function of the events from the `first` on.
 
@@ -190,7 +190,7 @@ def loop_code(
     )
 
 
-def _known(events: list[Event], first: int, left: list[Left]) -> list[str]:
+def _known(events: list[PlanEvent], first: int, left: list[OutOfReach]) -> list[str]:
     """The parameters that are known when the function is made."""
     known = {"region": None, "where": None}
     for place, event in enumerate(events[first:], first):
@@ -213,7 +213,7 @@ def _known(events: list[Event], first: int, left: list[Left]) -> list[str]:
     return list(known)
 
 
-def _statements(names: Names, place: int, event: Event, optional: set[int]) -> list[tuple[str, bool]]:
+def _statements(names: Names, place: int, event: PlanEvent, optional: set[int]) -> list[tuple[str, bool]]:
     """The statements of an event; with each, whether it calls a body."""
     inputs = [names.of(value) for value in event.inputs]
     if event.kind == "tag":
@@ -244,7 +244,7 @@ def _statements(names: Names, place: int, event: Event, optional: set[int]) -> l
     return statements
 
 
-def _result(names: Names, place: int, event: Event, call: str, optional: set[int]) -> list[tuple[str, bool]]:
+def _result(names: Names, place: int, event: PlanEvent, call: str, optional: set[int]) -> list[tuple[str, bool]]:
     """The statements that call a body and pass its result on."""
     made = wires_of(event)
     each = [names.of(value) for value in made]

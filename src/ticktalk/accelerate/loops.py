@@ -15,8 +15,8 @@ from typing import Any
 
 from ticktalk.accelerate.again import Again, result_of
 from ticktalk.accelerate.bind import GONE, IN_REGION
-from ticktalk.accelerate.events import ENDING, Event, Leg, Links, Opened, Part, TakesTime, Unsettled
-from ticktalk.accelerate.loop_code import Left, told_at_once, wires_of
+from ticktalk.accelerate.events import ENDING, Leg, Links, Opened, Part, PlanEvent, TakesTime, Unsettled
+from ticktalk.accelerate.loop_code import OutOfReach, told_at_once, wires_of
 from ticktalk.accelerate.periods import LEAVE, Plan, Trace
 from ticktalk.accelerate.stand_ins import Lags
 from ticktalk.accelerate.standing import add_sorted, at, ports_of, put_back
@@ -153,7 +153,7 @@ class Loops:
 
     # Rare steps of the generated code.
 
-    def _teller(self, trace: Trace, event: Event) -> Callable[[Any, int], bool]:
+    def _teller(self, trace: Trace, event: PlanEvent) -> Callable[[Any, int], bool]:
         """Tells the manager of an output that reaches it, or says that this has to be on the general engine."""
         begin, part, links = trace.plan.begin, event.part, self.links
 
@@ -169,7 +169,7 @@ class Loops:
 
         return tell
 
-    def _edge(self, trace: Trace, event: Event) -> Callable[[Any, int], Any]:
+    def _edge(self, trace: Trace, event: PlanEvent) -> Callable[[Any, int], Any]:
         """Hands on a result of which the manager is told at once."""
         forward, begin = event.part.forward, trace.plan.begin
         ways = [(leg, wires) for leg, wires in zip(event.part.legs, event.wires, strict=True) if not leg.tag]
@@ -411,7 +411,7 @@ def counts_evicted(part: Part, port: int) -> bool:
     return not isinstance(part.sync, DeadlineSync) or port == 0
 
 
-def evicted_of(left: Left, trace: Trace, base: int, times: int) -> int:
+def evicted_of(left: OutOfReach, trace: Trace, base: int, times: int) -> int:
     """How many of the tokens at one place of a trace, run so often from `base` on, are too old by now."""
     sync = left.part.sync
     limit = sync.newest - sync.eviction_bound
@@ -420,7 +420,7 @@ def evicted_of(left: Left, trace: Trace, base: int, times: int) -> int:
     return min(times, max(0, int(-((base + left.since[2] - limit) // trace.length))))
 
 
-def out_of_reach(left: Left, trace: Trace, base: int, times: int, kept: list[Any], tokens: list[Any]) -> None:
+def out_of_reach(left: OutOfReach, trace: Trace, base: int, times: int, kept: list[Any], tokens: list[Any]) -> None:
     """Add to `tokens` those that got out of reach at one place of a trace; count those that are evicted already."""
     sync, length = left.part.sync, trace.length
     start, number, stop, *rest = left.since
@@ -464,7 +464,7 @@ def _hold(stage: TakesTime) -> Callable[[Any], Any]:
     return hold
 
 
-def _hand(event: Event) -> Callable[[Any], Any]:
+def _hand(event: PlanEvent) -> Callable[[Any], Any]:
     """Copies a result that could be changed, one for each receiver."""
     legs = [leg for leg, wires in zip(event.part.legs, event.wires, strict=True) if wires and not leg.tag]
 

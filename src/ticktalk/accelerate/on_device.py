@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from ticktalk.accelerate.plan import grids_in, plans_on_device
-from ticktalk.accelerate.region_messages import Body, RegionRan, RegionSkipped, Workers
+from ticktalk.accelerate.region_messages import Body, RegionRan, RegionSkipped, RegionWorkers
 from ticktalk.accelerate.together import DeviceRegion
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.payloads import StopGraph
@@ -21,7 +21,7 @@ class DeviceAccelerator:
         taking: by graph and context, and by the SQ of another ensemble that feeds it: the region that takes its tokens.
     """
 
-    def __init__(self, workers: Workers) -> None:
+    def __init__(self, workers: RegionWorkers) -> None:
         self._workers = workers
         self._regions: list[DeviceRegion] = []
         self._together: dict[int, DeviceRegion] = {}  # by the number by which its worker knows it

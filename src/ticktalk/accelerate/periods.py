@@ -11,8 +11,8 @@ from math import lcm
 from typing import Any
 
 from ticktalk.accelerate.bind import ALWAYS, function_of
-from ticktalk.accelerate.events import Event, Leg, Links, Part, StandIn, Unsettled
-from ticktalk.accelerate.loop_code import ABSENT, Left, Names, loop_code, optional_values
+from ticktalk.accelerate.events import Leg, Links, Part, PlanEvent, StandIn, Unsettled
+from ticktalk.accelerate.loop_code import ABSENT, Names, OutOfReach, loop_code, optional_values
 from ticktalk.accelerate.stand_ins import MOST_EVENTS, Lags, World
 from ticktalk.accelerate.standing import (
     Standing,
@@ -83,13 +83,13 @@ class Trace:
         self.plan, self.absent, self.first = plan, absent, first
         self.length = self._run_up_to_a_begin()
         end = begin + self.length
-        self.events: list[Event] = world.events
+        self.events: list[PlanEvent] = world.events
         self.last_tick = world.agenda.now - begin
         came, overtaken = dict(world.came), world.overtaken  # then an absence would let others arrive sooner
         self.names = Names(begin, plan.values)
         for place, event in enumerate(self.events):
             self.names.name_wires(place, event)
-        self.left: list[Left] = []
+        self.left: list[OutOfReach] = []
         for part in plan.parts:
             for index, port in enumerate(ports_of(part.twin)):
                 last = first_in_reach(port, reach_of(part, part.twin, index, end))
@@ -97,7 +97,7 @@ class Trace:
                     start, number, *rest = tokens_since(part.twin, port, token, begin)
                     since = (start, number + part.twin.number - numbers[part.index], *rest)
                     value = value_of(part.twin, port, token) if has_value(part.twin, port) else None
-                    self.left.append(Left(part, index, since, value))
+                    self.left.append(OutOfReach(part, index, since, value))
         self.parts = [part for part in world.parts if part.index in plan.places or part.active]
         for part in self.parts:
             if part.index not in plan.places and not stateless(part):
@@ -216,9 +216,7 @@ class Plan:
         world = self.world = World(contexts, links, lags)
         world.begin(agenda)
         periods = [
-            part.twin.every
-            for part in world.parts
-            if isinstance(part.twin, GridSync) and part.twin.instant is not None
+            part.twin.every for part in world.parts if isinstance(part.twin, GridSync) and part.twin.instant is not None
         ]
         tick = agenda.next_tick()
         if not periods or tick is None:
@@ -268,10 +266,15 @@ class Plan:
     def holds(self) -> bool:
         """True if nothing that it was made from has changed, other than how the firing rules stand."""
         links = self.world.links
-        return links.still() and not any(context.closed for context in self.contexts) and all(
-            links.delay(part.context, part.forward.sq.name, receiver) == delay
-            for (part, receiver), delay in self.world.delays.items()
-        ) and all(part.stage is not None and part.stage.pace == pace for part, pace in self.world.paces.items())
+        return (
+            links.still()
+            and not any(context.closed for context in self.contexts)
+            and all(
+                links.delay(part.context, part.forward.sq.name, receiver) == delay
+                for (part, receiver), delay in self.world.delays.items()
+            )
+            and all(part.stage is not None and part.stage.pace == pace for part, pace in self.world.paces.items())
+        )
 
     def match(self, standing: Standing, absent: Any) -> list[Any] | None:
         """The values, if all stands as at the begin of a period; `absent` for those that may be, and are.
@@ -308,9 +311,7 @@ class Plan:
         """True if the tokens that are under way are all that were sent and have not come."""
         flying = Counter(_way(each.part, each.leg) for _, each in standing.flying if each.leg.host)
         ways = {_way(part, leg): part.context for part in self.parts for leg in part.legs if leg.host}
-        return all(
-            self.world.links.in_step(context, way[1], way[2], flying[way]) for way, context in ways.items()
-        )
+        return all(self.world.links.in_step(context, way[1], way[2], flying[way]) for way, context in ways.items())
 
     def stops(self, base: int, standing: Standing, limit: float) -> float:
         """The tick up to which periods that begin at `base` may go on."""

@@ -42,7 +42,7 @@ MOST_MEMBERS = 1000
 """SQs in one region: a function of more takes long to compile."""
 
 
-class Wire(NamedTuple):
+class InnerWire(NamedTuple):
     """The way of a value inside a region: to the `way`-th consumer within it of its `member`-th SQ."""
 
     member: int
@@ -66,7 +66,7 @@ class Member(NamedTuple):
     """
 
     sq: TTSQ
-    wires: dict[int, Wire]
+    wires: dict[int, InnerWire]
     inner: list[TTDestination]
     edge: bool
 
@@ -76,7 +76,7 @@ class Member(NamedTuple):
         return [index for index, port in enumerate(self.sq.ports) if port.constant is None]
 
 
-class Plan(NamedTuple):
+class RegionPlan(NamedTuple):
     """A region.
 
     Attributes:
@@ -102,7 +102,7 @@ class Plan(NamedTuple):
         return self.kind == "token" and len(self.members) == self.roots
 
 
-def plans_in_simulation(graph: TTGraph, here: Iterable[TTSQ], grid_of: Callable[[TTSQ], Grid]) -> list[Plan]:
+def plans_in_simulation(graph: TTGraph, here: Iterable[TTSQ], grid_of: Callable[[TTSQ], Grid]) -> list[RegionPlan]:
     """The regions of `graph` on one simulated ensemble.
 
     Args:
@@ -117,7 +117,7 @@ def plans_in_simulation(graph: TTGraph, here: Iterable[TTSQ], grid_of: Callable[
 
 def plans_on_device(
     graph: TTGraph, here: Iterable[TTSQ], grid_of: Callable[[TTSQ], Grid], elsewhere: Callable[[str], bool]
-) -> list[Plan]:
+) -> list[RegionPlan]:
     """The regions of SQs that run in one worker.
 
     Args:
@@ -179,7 +179,7 @@ class _Planner:
         self._region_of: dict[str, _Region] = {}
         self._ordered: set[str] = set()  # SQs whose sets follow one another in time
 
-    def plans(self) -> list[Plan]:
+    def plans(self) -> list[RegionPlan]:
         order = self._order
         for name in sorted(order, key=order.__getitem__):
             sq = self._by_name[name]
@@ -288,7 +288,7 @@ class _Planner:
     def _comes_in_order(self, sq: TTSQ) -> bool:
         return all(name in self._ordered or not name for name in self._feeding(sq))
 
-    def _plan(self, region: _Region) -> Plan | None:
+    def _plan(self, region: _Region) -> RegionPlan | None:
         sqs = region.roots + region.inside
         roots = len(region.roots)
         places = [self._order[sq.name] for sq in sqs]
@@ -310,11 +310,11 @@ class _Planner:
                     else:
                         edges[index] = True
         wires = [
-            {port: Wire(member, way, len(inner[member]) == 1) for port, (member, way) in sorted(ports.items())}
+            {port: InnerWire(member, way, len(inner[member]) == 1) for port, (member, way) in sorted(ports.items())}
             for ports in fed
         ]
         members = [Member(*entry) for entry in zip(sqs, wires, inner, edges, strict=True)]
         feeds: tuple[int, ...] = ()
         if region.kind == "token":
             feeds = tuple(self._feeders[member.sq.name, member.arcs[0]][0][1] for member in members[:roots])
-        return Plan(region.kind, roots, members, region.first_outside > places[-1], region.producer, feeds)
+        return RegionPlan(region.kind, roots, members, region.first_outside > places[-1], region.producer, feeds)

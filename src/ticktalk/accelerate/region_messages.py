@@ -140,7 +140,7 @@ class Body(Protocol):
         """Its body started so many microseconds after its instant."""
 
 
-class Workers(Protocol):
+class RegionWorkers(Protocol):
     """The workers of a device, as its regions use them."""
 
     mark: Callable[[Data], Any]

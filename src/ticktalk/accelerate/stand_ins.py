@@ -1,7 +1,7 @@
 """Finds what repeats in a simulation: the firing rules themselves run on stand-ins for values.
 
 All streams that are open have a common period. Copies of the firing rules, with an agenda of their own, run on from
-where the simulation stands, with a `StandIn` for each value; each firing is noted as an `Event`, and no body runs. If
+where the simulation stands, with a `StandIn` for each value; each firing is a `PlanEvent`, and no body runs. If
 the rules stand at the end of a period as they stood at its begin, the events of that period repeat. So no rule of
 matching is written down a second time here, and whatever the firing rules do can repeat: different rates, tokens that
 are under way between ensembles, deadlines and their plan Bs.
@@ -9,6 +9,7 @@ are under way between ensembles, deadlines and their plan Bs.
 Whatever depends on a value does not settle: `Unsettled`. A tick that the program computes from an instant (`tag + n`)
 is known, so a deadline is, too.
 """
+
 from __future__ import annotations
 
 from collections import Counter, deque
@@ -16,7 +17,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from ticktalk.accelerate.bind import GONE
-from ticktalk.accelerate.events import ENDING, Event, Flying, Leg, Links, Part, StandIn, TakesTime, Unsettled
+from ticktalk.accelerate.events import ENDING, Flying, Leg, Links, Part, PlanEvent, StandIn, TakesTime, Unsettled
 from ticktalk.accelerate.standing import Standing, since, stands
 from ticktalk.counters import Counters
 from ticktalk.engine.acceleration import ContextParts
@@ -59,7 +60,7 @@ class World:
         self.came: Counter[tuple[Part, str, str]] = Counter()  # by sender, arc and receiver, the tokens
         self.overtaken = False  # a token has waited for another one on its way
         self.cores: dict[int, Any] = {}  # by id of the real ones, the copies
-        self.events: list[Event] = []
+        self.events: list[PlanEvent] = []
         self.absent: Collection[int] = ()  # the events that give no result
         self._twin_of: dict[int, Part] = {}
         self._by_name: dict[tuple[str, int, str], Part] = {}
@@ -114,9 +115,7 @@ class World:
             for port in (twin.data, twin.missed):
                 del port.tokens[:-LOOKED_BACK]
             twin.data.tokens = [(*token[:3], (token[3][0], StandIn(-1, 0))) for token in twin.data.tokens]
-            twin.pass_on = lambda value, start, stop: self._note(
-                part, "pass", start, stop, (value,), self.agenda.now
-            )
+            twin.pass_on = lambda value, start, stop: self._note(part, "pass", start, stop, (value,), self.agenda.now)
             twin.report = _reports
 
     def _take_time(self, part: Part, stage: TakesTime, counters: Counters) -> None:
@@ -202,7 +201,7 @@ class World:
         if place >= MOST_EVENTS:
             raise Unsettled(f"more than {MOST_EVENTS} events in a period")
         part.active = True
-        event = Event(part, kind, now, start, stop, tuple(inputs), leg)
+        event = PlanEvent(part, kind, now, start, stop, tuple(inputs), leg)
         self.events.append(event)
         if leg is not None:
             return
@@ -429,7 +428,7 @@ def _fails(start: Tick, stop: Tick, error: BaseException) -> None:
     raise error
 
 
-def _known_tick(sq: TTSQ, event: Event) -> int | None:
+def _known_tick(sq: TTSQ, event: PlanEvent) -> int | None:
     """The result of adding a constant to a tick, or taking it away."""
     if sq.body or sq.function not in ("ADD", "SUB"):
         return None

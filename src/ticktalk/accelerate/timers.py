@@ -19,7 +19,7 @@ from typing import Any
 
 from ticktalk.accelerate.bind import ALWAYS, IN_REGION, function_of
 from ticktalk.accelerate.code import ahead_code
-from ticktalk.accelerate.plan import Plan
+from ticktalk.accelerate.plan import RegionPlan
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import running
 from ticktalk.engine.firing.grid import GridSync
@@ -64,7 +64,7 @@ class TimedRegion:
         closed: its context has ended.
     """
 
-    plan: Plan
+    plan: RegionPlan
     run: Run
 
     def __init__(self, agenda: Agenda, timers: InstantTimers, sources: list[GridSync]) -> None:

@@ -16,15 +16,15 @@ from typing import Any, Protocol
 
 from ticktalk.accelerate.bind import bring_up, holds_tokens_after, settled_values
 from ticktalk.accelerate.code import once_inputs
-from ticktalk.accelerate.device_sq import DeviceSQ, Told
-from ticktalk.accelerate.plan import Plan
+from ticktalk.accelerate.device_sq import DeviceSQ, RegionTap
+from ticktalk.accelerate.plan import RegionPlan
 from ticktalk.accelerate.region_messages import (
     Body,
     FormRegion,
     RegionRan,
+    RegionWorkers,
     RunRegion,
     SplitRegion,
-    Workers,
 )
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.firing.arrival import SinglePortSync
@@ -114,7 +114,7 @@ class DeviceRegion:
     """
 
     def __init__(
-        self, plan: Plan, context: ContextParts, workers: Workers, others: Others, bodies: Iterable[Body]
+        self, plan: RegionPlan, context: ContextParts, workers: RegionWorkers, others: Others, bodies: Iterable[Body]
     ) -> None:
         self.plan = plan
         self.context = context
@@ -144,7 +144,7 @@ class DeviceRegion:
         self.key: tuple[Any, Any] = (self._roots[-1].sync.key[0] + 0.5, self)
         self._last_turn = _LastTurn(self, max(part.sync.key[0] for part in self.parts) + 0.5)
         tap, roots = context.tap, [member.sq for member in plan.members[: plan.roots]]
-        self._told = None if tap is None else Told(tap, plan.producer, roots, plan.feeds)
+        self._told = None if tap is None else RegionTap(tap, plan.producer, roots, plan.feeds)
         self._last_starts: dict[int, Tick] = {}  # of roots that a token feeds and that keep order
         self.covers: frozenset[int] = frozenset()
         if plan.kind == "token":

@@ -9,7 +9,7 @@ import typer
 
 from ticktalk.accelerate.code import run_code, steps_code
 from ticktalk.accelerate.events import Unsettled
-from ticktalk.accelerate.plan import Plan, grid_as_drawn, plans_in_simulation
+from ticktalk.accelerate.plan import RegionPlan, grid_as_drawn, plans_in_simulation
 from ticktalk.cli import arguments, options
 from ticktalk.cli.planned import planned
 from ticktalk.cli.streams import say
@@ -52,7 +52,7 @@ def draw(
         raise typer.BadParameter("--regions shows SQs that --collapse folds: give one of them")
     asked = hosts_of(graph, None)
     host_of = {sq.name: asked.get(sq.name, "") for sq in graph.sqs}
-    plan, why_not, found = None, "", list[tuple[str, Plan]]()
+    plan, why_not, found = None, "", list[tuple[str, RegionPlan]]()
     if regions or show_code:
         try:
             plan = planned(graph, {name: host or DEFAULT_RUNTIME_MANAGER_NAME for name, host in host_of.items()})
@@ -84,9 +84,9 @@ def draw(
         say("no region: every SQ of this graph runs on the general engine")
 
 
-def _regions(graph: TTGraph, host_of: dict[str, str]) -> list[tuple[str, Plan]]:
+def _regions(graph: TTGraph, host_of: dict[str, str]) -> list[tuple[str, RegionPlan]]:
     """The regions by name, each group that constraints ask for being an ensemble."""
-    found: list[tuple[str, Plan]] = []
+    found: list[tuple[str, RegionPlan]] = []
     for host in dict.fromkeys(host_of.values()):
         here = [sq for sq in graph.sqs if host_of[sq.name] == host]
         for plan in plans_in_simulation(graph, here, grid_as_drawn):
@@ -117,7 +117,7 @@ def _stages(graph: TTGraph) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _as_groups(graph: TTGraph, plan: Any, regions: list[tuple[str, Plan]]) -> dict[str, str]:
+def _as_groups(graph: TTGraph, plan: Any, regions: list[tuple[str, RegionPlan]]) -> dict[str, str]:
     """SQ name to the plan or the region it is part of; of an SQ in none, to its host, if constraints ask for one."""
     groups = hosts_of(graph, None)
     if plan is not None:

@@ -12,20 +12,20 @@ from typing import Any, NamedTuple
 
 from ticktalk.cli.simulated import SimulatedRun, endless
 from ticktalk.exploration.dimensions import Point, events_of
-from ticktalk.exploration.outcomes import Difference, Outcome, difference, outcome
-from ticktalk.exploration.together import Box, least, search
+from ticktalk.exploration.outcomes import FirstDifference, Outcome, difference, outcome
+from ticktalk.exploration.together import SearchBox, least, search
 from ticktalk.factories import imported
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.mapping.deployment_file import DeploymentFile, LinkSpec
 from ticktalk.payloads import FiringError, OutputToken
-from ticktalk.simulation.event_file import Event
+from ticktalk.simulation.event_file import FileEvent
 
 Check = Callable[[list[OutputToken]], Any]
 """Looks at the outputs of a run; raises an error, or returns False, where something is wrong."""
 
 
-class Job(NamedTuple):
+class SearchJob(NamedTuple):
     """A search, as it goes to the processes.
 
     Attributes:
@@ -49,14 +49,14 @@ class Runs:
         stopped: says whether nobody waits for the results any more.
     """
 
-    def __init__(self, job: Job, stopped: Callable[[], bool]) -> None:
+    def __init__(self, job: SearchJob, stopped: Callable[[], bool]) -> None:
         self._job = job
         self._stopped = stopped
         self._run = SimulatedRun(graph=TTGraph.from_json(job.graph), **job.settings)
         self._deployment = self._run.placed.deployment or DeploymentFile("", (), default=LinkSpec(self._run.delay))
         self._usual: dict[int, Outcome] = {}
         self.host_of: dict[str, str] = {}
-        self.happens: Sequence[Event] = ()  # in every run
+        self.happens: Sequence[FileEvent] = ()  # in every run
 
     def usual(self, seed: int) -> Outcome:
         """What a run gives with nothing made worse."""
@@ -64,7 +64,7 @@ class Runs:
             self._usual[seed] = self._outcome(Point({}, seed, {}))
         return self._usual[seed]
 
-    def tried(self, point: Point) -> Difference | None:
+    def tried(self, point: Point) -> FirstDifference | None:
         """The first difference of a run; None: there is none."""
         if self._stopped():
             raise KeyboardInterrupt
@@ -107,13 +107,13 @@ class Runs:
 _runs: Runs | None = None
 
 
-def begin_process(job: Job, stopped: Stopped) -> None:
+def begin_process(job: SearchJob, stopped: Stopped) -> None:
     """Make a process of its own ready for the runs of a job; Ctrl-C is for the process that waits for them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     begin(job, stopped)
 
 
-def begin(job: Job, stopped: Stopped) -> None:
+def begin(job: SearchJob, stopped: Stopped) -> None:
     """Make this process ready for the runs of a job, until it is stopped."""
     global _runs
     logging.disable(logging.ERROR)
@@ -122,19 +122,19 @@ def begin(job: Job, stopped: Stopped) -> None:
         _runs = Runs(job, stopped.is_set)
 
 
-def usual(seed: int) -> tuple[Outcome, dict[str, str], Sequence[Event]]:
+def usual(seed: int) -> tuple[Outcome, dict[str, str], Sequence[FileEvent]]:
     """What a run gives with nothing made worse, where each SQ is then, and what happens all the same."""
     assert _runs is not None
     return _runs.usual(seed), _runs.host_of, _runs.happens
 
 
-def tried(point: Point) -> Difference | None:
+def tried(point: Point) -> FirstDifference | None:
     """The first difference of a run; None: there is none."""
     assert _runs is not None
     return _runs.tried(point)
 
 
-def searched(box: Box, runs: int, chance: int) -> tuple[Point | None, int]:
+def searched(box: SearchBox, runs: int, chance: int) -> tuple[Point | None, int]:
     """Search a box (`exploration.together.search`)."""
     assert _runs is not None
     mine = _runs

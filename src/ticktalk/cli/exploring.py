@@ -27,7 +27,7 @@ from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.durations import duration_text
 from ticktalk.errors import TTError
 from ticktalk.exploration.axis import Bound, bound
-from ticktalk.exploration.certificate import AxisBound, Certificate, Counterexample, Together
+from ticktalk.exploration.certificate import AllTogether, AxisBound, Certificate, Counterexample
 from ticktalk.exploration.dimensions import (
     KINDS,
     LASTING,
@@ -42,11 +42,11 @@ from ticktalk.exploration.dimensions import (
     moment,
     read_range,
 )
-from ticktalk.exploration.outcomes import Difference, Outcome
-from ticktalk.exploration.together import Box, corners
+from ticktalk.exploration.outcomes import FirstDifference, Outcome
+from ticktalk.exploration.together import SearchBox, corners
 from ticktalk.graph.graph import TTGraph
 from ticktalk.mapping.deployment_file import DeploymentFile, LinkSpec
-from ticktalk.simulation.event_file import Event, events_text
+from ticktalk.simulation.event_file import FileEvent, events_text
 from ticktalk.time import INFINITY
 
 SHARDS = 8
@@ -90,7 +90,7 @@ class Pool:
         done: called after each run, with how many.
     """
 
-    def __init__(self, job: worker.Job, jobs: int, done: Callable[[int], None]) -> None:
+    def __init__(self, job: worker.SearchJob, jobs: int, done: Callable[[int], None]) -> None:
         context = get_context("spawn")
         self._stopped = context.Event()
         self._executor = ProcessPoolExecutor(jobs, context, worker.begin_process, (job, self._stopped))
@@ -106,7 +106,7 @@ class Pool:
         self.runs += runs
         self._done(runs)
 
-    def tried(self, points: Sequence[Point]) -> list[Difference | None]:
+    def tried(self, points: Sequence[Point]) -> list[FirstDifference | None]:
         """The first difference of each of some points."""
         futures = [self.submit(worker.tried, point) for point in points]
         found = []
@@ -136,7 +136,7 @@ class Search:
     def __init__(self, pool: Pool, space: list[Dimension], seed: int, length: int, resolution: int) -> None:
         self._pool, self._space, self._seed, self._length = pool, space, seed, length
         self._resolution = resolution
-        self._differ: dict[tuple[str, int], dict[int, Difference]] = {}  # by axis and number: by place of the run
+        self._differ: dict[tuple[str, int], dict[int, FirstDifference]] = {}  # by axis and number: by place of the run
         self.axes = [Axis(each, sign) for each in space for sign in (1, -1) if (each.high if sign > 0 else -each.low)]
 
     def points(self, axis: Axis, value: int) -> list[Point]:
@@ -190,7 +190,7 @@ class Search:
                         found[number] = (self.axes[number], ended.value, runs[number])
         return [found[number] for number in sorted(found)]
 
-    def first(self, axis: Axis, value: int) -> tuple[Point, Difference]:
+    def first(self, axis: Axis, value: int) -> tuple[Point, FirstDifference]:
         """The first of the runs that differed with a number on an axis, and how; that was tried for its bound."""
         found = self._differ[axis.name, value]
         place = min(found)
@@ -214,11 +214,11 @@ class Search:
             percent //= 2
         return percent, self._pool.runs - before, least
 
-    def _box(self, bounds: list[tuple[Axis, Bound, int]], percent: int) -> Box:
+    def _box(self, bounds: list[tuple[Axis, Bound, int]], percent: int) -> SearchBox:
         ranges = {each.name: [0, 0] for each in self._space}
         for axis, found, _ in bounds:
             ranges[axis.dimension.name][axis.sign > 0] = axis.sign * (found.safe * percent // 100)
-        return Box(self._space, {n: (low, high) for n, (low, high) in ranges.items()}, self._seed, self._length)
+        return SearchBox(self._space, {n: (low, high) for n, (low, high) in ranges.items()}, self._seed, self._length)
 
     def _corners(self, bounds: list[tuple[Axis, Bound, int]], percent: int) -> list[Point]:
         return corners(self._box(bounds, percent), CORNERS, Random(self._seed))
@@ -325,7 +325,7 @@ def explore(
     known = {sq.name for sq in compiled.sqs if any(arc.output for arc in sq.arcs)}
     if wrong := [name for name in outputs if name not in known]:
         raise TTError(f"--outputs {wrong[0]}: there is no such output (there are: {', '.join(sorted(known))})")
-    job = worker.Job(compiled.to_json(), settings, list(outputs), check)
+    job = worker.SearchJob(compiled.to_json(), settings, list(outputs), check)
     pool = Pool(job, jobs or os.cpu_count() or 1, done)
     try:
         usual, host_of, happens = _usual(pool, seed)
@@ -347,13 +347,13 @@ def explore(
         pool.close()
 
 
-def _usual(pool: Pool, seed: int) -> tuple[Outcome, dict[str, str], Sequence[Event]]:
+def _usual(pool: Pool, seed: int) -> tuple[Outcome, dict[str, str], Sequence[FileEvent]]:
     """What a run gives with nothing made worse, where each SQ is then, and what happens all the same.
 
     Raises:
         TTError: an assertion does not hold then, or two such runs differ.
     """
-    found: tuple[Outcome, dict[str, str], Sequence[Event]] = pool.submit(worker.usual, seed).result()
+    found: tuple[Outcome, dict[str, str], Sequence[FileEvent]] = pool.submit(worker.usual, seed).result()
     pool.count(1)
     if found[0].broken:
         raise TTError(f"an assertion does not hold although nothing is made worse: {found[0].broken[0]}")
@@ -372,7 +372,7 @@ def _axis_bound(search: Search, tell: _Tell, axis: Axis, found: Bound, taken: in
     return AxisBound(axis.name, safe, axis.dimension.text(safe), first is None, found.steady, found.tried, taken, first)
 
 
-def _together(search: Search, pool: Pool, tell: _Tell, bounds: list[tuple[Axis, Bound, int]], runs: int) -> Together:
+def _together(search: Search, pool: Pool, tell: _Tell, bounds: list[tuple[Axis, Bound, int]], runs: int) -> AllTogether:
     """The search with all dimensions at once, as the certificate has it."""
     percent, taken, least = search.together(bounds, runs)
     shown = None
@@ -380,7 +380,7 @@ def _together(search: Search, pool: Pool, tell: _Tell, bounds: list[tuple[Axis, 
         (differs,) = pool.tried([least])
         assert differs is not None
         shown = tell.counterexample("together", least, differs)
-    return Together(percent, taken, shown)
+    return AllTogether(percent, taken, shown)
 
 
 def _unmet(axes: list[AxisBound], expected: Mapping[str, tuple[int, str]]) -> list[str]:
@@ -441,7 +441,7 @@ class _Tell:
     """
 
     def __init__(
-        self, words: list[str], deployment: DeploymentFile, happens: Sequence[Event], folder: str | Path | None
+        self, words: list[str], deployment: DeploymentFile, happens: Sequence[FileEvent], folder: str | Path | None
     ) -> None:
         self._words, self._deployment, self._happens = words, deployment, happens
         self._folder = None if folder is None else Path(folder)
@@ -451,7 +451,7 @@ class _Tell:
             except OSError as error:
                 raise TTError(f"-o {folder}: there can be no such folder: {error.strerror}") from None
 
-    def counterexample(self, name: str, point: Point, differs: Difference) -> Counterexample:
+    def counterexample(self, name: str, point: Point, differs: FirstDifference) -> Counterexample:
         """The point as a file of events, and the command that shows what it does."""
         text = events_text([*self._happens, *events_of(point, self._deployment)])
         file = ""

@@ -15,7 +15,7 @@ from ticktalk.cli.guard import run_guarded
 from ticktalk.cli.settings import read_settings
 
 
-class Command(NamedTuple):
+class CommandRow(NamedTuple):
     """Where a command's function is (or its group of commands), and the help that lists show."""
 
     module: str
@@ -24,68 +24,70 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "new": Command("new", "new", "Make a project to start from: a program, drivers, a test and a deployment."),
-    "compile": Command(
+    "new": CommandRow("new", "new", "Make a project to start from: a program, drivers, a test and a deployment."),
+    "compile": CommandRow(
         "compile_command", "compile_command", "Compile a program to a graph file. The program is not run."
     ),
-    "draw": Command(
+    "draw": CommandRow(
         "draw",
         "draw",
         "Draw a graph: SVG, Graphviz DOT or Mermaid; hosts are groups, or regions."
         " A node tells its SQ's function, firing rule, grid and settings, such as `order` and the longest gap that a"
         " RESAMPLE fills. Thick lines are streams; broken ones are tags, unused tokens (TTUnmatched) and plan Bs.",
     ),
-    "simulate": Command("simulate", "simulate", "Run a program in simulated time."),
-    "run": Command(
+    "simulate": CommandRow("simulate", "simulate", "Run a program in simulated time."),
+    "run": CommandRow(
         "run", "run", "Run a program in real time on this machine: a manager, and one OS process per ensemble."
     ),
-    "manager": Command(
+    "manager": CommandRow(
         "manager_command", "manager", "The runtime manager: ensembles join it, graphs are deployed to it."
     ),
-    "ensemble": Command(
+    "ensemble": CommandRow(
         "ensemble_command",
         "ensemble",
         "Take part in a system on this device, until Ctrl-C or until the manager ends it.",
     ),
-    "map": Command("map", "map_command", "Map a graph to the ensembles of a deployment file."),
-    "deploy": Command("remote", "deploy", "Map a graph, distribute it to the ensembles, and wait until all are ready."),
-    "start": Command("remote", "start", "Start a graph that was deployed."),
-    "stop": Command("remote", "stop", "End a graph, or the whole system: the manager and every ensemble."),
-    "drain": Command(
+    "map": CommandRow("map", "map_command", "Map a graph to the ensembles of a deployment file."),
+    "deploy": CommandRow(
+        "remote", "deploy", "Map a graph, distribute it to the ensembles, and wait until all are ready."
+    ),
+    "start": CommandRow("remote", "start", "Start a graph that was deployed."),
+    "stop": CommandRow("remote", "stop", "End a graph, or the whole system: the manager and every ensemble."),
+    "drain": CommandRow(
         "remote", "drain", "Move all instances on an ensemble to others, losing nothing, then let the ensemble end."
     ),
-    "set": Command(
+    "set": CommandRow(
         "remote",
         "set_grid",
         "Change a stream's period or phase while it runs, from its next instant on; a stream that catches up"
         " (TTMissed) runs those that are past first, as they were due.",
     ),
-    "status": Command("remote", "status", "The ensembles, the graphs on them, and their states."),
-    "outputs": Command(
+    "status": CommandRow("remote", "status", "The ensembles, the graphs on them, and their states."),
+    "outputs": CommandRow(
         "remote",
         "outputs",
         "The outputs of a graph, one JSON object a line: the latest, and with --follow those to come.",
     ),
-    "echo": Command("live", "echo", "The tokens of any arc of a running graph, as they are sent."),
-    "rate": Command("live", "rate", "How many tokens a second an arc carries, and how evenly."),
-    "top": Command("live", "top", "A running system at a glance, again and again."),
-    "replay": Command(
+    "echo": CommandRow("live", "echo", "The tokens of any arc of a running graph, as they are sent."),
+    "rate": CommandRow("live", "rate", "How many tokens a second an arc carries, and how evenly."),
+    "top": CommandRow("live", "top", "A running system at a glance, again and again."),
+    "replay": CommandRow(
         "replay", "replay", "Compute a recorded run once more, and compare each token; 1 where it departs."
     ),
-    "inspect": Command(
+    "inspect": CommandRow(
         "inspect_command", "inspect", "What a recorded run looked like at some time: ports, states, deadlines."
     ),
-    "doctor": Command(
+    "doctor": CommandRow(
         "doctor", "doctor", "Look for what would get in the way here, and at a manager; says what to do."
     ),
-    "explain": Command("explain_command", "explain", "The tokens that an output came from, or why none came."),
-    "explore": Command(
+    "explain": CommandRow("explain_command", "explain", "The tokens that an output came from, or why none came."),
+    "explore": CommandRow(
         "explore",
         "explore",
         "Search, in simulation, up to which delay, loss and clock error a program's outputs stay the same.",
     ),
-    "export": Command("export", "export", "A log of outputs as a table: CSV, Parquet, or flat JSON lines."),
-    "keys": Command(
+    "export": CommandRow("export", "export", "A log of outputs as a table: CSV, Parquet, or flat JSON lines."),
+    "keys": CommandRow(
         "keys", "keys_app", "Credentials: the right to take part in a system on a network and to sign its code."
     ),
 }
@@ -96,8 +98,7 @@ EXAMPLES = {
     "compile": "compile meet.py -o meet.json",
     "draw": "draw sign.py -o sign.svg",
     "simulate": "simulate sign.py --until 1s",
-    "run": "run sign.py --until 3s --component roadside.radar=drivers:Radar"
-    " --component pole.camera=drivers:Camera",
+    "run": "run sign.py --until 3s --component roadside.radar=drivers:Radar --component pole.camera=drivers:Camera",
     "manager": "manager --ip 10.77.0.1 --credentials ticktalk-keys/runtime-manager.json",
     "ensemble": "ensemble display --manager 10.77.0.1:5555 --ip 10.77.0.2 --rx-port 5558"
     " --credentials ticktalk-keys/display.json",

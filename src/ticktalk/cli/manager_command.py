@@ -20,7 +20,7 @@ from ticktalk.cli import arguments, options
 from ticktalk.cli.console import for_people, started
 from ticktalk.cli.dashboard import dashboard
 from ticktalk.cli.priority import keep_time
-from ticktalk.cli.record import Recorded
+from ticktalk.cli.record import DeviceRecording
 from ticktalk.cli.record import record_outputs as outputs_to
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.cli.streams import say
@@ -112,7 +112,7 @@ def manager(
     except OSError as error:
         raise TTError(f"--log {log}: the file cannot be written: {error.strerror}") from None
     everything = False
-    recording = Recorded(record, runtime, {}, otel)
+    recording = DeviceRecording(record, runtime, {}, otel)
 
     def shut_down() -> None:
         nonlocal everything

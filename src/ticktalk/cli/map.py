@@ -17,7 +17,7 @@ from ticktalk.cli.tables import ROWS, add, some, table, terminal
 from ticktalk.durations import about
 from ticktalk.errors import TTError
 from ticktalk.mapping.deployment_file import read_deployment
-from ticktalk.mapping.schedule import MappingProblem, Objective, Plan
+from ticktalk.mapping.schedule import MappingProblem, Objective, ScheduledMapping
 from ticktalk.mapping.use import use_lines, uses
 
 STRATEGIES = ("heft", "optimal")
@@ -77,7 +77,7 @@ def map_command(
         print(line)
 
 
-def plan_json(plan: Plan) -> dict[str, Any]:
+def plan_json(plan: ScheduledMapping) -> dict[str, Any]:
     """A plan as `--json` prints it and `-o` writes it; times in microseconds, `bound` of the objective."""
     return {
         "mapping": plan.mapping,
@@ -90,7 +90,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def hosts_table(problem: MappingProblem, plan: Plan) -> Table:
+def hosts_table(problem: MappingProblem, plan: ScheduledMapping) -> Table:
     """The hosts with their SQs and loads."""
     shown_hosts = table("ensemble")
     shown_hosts.add_column("SQs")
@@ -116,7 +116,7 @@ def hosts_table(problem: MappingProblem, plan: Plan) -> Table:
     return shown_hosts
 
 
-def summary(plan: Plan) -> str:
+def summary(plan: ScheduledMapping) -> str:
     """The predicted objective, and how far it is from the lower bound."""
     if plan.proven:
         distance = "proven: no mapping is better"

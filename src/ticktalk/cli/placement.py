@@ -22,7 +22,7 @@ from ticktalk.mapping.weights import Weights
 from ticktalk.source_problems import did_you_mean
 
 
-class Placement(NamedTuple):
+class LocalPlacement(NamedTuple):
     """The ensembles of a run on one machine, and where its SQs are.
 
     Attributes:
@@ -48,7 +48,7 @@ def placement(
     deployment: Path | None,
     mapping: Path | None,
     later: Sequence[str] = (),
-) -> Placement:
+) -> LocalPlacement:
     """The ensembles and the mapping that the options ask for; no SQ is mapped to ensembles that join `later`.
 
     Raises:
@@ -66,12 +66,12 @@ def placement(
     if made is None:
         asked = all_ensembles(graph, options, components, later)
         _check_components(graph, asked)
-        return Placement(asked, None, None)
+        return LocalPlacement(asked, None, None)
     asked = all_ensembles(graph, options, components, later) if options else _made_up(graph, components, made, later)
     infos = [EnsembleInfo(name, name, list(option.components)) for name, option in asked.items()]
     if DEFAULT_RUNTIME_MANAGER_NAME not in asked:
         infos.append(EnsembleInfo(DEFAULT_RUNTIME_MANAGER_NAME))
-    return Placement(asked, made.check(graph, infos, "is no --ensemble of this run"), None)
+    return LocalPlacement(asked, made.check(graph, infos, "is no --ensemble of this run"), None)
 
 
 def _check_components(graph: TTGraph, asked: dict[str, EnsembleOption]) -> None:
@@ -129,7 +129,7 @@ def _of_deployment(
     deployment: DeploymentFile,
     made: MappingFile | None,
     later: Sequence[str],
-) -> Placement:
+) -> LocalPlacement:
     given = ensembles([], components, later)
     specs = {spec.name: spec for spec in deployment.ensembles}
     for name in given:
@@ -150,7 +150,7 @@ def _of_deployment(
         for name, spec in specs.items()
     }
     at_first = deployment._replace(ensembles=tuple(spec for name, spec in specs.items() if name not in later))
-    return Placement(asked, mapped(graph, at_first, made, f"is not in {deployment.file}"), deployment)
+    return LocalPlacement(asked, mapped(graph, at_first, made, f"is not in {deployment.file}"), deployment)
 
 
 def mapped(graph: TTGraph, deployment: DeploymentFile, made: MappingFile | None, absent: str) -> dict[str, str]:

@@ -133,7 +133,7 @@ def also_traced(record: Path | None, trace: Path, stack: ExitStack) -> Path:
     return file
 
 
-class Recorded:
+class DeviceRecording:
     """The recording of a manager on devices, in a file, or as telemetry for a collector.
 
     Args:

@@ -18,7 +18,7 @@ from ticktalk.cli.firing_errors import FiringErrors
 from ticktalk.cli.own_ensembles import OwnEnsembles, Settings
 from ticktalk.cli.placement import placement
 from ticktalk.cli.priority import keep_time
-from ticktalk.cli.record import Recorded, also_traced
+from ticktalk.cli.record import DeviceRecording, also_traced
 from ticktalk.cli.record import record_outputs as outputs_to
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.cli.streams import say
@@ -135,7 +135,7 @@ def run(
         manager.on_error(failures.add)
         if trace is not None:
             record = also_traced(record, trace, stack)
-        recording = Recorded(record, manager, {"until": until or ""}, otel)
+        recording = DeviceRecording(record, manager, {"until": until or ""}, otel)
         stack.callback(recording.finish)
         outputs_recorded = outputs_to(record_outputs, manager, {"until": until}, stack)
         _wait_for(manager, ensembles.processes, stopped)

@@ -13,7 +13,7 @@ import simpy
 import typer
 
 from ticktalk.cli import arguments
-from ticktalk.cli.placement import Placement, placement
+from ticktalk.cli.placement import LocalPlacement, placement
 from ticktalk.counters import Counts
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.ensemble import TTEnsemble
@@ -28,7 +28,7 @@ from ticktalk.simulation.driver import Simulation
 from ticktalk.source_problems import did_you_mean
 
 if TYPE_CHECKING:
-    from ticktalk.simulation.event_file import Event
+    from ticktalk.simulation.event_file import FileEvent
 
 
 @dataclass(kw_only=True)
@@ -64,7 +64,7 @@ class SimulatedRun:
     mapping: Path | None = None
     delay: int = 0
     events: Path | None = None
-    more_events: Sequence[Event] = ()
+    more_events: Sequence[FileEvent] = ()
     noticed_after: int = DEAD_AFTER
     save_every: int = CHECKPOINT_PERIOD
     seed: int | None = None
@@ -83,7 +83,7 @@ class SimulatedRun:
 
             self._joining = joining_ensembles(self.events)
         components = [*self.components, *(f"{place}=drivers:given" for place in self.drivers)]
-        self.placed: Placement = placement(
+        self.placed: LocalPlacement = placement(
             self.graph, self.ensembles, components, self.deployment, self.mapping, self._joining
         )
 
@@ -130,7 +130,7 @@ class SimulatedRun:
             self._schedule(happens, {**asked, **later}, env)
         return self._manager
 
-    def _events(self, there: list[str]) -> list[Event]:
+    def _events(self, there: list[str]) -> list[FileEvent]:
         """The events of the file."""
         if self.events is None:
             return []
@@ -141,7 +141,7 @@ class SimulatedRun:
         return [e._replace(program=str(beside / e.program)) if e.program else e for e in found]
 
     def _schedule(
-        self, happens: list[Event], options: Mapping[str, arguments.EnsembleOption], env: simpy.Environment
+        self, happens: list[FileEvent], options: Mapping[str, arguments.EnsembleOption], env: simpy.Environment
     ) -> None:
         from ticktalk.simulation.changes import SystemChanges, schedule
         from ticktalk.simulation.event_file import CHANGES
@@ -164,7 +164,7 @@ class SimulatedRun:
         for event in happens:
             schedule(event, simulation, self.start, happen)
 
-    def _check_costs(self, happens: list[Event]) -> None:
+    def _check_costs(self, happens: list[FileEvent]) -> None:
         functions = {sq.function for sq in self.graph.sqs}
         known = set() if self.placed.deployment is None else {*self.placed.deployment.costs}
         for event in happens:

@@ -36,7 +36,7 @@ TOLD = 2_000
 """Characters of what a run that failed has said, from its end."""
 
 
-class Job(NamedTuple):
+class SweepRun(NamedTuple):
     """One run, as it goes to the process that does it.
 
     Attributes:
@@ -48,7 +48,7 @@ class Job(NamedTuple):
     files: dict[str, bytes]
 
 
-def run_job(job: Job) -> dict[str, Any]:
+def run_job(job: SweepRun) -> dict[str, Any]:
     """Do one run: `status`, `outputs` (a dict for each token, as in a log), `counters`, `errors`, `told`."""
     with tempfile.TemporaryDirectory(prefix="ticktalk-") as folder:
         for name, content in job.files.items():
@@ -150,7 +150,7 @@ def merged(fixed: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     return {**settings, **({"input": inputs} if inputs else {})}
 
 
-def jobs_of(program: str, graph: str | None, runs: Sequence[Mapping[str, Any]], ship: bool) -> Iterator[Job]:
+def jobs_of(program: str, graph: str | None, runs: Sequence[Mapping[str, Any]], ship: bool) -> Iterator[SweepRun]:
     """The jobs of runs.
 
     Args:
@@ -162,7 +162,7 @@ def jobs_of(program: str, graph: str | None, runs: Sequence[Mapping[str, Any]], 
     if not ship:
         named = [] if graph is None else ["--graph", graph]
         for settings in runs:
-            yield Job([program, *named, *words_of(settings)], {})
+            yield SweepRun([program, *named, *words_of(settings)], {})
         return
     from ticktalk.cli.arguments import load_graph
 
@@ -179,7 +179,7 @@ def jobs_of(program: str, graph: str | None, runs: Sequence[Mapping[str, Any]], 
             if own.get(name) is not None:
                 files[name] = read_bytes(own[name])
                 own[name] = name
-        yield Job(["graph.json", *words_of(own)], files)
+        yield SweepRun(["graph.json", *words_of(own)], files)
 
 
 def driver_files(components: Iterable[str], near: Path) -> dict[str, bytes]:
@@ -231,7 +231,7 @@ def results(
     return [future.result() for future in futures]
 
 
-def _by_dask(address: str, jobs: list[Job], done: Callable[[], None]) -> list[dict[str, Any]]:
+def _by_dask(address: str, jobs: list[SweepRun], done: Callable[[], None]) -> list[dict[str, Any]]:
     try:
         distributed: Any = import_module("distributed")
     except ImportError:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 _NO_TICK = 1 << 125
 
 
-class Turn(Protocol):
+class ReadyItem(Protocol):
     """A thing that can become ready: `key` is `(order, self)` with an order unique in its agenda."""
 
     key: tuple[Any, Any]
@@ -57,7 +57,7 @@ class Agenda:
         # Told the name of a stream whose window has no end.
         self.on_endless: Callable[[str], None] = lambda stream: None
         self._ticks: list[int] = []
-        self._due: dict[int, list[Turn]] = {}
+        self._due: dict[int, list[ReadyItem]] = {}
         self._arrivals: dict[int, list[tuple[Callable[..., None], tuple[Any, ...]]]] = {}
 
     def next_tick(self) -> int | None:
@@ -71,7 +71,7 @@ class Agenda:
                 return instant
         return tick
 
-    def at(self, tick: int, turn: Turn) -> None:
+    def at(self, tick: int, turn: ReadyItem) -> None:
         """Let `turn` step at `tick`, which is not past."""
         due = self._due.get(tick)
         if due is None:
@@ -80,7 +80,7 @@ class Agenda:
         else:
             due.append(turn)
 
-    def nothing_but(self, turn: Turn) -> bool:
+    def nothing_but(self, turn: ReadyItem) -> bool:
         """True if nothing is due but `turn`."""
         due = all(other is turn for turns in self._due.values() for other in turns)
         return due and not self._arrivals and not self.ready
@@ -96,26 +96,26 @@ class Agenda:
         else:
             arrivals.append((deliver, message))
 
-    def make_ready(self, turn: Turn) -> None:
+    def make_ready(self, turn: ReadyItem) -> None:
         """Let `turn` step at the present tick, in graph order."""
         if not turn.queued:
             turn.queued = True
             heappush(self.ready, turn.key)
 
-    def withdraw(self, turn: Turn) -> None:
+    def withdraw(self, turn: ReadyItem) -> None:
         """Take back `make_ready`."""
         if turn.queued:
             self.ready[:] = [entry for entry in self.ready if entry[1] is not turn]
             heapify(self.ready)
             turn.queued = False
 
-    def cancel(self, tick: int, turn: Turn) -> None:
+    def cancel(self, tick: int, turn: ReadyItem) -> None:
         """Let `turn` not step at `tick` after all."""
         due = self._due.get(tick)
         if due is not None and turn in due:
             due.remove(turn)
 
-    def take_out(self, turns: Callable[[Turn], bool], messages: Callable[..., bool]) -> None:
+    def take_out(self, turns: Callable[[ReadyItem], bool], messages: Callable[..., bool]) -> None:
         """Drop the timers of some turns, and the messages under way for which `messages(deliver, message)` is true."""
         for tick, due in list(self._due.items()):
             self._due[tick] = [turn for turn in due if not turns(turn)]

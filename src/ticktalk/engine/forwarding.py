@@ -33,7 +33,7 @@ def arc_name(sq: str, index: int) -> str:
 
 
 @dataclass(eq=False, slots=True)
-class Together:
+class SharedRoute:
     """Arcs of one SQ that lead to the same other ensembles and nowhere else, so that their tokens go together.
 
     Attributes:
@@ -49,7 +49,7 @@ class Together:
     ensembles: list[str]
 
 
-PublishTogether = Callable[[Together, Data, Tick, Tick], None]
+PublishTogether = Callable[[SharedRoute, Data, Tick, Tick], None]
 """`(together, data, start, stop)`: send a token on each of several arcs; `data`: an array of their values."""
 
 
@@ -149,7 +149,7 @@ class TTSQForward:
         self.local = [entry for way in ways for entry in way.local]
         self._ready = self.local[0][0].agenda.ready if self.local else []
         self._alone = ways[0] if len(ways) == 1 and self.unpack is None else None
-        self._together: dict[tuple[tuple[int, ...], ...], Together | None] = {}
+        self._together: dict[tuple[tuple[int, ...], ...], SharedRoute | None] = {}
 
     def tag(self, instant: int, start: Tick, stop: Tick) -> None:
         """Send the tag of a firing: its value is the instant."""
@@ -196,7 +196,7 @@ class TTSQForward:
             if part.__class__ is not TTEmpty:
                 self.along(way, part, start, stop)
 
-    def _that_go_together(self, paths: tuple[tuple[int, ...], ...]) -> Together | None:
+    def _that_go_together(self, paths: tuple[tuple[int, ...], ...]) -> SharedRoute | None:
         """The arcs that carry the parts of a result at `paths`, if they lead to the same ensembles and nowhere else."""
         if paths not in self._together:
             ways = sorted([way for way in self.ways if way.path in paths], key=lambda way: paths.index(way.path))
@@ -205,7 +205,7 @@ class TTSQForward:
             arcs = tuple(int(way.name.rpartition("/")[2]) for way in ways)
             names = tuple(way.name for way in ways)
             together = alike and hosts and len(ways) == len(paths)
-            self._together[paths] = Together(self.sq.name, arcs, names, hosts) if together else None
+            self._together[paths] = SharedRoute(self.sq.name, arcs, names, hosts) if together else None
         return self._together[paths]
 
     def along(self, way: Way, value: Any, start: Tick, stop: Tick) -> None:

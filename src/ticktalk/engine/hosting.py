@@ -17,7 +17,7 @@ from ticktalk.engine.bodies import BodyError
 from ticktalk.engine.components import Components, Preparing, running
 from ticktalk.engine.context import Context
 from ticktalk.engine.firing_chain import MakeStage, RunElsewhere, Surroundings
-from ticktalk.engine.forwarding import Together
+from ticktalk.engine.forwarding import SharedRoute
 from ticktalk.engine.prepared_graph import PreparedGraph
 from ticktalk.engine.state import Load, Saver
 from ticktalk.engine.tap import Tap
@@ -76,7 +76,7 @@ class EnsembleHost:
         self.agenda = agenda
         self.outside = outside
         self.eviction_bound = EVICTION_BOUND
-        self.together: Callable[[str, int, Together, Data, Tick, Tick], None] | None = None  # sends on several arcs
+        self.together: Callable[[str, int, SharedRoute, Data, Tick, Tick], None] | None = None  # sends on several arcs
         self.movable = False  # SQs may come and leave while their contexts run
         self.alone: dict[str, set[str]] = {}  # by graph, the SQs here that nobody else may host
         self.stages: dict[str, MakeStage] = {}  # before bodies that run in place, first to last

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
-from ticktalk.explain.history import Came, Firing, History, Key
+from ticktalk.explain.history import Came, History, Key, Origin
 from ticktalk.graph.graph import TTGraph
 from ticktalk.records import AnyRecord
 
@@ -24,7 +24,7 @@ class Following:
     def __init__(self, graph: TTGraph) -> None:
         self._history = History(graph, ())
 
-    def take(self, ensemble: str, records: Iterable[AnyRecord]) -> list[Firing]:
+    def take(self, ensemble: str, records: Iterable[AnyRecord]) -> list[Origin]:
         """Take records of an ensemble; gives the firings whose bodies have run since the last call."""
         history = self._history
         for record in records:

@@ -15,7 +15,7 @@ import msgspec
 
 from ticktalk.engine.prepared_graph import wiring_of
 from ticktalk.graph.graph import TTGraph
-from ticktalk.records import AnyRecord, Counted, Deadline, Decided, Fired, Left, Moved, Received, Sent
+from ticktalk.records import AnyRecord, Counted, Deadline, Decided, Fired, InstanceMoved, Received, Sent, TokenLeft
 from ticktalk.time import Tick
 
 TICKS = ("tick", "start", "stop", "due", "began", "ended")
@@ -51,13 +51,13 @@ class Came:
 
     record: Received
     key: Key
-    left: Left | None = None
-    used: list[Firing] = field(default_factory=list)
+    left: TokenLeft | None = None
+    used: list[Origin] = field(default_factory=list)
     moved: str = ""
 
 
 @dataclass
-class Firing:
+class Origin:
     """The sender of tokens: a set that fired (`how` "fired"), data that met its deadline, a token that left unused.
 
     Attributes:
@@ -89,10 +89,10 @@ class _Instance:
     """An SQ on an ensemble, up to a record."""
 
     came: dict[int, Came] = field(default_factory=dict)
-    open: list[Firing] = field(default_factory=list)  # decided, and not run yet
+    open: list[Origin] = field(default_factory=list)  # decided, and not run yet
     results: list[Key] = field(default_factory=list)  # of the firing that is told next
-    left: Firing | None = None  # the token that left last: it goes to a handler at once
-    met: Firing | None = None  # the deadline that was met last: its data goes on at once
+    left: Origin | None = None  # the token that left last: it goes to a handler at once
+    met: Origin | None = None  # the deadline that was met last: its data goes on at once
 
 
 class History:
@@ -115,8 +115,8 @@ class History:
     def __init__(self, graph: TTGraph, records: Iterable[tuple[str, AnyRecord]]) -> None:
         self.graph = graph
         self.tokens: dict[Key, Sent] = {}
-        self.sender: dict[Key, Firing] = {}
-        self.firings: defaultdict[str, list[Firing]] = defaultdict(list)
+        self.sender: dict[Key, Origin] = {}
+        self.firings: defaultdict[str, list[Origin]] = defaultdict(list)
         self.came: defaultdict[str, list[Came]] = defaultdict(list)
         self.deadlines: defaultdict[str, list[Deadline]] = defaultdict(list)
         self.counted: defaultdict[str, list[Counted]] = defaultdict(list)
@@ -129,7 +129,7 @@ class History:
         for ensemble, record in records:
             self.take(ensemble, record)
             self.last = max(self.last, record.tick)
-            if isinstance(record, Moved) and record.here:
+            if isinstance(record, InstanceMoved) and record.here:
                 home[record.sq] = ensemble
         for (ensemble, sq), former in self._instances.items():
             for came in former.came.values() if ensemble != home.get(sq, ensemble) else ():
@@ -160,7 +160,7 @@ class History:
                 self._sent(here, key, record)
             case Fired():
                 self._fired(ensemble, here, record)
-            case Left():
+            case TokenLeft():
                 if record.number in here.came:
                     here.came[record.number].left = record
                     here.left = self._firing(record, "left", ensemble, [here.came[record.number]])
@@ -185,9 +185,9 @@ class History:
             return "", record.number
         return record.arc, record.token + self._numbers.get(record.arc, (0, 0))[1]
 
-    def _firing(self, record: Decided | Left | Deadline, how: str, ensemble: str, took: list[Came]) -> Firing:
+    def _firing(self, record: Decided | TokenLeft | Deadline, how: str, ensemble: str, took: list[Came]) -> Origin:
         unknown = (len(record.tokens) if isinstance(record, Decided) else 1) - len(took)
-        firing = Firing(record.sq, how, record.tick, ensemble, record.start, record.stop, took, unknown)
+        firing = Origin(record.sq, how, record.tick, ensemble, record.start, record.stop, took, unknown)
         if how != "left":
             self.firings[record.sq].append(firing)
             for came in took:
@@ -226,7 +226,7 @@ class History:
         if sender is not None:
             self._instances[ensemble, sender].results = []
 
-    def _by(self, firing: Firing, key: Key) -> None:
+    def _by(self, firing: Origin, key: Key) -> None:
         firing.sent.append(key)
         self.sender[key] = firing
 

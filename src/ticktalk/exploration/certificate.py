@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ticktalk.exploration.outcomes import Difference
+from ticktalk.exploration.outcomes import FirstDifference
 
 
 class Counterexample(msgspec.Struct, frozen=True):
@@ -20,7 +20,7 @@ class Counterexample(msgspec.Struct, frozen=True):
     """
 
     worse: dict[str, str]
-    difference: Difference
+    difference: FirstDifference
     events: str
     seed: int
     file: str = ""
@@ -59,7 +59,7 @@ class AxisBound(msgspec.Struct, frozen=True):
         return f"halving, {self.runs} runs: none below differs, not all above do"
 
 
-class Together(msgspec.Struct, frozen=True):
+class AllTogether(msgspec.Struct, frozen=True):
     """What holds for all dimensions at once.
 
     Attributes:
@@ -97,7 +97,7 @@ class Certificate(msgspec.Struct, frozen=True):
     outputs: dict[str, int]
     runs: int
     bounds: list[AxisBound]
-    together: Together | None
+    together: AllTogether | None
     unmet: list[str] = []
 
     @property

@@ -14,14 +14,14 @@ from ticktalk.durations import duration_text
 from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.mapping.deployment_file import DeploymentFile, drift, share_of, signed_duration
-from ticktalk.simulation.event_file import Event
+from ticktalk.simulation.event_file import FileEvent
 from ticktalk.source_problems import did_you_mean
 
 Of = Literal["link", "ensemble", "function"]
 Unit = Literal["duration", "share", "drift"]
 
 
-class Kind(NamedTuple):
+class DimensionKind(NamedTuple):
     """A kind of dimension.
 
     Attributes:
@@ -42,16 +42,16 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "link-delay": Kind("link", "duration", False, False, "0..500ms", "more delay"),
-    "jitter": Kind("link", "duration", False, True, "0..100ms", "more jitter"),
-    "loss": Kind("link", "share", False, True, "0..5%", "more loss"),
-    "duplicate": Kind("link", "share", False, True, "0..5%", "more repeated tokens"),
-    "reorder": Kind("link", "share", False, True, "0..5%", "more reordered tokens"),
-    "cut": Kind("link", "duration", False, True, "0..2s", "a cut"),
-    "clock": Kind("ensemble", "duration", True, False, "-100ms..100ms", "of clock error"),
-    "drift": Kind("ensemble", "drift", True, False, "-100ppm..100ppm", "more drift"),
-    "fail": Kind("ensemble", "duration", False, True, "0..5s", "a failure"),
-    "body-time": Kind("function", "duration", False, False, "0..500ms", "more time of a body"),
+    "link-delay": DimensionKind("link", "duration", False, False, "0..500ms", "more delay"),
+    "jitter": DimensionKind("link", "duration", False, True, "0..100ms", "more jitter"),
+    "loss": DimensionKind("link", "share", False, True, "0..5%", "more loss"),
+    "duplicate": DimensionKind("link", "share", False, True, "0..5%", "more repeated tokens"),
+    "reorder": DimensionKind("link", "share", False, True, "0..5%", "more reordered tokens"),
+    "cut": DimensionKind("link", "duration", False, True, "0..2s", "a cut"),
+    "clock": DimensionKind("ensemble", "duration", True, False, "-100ms..100ms", "of clock error"),
+    "drift": DimensionKind("ensemble", "drift", True, False, "-100ppm..100ppm", "more drift"),
+    "fail": DimensionKind("ensemble", "duration", False, True, "0..5s", "a failure"),
+    "body-time": DimensionKind("function", "duration", False, False, "0..500ms", "more time of a body"),
 }
 
 USUAL = ("link-delay", "jitter", "loss", "clock", "body-time")
@@ -205,12 +205,12 @@ def matching(name: str, places: Places) -> tuple[str, list[tuple[str, ...]]]:
     return kind, [target]
 
 
-def events_of(point: Point, deployment: DeploymentFile) -> list[Event]:
+def events_of(point: Point, deployment: DeploymentFile) -> list[FileEvent]:
     """The events that make a simulation as bad as a point says; `deployment`: what is meant by 0."""
     links: dict[tuple[str, ...], dict[str, Any]] = {}
     clocks: dict[str, tuple[int, Fraction | None]] = {}
     drifts = {spec.name: spec.clock.drift for spec in deployment.ensembles}
-    found: list[Event] = []
+    found: list[FileEvent] = []
     for name, value in point.values.items():
         kind, _, of = name.partition(":")
         target = tuple(of.split(","))
@@ -226,13 +226,13 @@ def events_of(point: Point, deployment: DeploymentFile) -> list[Event]:
         elif kind == "body-time":
             cost = deployment.costs.get(of)
             time = cost.time or 0 if cost is not None else 0
-            found.append(Event(0, "cost", (), function=of, time=time + value))
+            found.append(FileEvent(0, "cost", (), function=of, time=time + value))
         else:
             begins = point.moments[name]
-            found.append(Event(begins, "cut" if kind == "cut" else "fail", target))
-            found.append(Event(begins + value, "heal" if kind == "cut" else "recover", target))
-    found += [Event(0, "link", target, link=fields) for target, fields in links.items()]
-    found += [Event(0, "clock", (name,), clock=clock) for name, clock in clocks.items()]
+            found.append(FileEvent(begins, "cut" if kind == "cut" else "fail", target))
+            found.append(FileEvent(begins + value, "heal" if kind == "cut" else "recover", target))
+    found += [FileEvent(0, "link", target, link=fields) for target, fields in links.items()]
+    found += [FileEvent(0, "clock", (name,), clock=clock) for name, clock in clocks.items()]
     return sorted(found, key=lambda event: event.at)
 
 

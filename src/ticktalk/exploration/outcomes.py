@@ -36,7 +36,7 @@ class Outcome(NamedTuple):
     broken: list[str]
 
 
-class Difference(msgspec.Struct, frozen=True):
+class FirstDifference(msgspec.Struct, frozen=True):
     """The first thing that is otherwise.
 
     Attributes:
@@ -62,7 +62,7 @@ def outcome(
     return Outcome(outputs, {sq: count for sq, count in missed.items() if count}, [*asserted, *broken])
 
 
-def difference(usual: Outcome, there: Outcome, only: Iterable[str] = ()) -> Difference | None:
+def difference(usual: Outcome, there: Outcome, only: Iterable[str] = ()) -> FirstDifference | None:
     """The first difference of a run from the usual one; None: there is none.
 
     Args:
@@ -71,7 +71,7 @@ def difference(usual: Outcome, there: Outcome, only: Iterable[str] = ()) -> Diff
         only: the output SQs that count; none: all.
     """
     if there.broken and not usual.broken:
-        return Difference("assertion", there.broken[0])
+        return FirstDifference("assertion", there.broken[0])
     names = list(only) or list(dict.fromkeys([*usual.outputs, *there.outputs]))
     each = [_of_output(name, usual.outputs.get(name, []), there.outputs.get(name, [])) for name in names]
     if found := [one for one in each if one is not None]:
@@ -79,11 +79,13 @@ def difference(usual: Outcome, there: Outcome, only: Iterable[str] = ()) -> Diff
     for sq, count in there.deadlines.items():
         if count > usual.deadlines.get(sq, 0):
             more = count - usual.deadlines.get(sq, 0)
-            return Difference("deadline", f"{sq}: {more} more deadline{'s' if more > 1 else ''} without data in time")
+            return FirstDifference(
+                "deadline", f"{sq}: {more} more deadline{'s' if more > 1 else ''} without data in time"
+            )
     return None
 
 
-def _of_output(name: str, was: list[Token], now: list[Token]) -> tuple[Token, Difference] | None:
+def _of_output(name: str, was: list[Token], now: list[Token]) -> tuple[Token, FirstDifference] | None:
     """The earliest difference of an output."""
     if was == now:
         return None
@@ -94,11 +96,11 @@ def _of_output(name: str, was: list[Token], now: list[Token]) -> tuple[Token, Di
     before = next((token for token in sorted(gone) if token[:2] == interval), None)
     after = next((token for token in sorted(new) if token[:2] == interval), None)
     if before is not None and after is not None:
-        return first, Difference("changed", f"{here}: {_shown(before)} becomes {_shown(after)}")
+        return first, FirstDifference("changed", f"{here}: {_shown(before)} becomes {_shown(after)}")
     if before is not None:
-        return first, Difference("gone", f"{here}: {_shown(before)} does not come")
+        return first, FirstDifference("gone", f"{here}: {_shown(before)} does not come")
     assert after is not None
-    return first, Difference("new", f"{here}: {_shown(after)} comes, and did not before")
+    return first, FirstDifference("new", f"{here}: {_shown(after)} comes, and did not before")
 
 
 def _shown(token: Token) -> str:

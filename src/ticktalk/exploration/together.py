@@ -12,7 +12,7 @@ Differs = Callable[[Point], bool]
 """Runs a point; True if something is otherwise."""
 
 
-class Box(NamedTuple):
+class SearchBox(NamedTuple):
     """The part of a space that is searched.
 
     Attributes:
@@ -28,7 +28,7 @@ class Box(NamedTuple):
     length: int
 
 
-def search(box: Box, runs: int, chance: int, differs: Differs) -> tuple[Point | None, int]:
+def search(box: SearchBox, runs: int, chance: int, differs: Differs) -> tuple[Point | None, int]:
     """Try points of a box; the least that was found to differ, if any, and how many were tried.
 
     Args:
@@ -71,7 +71,7 @@ def search(box: Box, runs: int, chance: int, differs: Differs) -> tuple[Point | 
     return point, tried + more
 
 
-def _point(box: Box, drawn: tuple[int, tuple[int, ...], tuple[int, ...]]) -> Point:
+def _point(box: SearchBox, drawn: tuple[int, tuple[int, ...], tuple[int, ...]]) -> Point:
     seed, values, moments = drawn
     given = {each.name: value for each, value in zip(box.dimensions, values, strict=True) if value}
     lasting = [each.name for each in box.dimensions if each.kind in LASTING]
@@ -101,7 +101,7 @@ def least(point: Point, differs: Differs) -> tuple[Point, int]:
     return point, runs
 
 
-def corners(box: Box, most: int, chance: Random) -> list[Point]:
+def corners(box: SearchBox, most: int, chance: Random) -> list[Point]:
     """The corners of a box, or some of them, with each seed: nothing in it is worse, if worse is never better."""
     signed = [each for each in box.dimensions if box.ranges[each.name][0] < 0 < box.ranges[each.name][1]]
     sides = {tuple(chance.random() < 0.5 for _ in signed) for _ in range(most)} if signed else {()}

@@ -1,7 +1,7 @@
 """The numbers of tokens on each arc between ensembles: they show lost tokens, and a context's end.
 
 Every token has a number: the count of tokens that its ensemble has sent on its arc. Many arcs that always pass tokens
-together are counted as one (`Bundle`) until a caller asks for one of them.
+together are counted as one (`ArcBundle`) until a caller asks for one of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Numbers = int | list[int]
 """Numbers of tokens sent together: one for each arc, or one for all."""
 
 
-class Bundle:
+class ArcBundle:
     """Arcs whose tokens are sent together."""
 
     __slots__ = ("arcs", "number")
@@ -41,8 +41,8 @@ class ArcNumbers:
         self._lost = lost
         self._sent: dict[str, int] = {}
         self._numbers: dict[str, int] = dict.fromkeys(incoming, 0)  # of the last token that came
-        self._sending: list[Bundle] = []  # arcs that count as one at present
-        self._receiving: list[Bundle] = []
+        self._sending: list[ArcBundle] = []  # arcs that count as one at present
+        self._receiving: list[ArcBundle] = []
         self.left_out: dict[str, dict[str, int]] = {}  # by receiver and SQ: tokens that were not sent there
 
     # Outgoing tokens.
@@ -54,7 +54,7 @@ class ArcNumbers:
         number = self._sent[arc] = self._sent.get(arc, 0) + 1
         return number
 
-    def send_together(self, bundle: Bundle) -> Numbers:
+    def send_together(self, bundle: ArcBundle) -> Numbers:
         """Count one more token sent on each arc of a bundle; their numbers."""
         if bundle.number < 0:
             self._settle_sent()
@@ -97,7 +97,7 @@ class ArcNumbers:
         if ahead > 0 or ahead < -LEAP:
             numbers[arc] = number
 
-    def receive_together(self, bundle: Bundle, numbers: Numbers) -> None:
+    def receive_together(self, bundle: ArcBundle, numbers: Numbers) -> None:
         """Count a token that came on each arc of a bundle."""
         if isinstance(numbers, list):
             for arc, number in zip(bundle.arcs, numbers, strict=True):

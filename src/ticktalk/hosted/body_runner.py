@@ -10,7 +10,7 @@ from ticktalk.engine.context import Context
 from ticktalk.engine.state import Load
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
-from ticktalk.hosted.watchdog import UnderWay
+from ticktalk.hosted.watchdog import OpenFiring
 from ticktalk.series import BySQ
 
 Loaded = Callable[[str | None], None]
@@ -69,7 +69,7 @@ class Bodies(Protocol):
     def busy(self, context: Context) -> str:
         """An SQ whose body runs or waits to run; empty when there is none."""
 
-    def under_way(self, context: Context) -> Mapping[str, UnderWay]:
+    def under_way(self, context: Context) -> Mapping[str, OpenFiring]:
         """By SQ, the oldest firing that runs or waits to, where that takes real time."""
 
     def when_idle(self, contexts: list[Context], sqs: Collection[str], then: Callable[[], None]) -> None:

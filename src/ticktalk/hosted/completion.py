@@ -15,13 +15,13 @@ from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.hosted.body_runner import Bodies
 from ticktalk.hosted.lease import Times
-from ticktalk.hosted.silence import Waits
+from ticktalk.hosted.silence import WaitingSince
 from ticktalk.hosted.watchdog import Watchdog
 from ticktalk.payloads import IdleReport, ReportRequest, StopGraph
 from ticktalk.series import bounded
 
 
-class Reports:
+class EnsembleReports:
     """The reports of one ensemble.
 
     Args:
@@ -46,7 +46,7 @@ class Reports:
         self._host, self._bodies, self._arcs, self._moving, self._own = host, bodies, arcs, moving, own
         self.outputs: Counter[tuple[str, int]] = Counter()
         self._watchdog = Watchdog()
-        self._waits = Waits()
+        self._waits = WaitingSince()
 
     def report(self, request: ReportRequest) -> IdleReport:
         """The report of a context here. `profile` asks for the costs of its bodies, too; if it `ends`, none fires."""

@@ -15,7 +15,7 @@ from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.hosted.body_runner import Bodies
 from ticktalk.hosted.checkpoints import Checkpoints, Key
-from ticktalk.hosted.completion import Reports
+from ticktalk.hosted.completion import EnsembleReports
 from ticktalk.hosted.moves import Moves
 from ticktalk.hosted.switching import Switching
 from ticktalk.messages import NetMsg, RuntimeMsg, SyncMsg
@@ -35,7 +35,7 @@ class Duties:
         come_by: see `Moves`.
         saves_at: see `Checkpoints`.
         heard: see `Checkpoints`.
-        own: see `Reports`.
+        own: see `EnsembleReports`.
         lost: told of a context, an arc, and the number of tokens missing before one that came on it.
 
     Attributes:
@@ -62,7 +62,7 @@ class Duties:
             host, bodies, self.arcs, self._tell, lambda key: self.reports.busy(key), saves_at, heard
         )
         self.moves = Moves(host, bodies, self.arcs, self.checkpoints, manager, send, listen, at, come_by)
-        self.reports = Reports(host, bodies, self.arcs, self.moves.under_way, own)
+        self.reports = EnsembleReports(host, bodies, self.arcs, self.moves.under_way, own)
         self.switching = Switching(host, bodies, self.reports, self._tell, at)
 
     def handlers(self, family: type[enum.Enum]) -> dict[enum.Enum, Callable[[Any], object]]:

@@ -112,7 +112,7 @@ def nearest(tokens: dict[str, tuple[int, list[Waiting]]]) -> Near | None:
     return best
 
 
-class Waits:
+class WaitingSince:
     """Since when the SQs of one ensemble wait, as seen at each look. All times are root ticks."""
 
     def __init__(self) -> None:

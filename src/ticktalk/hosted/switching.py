@@ -18,7 +18,7 @@ from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.body_runner import Bodies
 from ticktalk.hosted.checkpoints import Tell
-from ticktalk.hosted.completion import Reports
+from ticktalk.hosted.completion import EnsembleReports
 from ticktalk.messages import RuntimeMsg
 from ticktalk.payloads import IdleReport, Placed, ReportRequest
 from ticktalk.ranges import known
@@ -45,7 +45,7 @@ class Switching:
         at: see `At`.
     """
 
-    def __init__(self, host: EnsembleHost, bodies: Bodies, reports: Reports, tell: Tell, at: At) -> None:
+    def __init__(self, host: EnsembleHost, bodies: Bodies, reports: EnsembleReports, tell: Tell, at: At) -> None:
         self._host, self._bodies, self._reports, self._tell, self._at = host, bodies, reports, tell, at
 
     def switch(self, order: Switch) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from ticktalk.counters import Counters
 from ticktalk.engine.firing.base import Fire, TTSQSync
 from ticktalk.engine.firing.deadline import DeadlineSync
-from ticktalk.engine.forwarding import Together, TTSQForward, Way
+from ticktalk.engine.forwarding import SharedRoute, TTSQForward, Way
 from ticktalk.engine.matching import Waiting
 from ticktalk.engine.state import Numbered
 from ticktalk.engine.tap import Arrivals
@@ -27,13 +27,13 @@ from ticktalk.records import (
     Fired,
     FiredTogether,
     GridSet,
-    Left,
-    Moved,
+    InstanceMoved,
     Outcome,
     Received,
     Sent,
     SentTogether,
     TakenTogether,
+    TokenLeft,
     Turn,
 )
 from ticktalk.time import Tick
@@ -44,7 +44,7 @@ LONGEST = 1 << 24
 """Bytes of a value that is noted whole; of a longer one only the interval is."""
 
 
-class Told(Counters):
+class ToldCounters(Counters):
     """Counters that tell of each addition."""
 
     __slots__ = ("_tell",)
@@ -76,7 +76,7 @@ class Tapped:
     def __init__(self, note: Callable[[Any], None], now: Callable[[], int]) -> None:
         self._note, self._now = note, now
         self.number_on: Callable[[str], int] | None = None
-        self.counters: Counters = Told(self._counted)
+        self.counters: Counters = ToldCounters(self._counted)
         self._sent: Counter[str] = Counter()  # by arc
         self._came: Counter[str] = Counter()  # by arc of another ensemble
         self._received: Counter[str] = Counter()  # by SQ
@@ -114,7 +114,7 @@ class Tapped:
         if send_together is None:
             return
 
-        def watched_together(together: Together, data: Data, start: Tick, stop: Tick) -> None:
+        def watched_together(together: SharedRoute, data: Data, start: Tick, stop: Tick) -> None:
             numbers = _next_numbers(self._sent, together.names)
             if len(data) <= self.longest:
                 arcs = [*together.names]
@@ -151,7 +151,7 @@ class Tapped:
 
         def left(value: Any, start: Tick, stop: Tick, missing: Sequence[str]) -> None:
             number, value = _opened(value)
-            self._note(Left(self._now(), name, number, start, stop, self._why.get(name, ""), list(missing)))
+            self._note(TokenLeft(self._now(), name, number, start, stop, self._why.get(name, ""), list(missing)))
             if leave is not None:
                 leave(value, start, stop, missing)
 
@@ -216,7 +216,7 @@ class Tapped:
         if state is not None:
             self._sent.update({arc: number - self._sent[arc] for arc, number in state.sent.items()})
         data = b"" if state is None else bytes(encoded([state.sync, state.body]))
-        self._note(Moved(self._now(), sq, here, data))
+        self._note(InstanceMoved(self._now(), sq, here, data))
 
     def _counted(self, sq: str, kind: str, count: int) -> None:
         self._why[sq] = kind

@@ -19,7 +19,7 @@ LONG = 5_000_000
 """Root ticks from which on a firing is told: bodies that learn or load take some."""
 
 
-class UnderWay(NamedTuple):
+class OpenFiring(NamedTuple):
     """The oldest firing of a body that has not ended.
 
     Attributes:
@@ -39,7 +39,7 @@ class Watchdog:
         self._since: dict[tuple[str, int], dict[str, tuple[object, int]]] = {}
 
     def look(
-        self, context: tuple[str, int], under_way: Mapping[str, UnderWay], now: int
+        self, context: tuple[str, int], under_way: Mapping[str, OpenFiring], now: int
     ) -> dict[str, tuple[Tick | None, Tick | None, int]]:
         """The firings of a context that have run for long, the longest first: SQ to interval and ticks.
 

@@ -17,7 +17,7 @@ from ticktalk.language.templates import Function, is_ticktalk
 from ticktalk.language.value_types import (
     ANY,
     NONE,
-    Instance,
+    InstanceType,
     ProgramClass,
     TupleOf,
     Type,
@@ -188,7 +188,7 @@ class Annotations:
             case (str() as module, str() as name):
                 return self._elsewhere(module, name)
             case (str() as module, ast.ClassDef() as statement):
-                return Instance(self._class(module, statement))
+                return InstanceType(self._class(module, statement))
             case (str() as module, (ast.Assign() | ast.AnnAssign()) as statement):
                 return self._assigned(module, statement)
             case (str() as module, ast.stmt() as statement) if type(statement).__name__ == "TypeAlias":
@@ -206,14 +206,14 @@ class Annotations:
             if name in ("NoReturn", "Never"):
                 return UnionOf(())
             if name in ("Text", "LiteralString"):
-                return Instance(str)
+                return InstanceType(str)
             found = getattr(typing, name, None)
             found = typing.get_origin(found) or found
         else:
             if (library := _LIBRARY.get(f"{module}.{name}")) is not None:
-                return Instance(self._library.setdefault(library, ProgramClass(library, "library")))
+                return InstanceType(self._library.setdefault(library, ProgramClass(library, "library")))
             found = getattr(import_module(module), name, None) if module in _REAL else None
-        return Instance(found) if isinstance(found, type) else ANY
+        return InstanceType(found) if isinstance(found, type) else ANY
 
     def _assigned(self, module: str, statement: ast.Assign | ast.AnnAssign) -> Type:
         """The type of a name that is assigned: an alias, a type variable, or a new type."""
@@ -228,7 +228,7 @@ class Annotations:
                     if statement not in self._classes:
                         base = self.type_of(module, value.args[1])
                         self._classes[statement] = ProgramClass(ast.unparse(value.args[0]).strip("'\""), bases=[base])
-                    return Instance(self._classes[statement])
+                    return InstanceType(self._classes[statement])
             return ANY
         # A name is an alias if it is bound to what can be an annotation.
         is_alias = isinstance(value, ast.Name | ast.Attribute | ast.Subscript | ast.BinOp)
@@ -249,24 +249,24 @@ class Annotations:
         if name in _THROUGH and arguments:
             return self.type_of(module, arguments[0], local)
         if name in ("TypeGuard", "TypeIs"):
-            return Instance(bool)
+            return InstanceType(bool)
         if name in ("Concatenate", "Unpack") or any(isinstance(each, ast.Starred) for each in arguments):
             return ANY
         types = [self.type_of(module, each, local) for each in arguments]
         if name in ("Optional", "Union"):
             return union([*types, NONE] if name == "Optional" else types)
         outer = self._named(found)
-        if not isinstance(outer, Instance):
+        if not isinstance(outer, InstanceType):
             return ANY  # an alias with arguments, too
         cls = outer.cls
         if cls is tuple:
             last = arguments[-1] if arguments else None
             if isinstance(last, ast.Constant) and last.value is Ellipsis:
-                return Instance(tuple, (types[0],))
+                return InstanceType(tuple, (types[0],))
             return TupleOf(tuple(types))
         if isinstance(cls, ProgramClass) and cls.kind == "library":
             return outer
-        return Instance(cls, tuple(types))
+        return InstanceType(cls, tuple(types))
 
     def _literal(self, module: str, node: ast.expr) -> Type:
         if isinstance(node, ast.Constant) and node.value is None:
@@ -316,7 +316,7 @@ class Annotations:
         given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
         total = given.get("total") != "False"
         for base in cls.bases:
-            if isinstance(base, Instance) and isinstance(base.cls, ProgramClass) and base.cls.kind == "typed dict":
+            if isinstance(base, InstanceType) and isinstance(base.cls, ProgramClass) and base.cls.kind == "typed dict":
                 cls.kind = "typed dict"
                 cls.fields |= base.cls.fields
                 cls.required |= base.cls.required

@@ -28,7 +28,7 @@ from ticktalk.language.value_types import (
     ANY,
     BOOL,
     NONE,
-    Instance,
+    InstanceType,
     ProgramClass,
     Solution,
     TupleOf,
@@ -45,7 +45,7 @@ from ticktalk.language.value_types import (
 )
 from ticktalk.source_problems import Place, Problems
 
-_TICK = UnionOf((Instance(float), Instance(SupportsIndex)))
+_TICK = UnionOf((InstanceType(float), InstanceType(SupportsIndex)))
 """What a deadline takes."""
 MOST_WAYS = 8
 """Ways on which a value can have come: with more, its type is not known."""
@@ -63,14 +63,14 @@ _HANDS_ON = frozenset({
 _MEETING = frozenset({"MERGE", "TTFinishByOtherwise"})
 """Those that give something also where nothing comes to one of their ports."""
 _RESULTS: dict[str, Type] = {
-    "TIME_TOKEN": Instance(int), "READ_TTCLOCK": Instance(int), "VALUES_TO_TTTIME": NONE, "NOT": BOOL, "IS": BOOL,
-    "ISNOT": BOOL, "GET_INFINITY": Instance(float), "GET_NEG_INFINITY": Instance(float),
+    "TIME_TOKEN": InstanceType(int), "READ_TTCLOCK": InstanceType(int), "VALUES_TO_TTTIME": NONE, "NOT": BOOL,
+    "IS": BOOL, "ISNOT": BOOL, "GET_INFINITY": InstanceType(float), "GET_NEG_INFINITY": InstanceType(float),
     "TTTIME_TO_VALUES": TupleOf((ANY, ANY)), "AND": ANY, "OR": ANY,
 }  # fmt: skip
 """Those whose result is of one type, whatever comes."""
 
 
-class Way(msgspec.Struct, frozen=True):
+class ValuePath(msgspec.Struct, frozen=True):
     """One way on which a value can have come.
 
     Attributes:
@@ -94,12 +94,16 @@ class Way(msgspec.Struct, frozen=True):
         return self.narrowed and can_meet(self.type, target)
 
 
-Ways = tuple[Way, ...]
-_UNKNOWN: Ways = (Way(ANY, "", declared=False),)
+Ways = tuple[ValuePath, ...]
+_UNKNOWN: Ways = (ValuePath(ANY, "", declared=False),)
 
 
-_INTERVAL: Ways = (Way(Instance(ProgramClass("TTTime")), "a handler is given the interval of a token, a `TTTime`"),)
-_MISSING: Ways = (Way(Instance(tuple, (Instance(str),)), "a handler is given the names of inputs, `tuple[str, ...]`"),)
+_INTERVAL: Ways = (
+    ValuePath(InstanceType(ProgramClass("TTTime")), "a handler is given the interval of a token, a `TTTime`"),
+)
+_MISSING: Ways = (
+    ValuePath(InstanceType(tuple, (InstanceType(str),)), "a handler is given the names of inputs, `tuple[str, ...]`"),
+)
 
 
 class _Signature(msgspec.Struct):
@@ -148,7 +152,7 @@ class ArcTypes:
                     where = f"{given.shown}:{given.annotation.lineno}"
                     self._report(given.file, given.place, f"{wanted} ({where})", way)
 
-    def _report(self, file: str, place: Place, wanted: str, way: Way) -> None:
+    def _report(self, file: str, place: Place, wanted: str, way: ValuePath) -> None:
         instead = "mend one of the two annotations, or put an SQ between that converts the value"
         if isinstance(way.type, Value):
             instead = "give another value, or mend the annotation"
@@ -182,7 +186,7 @@ class ArcTypes:
                     self._report(sq.file, made.places.get(name, made.place), wanted, way)
         result = substituted(signature.result, solution)
         said = signature.shown if result == signature.result else f"{signature.shown}, here `{result}`"
-        return () if result == UnionOf(()) else (Way(result, said),)
+        return () if result == UnionOf(()) else (ValuePath(result, said),)
 
     def _unused(self, made: SQDraft, template: Template) -> list[tuple[str, Ways]]:
         """The value that a handler gets: of a token of any port of its SQ, but of none that stays there."""
@@ -232,7 +236,7 @@ class ArcTypes:
             return self._of_input(source)
         assert isinstance(source, SQDraft)
         if arc.kind != "value":
-            return (Way(Instance(int), "a tag is `int`"),) if arc.kind == "tag" else _UNKNOWN
+            return (ValuePath(InstanceType(int), "a tag is `int`"),) if arc.kind == "tag" else _UNKNOWN
         ways = self._ways[source]
         for index in arc.path:
             ways = tuple(replace(way, type=_element(way.type, index)) for way in ways)
@@ -251,7 +255,7 @@ class ArcTypes:
                     type_ = self._annotations.type_of(home.name, argument.annotation)
                     where = f"{home.problems.file}:{argument.annotation.lineno}"
                     said = f"the input `{name}` is `{ast.unparse(argument.annotation)}` ({where})"
-                    self._inputs[source] = (Way(type_, said),)
+                    self._inputs[source] = (ValuePath(type_, said),)
                     source.made.type = input_type(type_)
         return self._inputs[source]
 
@@ -296,7 +300,7 @@ class ArcTypes:
         if type_ is ANY:
             return _UNKNOWN
         said = f"`{_written(made)}` is `{type_}` ({self._files[sq.file].file}:{sq.line})"
-        return (Way(type_, said, narrowed, declared),)
+        return (ValuePath(type_, said, narrowed, declared),)
 
     def _tried(self, made: SQDraft, name: str, types: list[Type], is_certain: bool) -> Type:
         """The type that an instruction gives, as it gives it for samples of its inputs' types.
@@ -350,7 +354,7 @@ def _constant(value: Any) -> Ways:
     value = folding.settled(value)
     if isinstance(value, Fraction):  # a period, which fits wherever a duration does
         return _UNKNOWN
-    return (Way(Value(value), f"{folding.shown(value)} is of type `{type(value).__name__}`", declared=False),)
+    return (ValuePath(Value(value), f"{folding.shown(value)} is of type `{type(value).__name__}`", declared=False),)
 
 
 def _written(made: SQDraft) -> str:
@@ -381,7 +385,7 @@ def _truth(type_: Type) -> bool | None:
     if isinstance(type_, UnionOf):
         truths = {_truth(member) for member in type_.members}
         return truths.pop() if len(truths) == 1 else None
-    has_keys = isinstance(type_, Instance) and isinstance(type_.cls, ProgramClass) and type_.cls.required
+    has_keys = isinstance(type_, InstanceType) and isinstance(type_.cls, ProgramClass) and type_.cls.required
     return True if has_keys or _items(type_) else None
 
 
@@ -390,11 +394,11 @@ def _display(name: str, types: list[Type]) -> Type | None:
     if name in ("TUPLE", "TUPLE_2", "TUPLE_3"):
         return TupleOf(tuple(types))
     if name in ("LIST", "SET"):
-        return Instance(list if name == "LIST" else set, (union(types),))
+        return InstanceType(list if name == "LIST" else set, (union(types),))
     if name == "DICT":
         values = {str(each): each for each in types[1::2]}
         # A dict of values of several types may be meant as a typed dict.
-        return Instance(dict, (union(types[::2]), next(iter(values.values())) if len(values) == 1 else ANY))
+        return InstanceType(dict, (union(types[::2]), next(iter(values.values())) if len(values) == 1 else ANY))
     if name in ("IN", "NOTIN") and types[1] is ANY:
         return BOOL
     return None
@@ -406,7 +410,7 @@ def _result(name: str, operands: tuple[Type, ...], result: Any) -> Type:
         return union(operands)
     if name == "GETITEM":
         return _indexed(operands)
-    return ANY if name == "POW" else Instance(type(result))
+    return ANY if name == "POW" else InstanceType(type(result))
 
 
 def _indexed(operands: tuple[Type, ...]) -> Type:
@@ -416,7 +420,7 @@ def _indexed(operands: tuple[Type, ...]) -> Type:
         return _widened(container) if not isinstance(container, TupleOf) else ANY
     if isinstance(container, TupleOf) and isinstance(index, Value) and type(index.value) is int:
         return container.items[index.value] if -len(container.items) <= index.value < len(container.items) else ANY
-    if isinstance(container, Instance) and container.cls is dict:
+    if isinstance(container, InstanceType) and container.cls is dict:
         return container.args[1] if len(container.args) == 2 else ANY
     return item_of(container) or ANY
 
@@ -436,7 +440,7 @@ def _items(type_: Type) -> tuple[Type, ...] | None:
         return type_.items
     if isinstance(type_, Value) and isinstance(type_.value, tuple):
         return tuple(map(Value, type_.value))
-    if isinstance(type_, Instance) and isinstance(type_.cls, ProgramClass) and type_.cls.kind == "named tuple":
+    if isinstance(type_, InstanceType) and isinstance(type_.cls, ProgramClass) and type_.cls.kind == "named tuple":
         return tuple(type_.cls.fields.values())
     return None
 

@@ -11,7 +11,7 @@ from ticktalk.instructions import BY_NAME
 from ticktalk.language import folding
 from ticktalk.language.call_arguments import Argument, Arguments
 from ticktalk.language.draft import Arc, Constant
-from ticktalk.language.evaluation import UNKNOWN, Attempts, Foreign, Listing, Refused, Unknown, Value
+from ticktalk.language.evaluation import UNKNOWN, Attempts, Foreign, Listing, NoValue, Unknown, Value
 from ticktalk.time import TTClock
 
 _LIST_METHODS = {
@@ -32,7 +32,7 @@ class BuiltinCalls(Arguments):
         arguments = self.arguments_of(node)
         self.evaluate_all(arguments)
         if any(isinstance(argument.value, Unknown) for argument in arguments):
-            raise Refused
+            raise NoValue
         if name in _OF_LISTS and any(isinstance(argument.value, Listing) for argument in arguments):
             return self._of_lists(node, name, arguments)
         lowered = [self.lower(argument.given, argument.place) for argument in arguments]
@@ -67,7 +67,7 @@ class BuiltinCalls(Arguments):
     def _zip(self, node: ast.Call, arguments: list[Argument]) -> Value:
         columns = self._columns(arguments, ("strict",))
         strict = False
-        with suppress(Refused):
+        with suppress(NoValue):
             strict = self.flag(next((a for a in arguments if a.keyword is not None), None), "strict")
         if strict and len({len(column) for column in columns}) > 1:
             raise self.refused(node, "ValueError: the arguments of zip() have different lengths")
@@ -116,7 +116,7 @@ class BuiltinCalls(Arguments):
         lowered = [self.lower(argument.given, node) for argument in arguments]
         value = self.lower(base, node)
         if any(isinstance(each, Unknown) for each in (value, *lowered)):
-            raise Refused
+            raise NoValue
         if not isinstance(value, Constant) or None in lowered:
             what = f"`.{name}()` is computed at compile time, but there is an arc in it"
             raise self.refused(function, what, "write an SQ that does it")
@@ -161,7 +161,7 @@ def _known(arguments: list[Argument], lowered: Sequence[Constant | Unknown | Non
     keywords: dict[str, Any] = {}
     for argument, value in zip(arguments, lowered, strict=True):
         if not isinstance(value, Constant):
-            raise Refused
+            raise NoValue
         if argument.keyword is None:
             positional.append(value.value)
         else:

@@ -11,7 +11,7 @@ from typing import Any
 from ticktalk.durations import duration_text
 from ticktalk.language import folding
 from ticktalk.language.draft import Constant
-from ticktalk.language.evaluation import UNKNOWN, Attempts, Evaluation, Listing, Refused, Unknown, Value
+from ticktalk.language.evaluation import UNKNOWN, Attempts, Evaluation, Listing, NoValue, Unknown, Value
 from ticktalk.language.templates import STREAM_KEYWORDS, Parameter
 from ticktalk.source_problems import Place, did_you_mean
 from ticktalk.time import ROOT, TTClock
@@ -78,7 +78,7 @@ class Arguments(Evaluation):
             value = self.known(self.data(place), place, "what `**` takes apart")
             if not isinstance(value, dict):
                 raise self.refused(place, "`**` takes a dict that is known at compile time")
-        except Refused:
+        except NoValue:
             return [Argument(place, value=UNKNOWN, uncertain=True)]
         keywords = [ast.copy_location(ast.keyword(arg=str(name), value=place), place) for name in value]
         return [Argument(place, each, self.lift(item)) for each, item in zip(keywords, value.values(), strict=True)]
@@ -115,7 +115,7 @@ class Arguments(Evaluation):
         `parameters` with a default may be left out; `keywords` are further ones, by keyword only, that may be left out.
         """
         if any(argument.uncertain for argument in arguments):
-            raise Refused
+            raise NoValue
         attempts, shown = Attempts(), f"`{callee}`"
         bound: dict[str, Argument] = {}
         positional = [parameter for parameter in parameters if not parameter.keyword_only]
@@ -145,7 +145,7 @@ class Arguments(Evaluation):
             raise self.refused(node, f"{shown} is missing {_listed(missing)}", f"write `{call}`")
         return bound
 
-    def _unknown_keyword(self, argument: Argument, name: str, shown: str, known: Sequence[str]) -> Refused:
+    def _unknown_keyword(self, argument: Argument, name: str, shown: str, known: Sequence[str]) -> NoValue:
         what, instead = f"{shown} has no parameter `{name}`", "leave it out"
         if name in STREAM_KEYWORDS:
             what = f"`{name}` is for calls of a @STREAMify function, not of {shown}"
@@ -169,7 +169,7 @@ class Arguments(Evaluation):
             remedy = "give a constant" if name.startswith("TT") else "remove its default to make it an input"
             raise self.refused(argument.where, f"`{name}` is fixed at compile time, but this is an arc", remedy)
         if isinstance(value, Unknown):
-            raise Refused
+            raise NoValue
         self.check_storable(value.value, argument.where, f"`{name}`")
         return value.value
 
@@ -235,7 +235,7 @@ class Arguments(Evaluation):
         self.evaluate_all([argument])
         value = argument.given
         if isinstance(value, Unknown):
-            raise Refused
+            raise NoValue
         if not (isinstance(value, Constant) and isinstance(value.value, TTClock)):
             instead = "write `with TTClock.root() as c:` and give `c`"
             raise self.refused(argument.where, "`TTClock` takes a clock", instead)

@@ -9,7 +9,7 @@ from typing import Any
 from ticktalk.language import folding
 from ticktalk.language.call_arguments import CALLABLE, COMMON_KEYWORDS, MOST_TICKS, OPTIONAL, Argument
 from ticktalk.language.draft import Arc, Constant, PortDraft, SQDraft
-from ticktalk.language.evaluation import Attempts, Foreign, Meaning, Reference, Refused, Unknown, Value
+from ticktalk.language.evaluation import Attempts, Foreign, Meaning, NoValue, Reference, Unknown, Value
 from ticktalk.language.instances import Instances
 from ticktalk.language.templates import Parameter
 from ticktalk.time import ROOT, TTClock
@@ -98,7 +98,7 @@ class Constructs(Instances):
     def _finish_by_otherwise(self, node: ast.Call, arguments: list[Argument]) -> Value:
         try:
             bound = self.bind_construct(node, "TTFinishByOtherwise", arguments)
-        except Refused:
+        except NoValue:
             self.evaluate_all([a for a in arguments if a.keyword is None or a.keyword.arg not in CALLABLE])
             raise
         # Plan B's call is no value here: it is made last, and fires at the deadline only.
@@ -158,7 +158,7 @@ class Constructs(Instances):
         if argument.value is None and isinstance(function, ast.Name | ast.Attribute):
             callee = self.evaluate(function)
             if isinstance(callee, Unknown):
-                raise Refused
+                raise NoValue
             if isinstance(callee, Reference) and callee.kind in ("function", "instruction"):
                 return self.instance(expression, callee, "plan_b")
             if isinstance(callee, Foreign):
@@ -180,7 +180,7 @@ class Constructs(Instances):
         timeout = self._timeout(bound)
         value = target.given
         if isinstance(value, Unknown):
-            raise Refused
+            raise NoValue
         called = self.made_since(value, before)
         if not isinstance(target.place, ast.Call) or called is None or self._is_graph(target.place.func):
             what = "TTSingleRunTimeout takes a call such as g(x)"
@@ -194,7 +194,7 @@ class Constructs(Instances):
         self.evaluate_all([bound["result"]])
         value = bound["result"].given
         if isinstance(value, Unknown):
-            raise Refused
+            raise NoValue
         if not isinstance(value, Arc) or not isinstance(value.source, SQDraft):
             what = "TTUnmatched takes the result of a call, some of whose inputs may find no partner"
             raise self.refused(bound["result"].where, what, "write `both = f(a, b)`, then `TTUnmatched(both, handler)`")

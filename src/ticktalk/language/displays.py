@@ -9,7 +9,7 @@ from typing import Any
 
 from ticktalk.language import folding
 from ticktalk.language.draft import Arc, Constant, PortDraft, SQDraft
-from ticktalk.language.evaluation import UNKNOWN, Attempts, Evaluation, Listing, Operand, Refused, Unknown, Value
+from ticktalk.language.evaluation import UNKNOWN, Attempts, Evaluation, Listing, NoValue, Operand, Unknown, Value
 
 
 class Displays(Evaluation):
@@ -114,7 +114,7 @@ class Displays(Evaluation):
         elif isinstance(target, ast.Starred):
             self.assign(target.value, value)
         elif isinstance(target, ast.Subscript):
-            with suppress(Refused):
+            with suppress(NoValue):
                 self._assign_item(target, value)
         else:
             self.problems.report(target, "an attribute cannot be set in a graph", "bind a name")
@@ -132,7 +132,7 @@ class Displays(Evaluation):
                 at_least = "at least " if starred else ""
                 what = f"{at_least}{wanted} values are needed to unpack here, but there are {len(items)}"
                 raise self.refused(target, what)
-        except Refused:
+        except NoValue:
             items = [UNKNOWN] * len(elements)
         else:
             if starred:
@@ -162,7 +162,7 @@ class Displays(Evaluation):
     def _unpack_arc(self, target: ast.Tuple | ast.List, arc: Arc) -> None:
         try:
             shape = self._shape(target)
-        except Refused:
+        except NoValue:
             for name in ast.walk(target):
                 if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store):
                     self.bind(name.id, UNKNOWN)

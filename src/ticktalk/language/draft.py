@@ -137,7 +137,7 @@ class PortDraft:
 
 
 @dataclass(slots=True)
-class Handed:
+class GivenArgument:
     """A value that is given to a parameter of a graph in a graph, which has an annotation."""
 
     value: object
@@ -165,7 +165,7 @@ class GraphDraft:
         self.clocks: dict[str, TTClock] = {}  # clocks other than the root by name, parents first
         self.used: dict[str, Template] = {}  # the function templates of which there are instances, by key
         self.file = ""  # in which the present expression stands: see `Home.file`
-        self.handed: list[Handed] = []
+        self.handed: list[GivenArgument] = []
         self.prefix = ""  # of the names of SQs: for each graph that is being expanded, its name and a slash
         self._uses: Counter[str] = Counter()
 

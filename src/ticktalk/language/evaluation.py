@@ -87,7 +87,7 @@ Resolve = Callable[[ast.Import | ast.ImportFrom, ast.alias, bool], "Meaning | No
 """Gives the meaning of a name that an import binds; the last argument says whether libraries are looked into, too."""
 
 
-class Names(dict[str, "Meaning | Imported"]):
+class ModuleNames(dict[str, "Meaning | Imported"]):
     """The names that a module binds.
 
     Attributes:
@@ -123,7 +123,7 @@ class Home:
 
     name: str
     file: str
-    names: Names
+    names: ModuleNames
     problems: Problems
 
 
@@ -138,7 +138,7 @@ class GiveUp(Exception):
     """Evaluation cannot go on at all; the problem is reported already."""
 
 
-class Refused(Exception):
+class NoValue(Exception):
     """An expression has no value, so it is unknown; the problem is reported already."""
 
 
@@ -155,23 +155,23 @@ class Attempts:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> bool:
-        if kind is Refused:
+        if kind is NoValue:
             self._good = False
-        return kind is Refused
+        return kind is NoValue
 
     def check(self) -> None:
-        """Raise `Refused` if a part was refused."""
+        """Raise `NoValue` if a part was refused."""
         if not self._good:
-            raise Refused
+            raise NoValue
 
 
 class Evaluation:
-    """Evaluates expressions in the scopes of a graph body. Its methods raise `Refused` after a problem."""
+    """Evaluates expressions in the scopes of a graph body. Its methods raise `NoValue` after a problem."""
 
     local_names: frozenset[str] = frozenset()  # that the graph body binds anywhere: they never mean the module's
     outer_branch: Branch | None = None  # the conditional branch in which the graph itself stands
 
-    def __init__(self, problems: Problems, module: Names, draft: GraphDraft | None = None) -> None:
+    def __init__(self, problems: Problems, module: ModuleNames, draft: GraphDraft | None = None) -> None:
         self.problems = problems
         self.module = module  # the meanings of the names at module level
         self.scopes: list[dict[str, Meaning]] = [{}]
@@ -182,7 +182,7 @@ class Evaluation:
     def draft(self) -> GraphDraft:
         """The graph that is made; at module level the use of it is refused."""
         if self._draft is None:
-            raise Refused
+            raise NoValue
         return self._draft
 
     def evaluate(self, node: ast.expr) -> Meaning:
@@ -197,16 +197,16 @@ class Evaluation:
         """The value of the call of a graph, whose body is evaluated there."""
         raise NotImplementedError
 
-    def refused(self, place: Place, what: str, instead: str = "") -> Refused:
+    def refused(self, place: Place, what: str, instead: str = "") -> NoValue:
         """Report a problem; the caller raises the result."""
         self.problems.report(place, what, instead)
-        return Refused()
+        return NoValue()
 
     def seen(self, rule: Callable[[*Ts], T], *arguments: *Ts) -> T | Unknown:
         """The result of a rule; unknown if the rule refuses."""
         try:
             return rule(*arguments)
-        except Refused:
+        except NoValue:
             return UNKNOWN
 
     def data(self, node: ast.expr) -> Value:
@@ -267,7 +267,7 @@ class Evaluation:
             self.check_storable(lowered.value, place, "this constant cannot be given to an SQ")
             return Constant(folding.settled(lowered.value))
         if not isinstance(value, Listing) or lowered is not None:
-            raise Refused
+            raise NoValue
         if value.arc is not None and self.draft.is_visible(value.arc[1]):
             return value.arc[0]
         arc = self.add("TUPLE" if value.is_tuple else "LIST", place, [(item, place) for item in value.items])
@@ -312,7 +312,7 @@ class Evaluation:
         if lowered is None:
             raise self.refused(place, f"{what} must be known at compile time, but this is an arc")
         if isinstance(lowered, Unknown):
-            raise Refused
+            raise NoValue
         return lowered.value
 
     def truth(self, value: Value, place: Place) -> bool | None:
@@ -336,13 +336,13 @@ class Evaluation:
             instead = "loop over a list of arcs, or put the loop into an SQ"
             instead += "; `p, q = ...` unpacks a known number of elements"
             raise self.refused(place, "the length of an arc's value is not known at compile time", instead)
-        raise Refused
+        raise NoValue
 
     def items_seen(self, value: Value, place: Place) -> list[Value]:
         """As `items`, never refused: after a problem there is one that is unknown, so that a loop's body is seen."""
         try:
             return self.items(value, place)
-        except Refused:
+        except NoValue:
             return [UNKNOWN]
 
     def compute(self, place: Place, function: Callable[..., Any], *arguments: Any) -> Any:

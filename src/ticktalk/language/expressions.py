@@ -17,7 +17,7 @@ from ticktalk.language.builtin_calls import BuiltinCalls
 from ticktalk.language.constructs import Constructs
 from ticktalk.language.displays import Displays
 from ticktalk.language.draft import Arc, Constant
-from ticktalk.language.evaluation import UNKNOWN, Foreign, GiveUp, Home, Meaning, Reference, Refused, Unknown, Value
+from ticktalk.language.evaluation import UNKNOWN, Foreign, GiveUp, Home, Meaning, NoValue, Reference, Unknown, Value
 from ticktalk.language.operators import Operators
 from ticktalk.language.templates import KNOWN, construct_at
 from ticktalk.source_problems import did_you_mean
@@ -34,7 +34,7 @@ class Expressions(Displays, Operators, BuiltinCalls, Constructs):
             if visit is None:
                 raise self.refused(node, *refused_form(node))
             return cast(Meaning, visit(node))
-        except Refused:
+        except NoValue:
             return UNKNOWN
 
     def at_home(self, home: Home, node: ast.expr) -> Value:

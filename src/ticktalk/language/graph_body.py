@@ -13,15 +13,15 @@ from ticktalk.graph.constants import encode_constant
 from ticktalk.graph.sq import TTConstraintSpec
 from ticktalk.language import folding
 from ticktalk.language.call_arguments import CALLABLE, Argument
-from ticktalk.language.draft import Arc, Branch, Constant, GraphDraft, Handed, PortDraft, SQDraft, TooLarge
+from ticktalk.language.draft import Arc, Branch, Constant, GivenArgument, GraphDraft, PortDraft, SQDraft, TooLarge
 from ticktalk.language.evaluation import (
     UNKNOWN,
     GiveUp,
     Listing,
     Meaning,
-    Names,
+    ModuleNames,
+    NoValue,
     Reference,
-    Refused,
     Unknown,
     Value,
 )
@@ -48,7 +48,7 @@ class _Frame:
     """The meanings of a graph's names while its body is evaluated: see `Evaluation`; `file`: see `GraphDraft`."""
 
     problems: Problems
-    module: Names
+    module: ModuleNames
     local_names: frozenset[str]
     scopes: list[dict[str, Meaning]]
     outer_branch: Branch | None
@@ -96,7 +96,7 @@ class GraphBody(Expressions):
             value = defaults.known(defaults.data(node), node, f"the default of `{name}`")
             self.check_storable(value, node, f"the default of the input `{name}`")
             return [encode_constant(value)]
-        except Refused:
+        except NoValue:
             return None
         except (GiveUp, RecursionError, MemoryError):
             self.problems.report(node, f"the default of `{name}` cannot be computed")
@@ -117,7 +117,7 @@ class GraphBody(Expressions):
         for statement in statements:
             try:
                 ending = self._statement(statement)
-            except Refused:
+            except NoValue:
                 continue
             except (RecursionError, MemoryError):
                 self.draft.branch = None
@@ -201,7 +201,9 @@ class GraphBody(Expressions):
                 if (hint := parameter.annotation) is not None:
                     place, file = argument.where, draft.file
                     draft.handed.append(
-                        Handed(value, place, file, callee.name, parameter.name, hint, home.name, home.problems.file)
+                        GivenArgument(
+                            value, place, file, callee.name, parameter.name, hint, home.name, home.problems.file
+                        )
                     )
             elif parameter.default is not None:
                 names[parameter.name] = self.at_home(home, parameter.default)
@@ -259,7 +261,7 @@ class GraphBody(Expressions):
         """The deadline SQ that a `with TTDeadline(...)` asks for around `made`."""
         ticks = self._deadlines[-1]
         if ticks is None:
-            raise Refused
+            raise NoValue
         # The argument is evaluated anew, so that every deadline has a plan B of its own.
         plan_b = None
         if self._plans:
@@ -376,7 +378,7 @@ class GraphBody(Expressions):
         callee = self.evaluate(node.func) if isinstance(node, ast.Call) else None
         name = callee.name if isinstance(callee, Reference) and callee.kind == "construct" else ""
         if isinstance(node, ast.Call) and name in ("TTConstraint", "TTQuery", "TTPlanB", "TTDeadline"):
-            with suppress(Refused):
+            with suppress(NoValue):
                 self._enter_construct(node, name)
             if item.optional_vars is not None:
                 self.problems.report(item.optional_vars, f"{name} binds nothing", "leave out `as ...`")

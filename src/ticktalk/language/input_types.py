@@ -10,7 +10,18 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
-from ticktalk.language.value_types import ANY, MOST_ITEMS, NONE, Instance, TupleOf, Type, UnionOf, Value, fits, union
+from ticktalk.language.value_types import (
+    ANY,
+    MOST_ITEMS,
+    NONE,
+    InstanceType,
+    TupleOf,
+    Type,
+    UnionOf,
+    Value,
+    fits,
+    union,
+)
 from ticktalk.printable import bounded
 
 _PLAIN: dict[str, type] = {
@@ -35,9 +46,9 @@ def misfit(text: str, value: Any) -> str | None:
 
 def _text(type_: Type) -> str:
     match type_:
-        case Instance(cls=cls, args=args) if _PLAIN.get(cls.__name__ if isinstance(cls, type) else "") is cls:
+        case InstanceType(cls=cls, args=args) if _PLAIN.get(cls.__name__ if isinstance(cls, type) else "") is cls:
             inner = ", ".join(map(_text, args))
-            return f"{_text(Instance(cls))}[{inner}{', ...' if cls is tuple else ''}]" if args else str(type_)
+            return f"{_text(InstanceType(cls))}[{inner}{', ...' if cls is tuple else ''}]" if args else str(type_)
         case TupleOf(items=items):
             return f"tuple[{', '.join(map(_text, items)) or '()'}]"
         case UnionOf(members=[_, *_] as members):
@@ -56,16 +67,16 @@ def _type(node: ast.expr) -> Type:
         case ast.BinOp(left=left, right=right):
             return union([_type(left), _type(right)])
         case ast.Name(id=name) if name in _PLAIN:
-            return Instance(_PLAIN[name])
+            return InstanceType(_PLAIN[name])
         case ast.Subscript(value=ast.Name(id="Literal"), slice=value):
             return Value(ast.literal_eval(value))
         case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=[item, ast.Constant(value=end)])) if (
             end is Ellipsis
         ):
-            return Instance(tuple, (_type(item),))
+            return InstanceType(tuple, (_type(item),))
         case ast.Subscript(value=ast.Name(id=name), slice=inside) if name in _PLAIN:
             items = tuple(map(_type, inside.elts if isinstance(inside, ast.Tuple) else [inside]))
-            return TupleOf(items) if name == "tuple" else Instance(_PLAIN[name], items)
+            return TupleOf(items) if name == "tuple" else InstanceType(_PLAIN[name], items)
     return ANY
 
 

@@ -15,7 +15,7 @@ from ticktalk.instructions import BY_NAME, REQUIRED, Instruction
 from ticktalk.language import folding
 from ticktalk.language.call_arguments import BODY_KEYWORDS, COMMON_KEYWORDS, OPTIONAL, Argument, Arguments
 from ticktalk.language.draft import Arc, Constant, PortDraft, SQDraft
-from ticktalk.language.evaluation import Attempts, Foreign, Home, Reference, Refused, Unknown
+from ticktalk.language.evaluation import Attempts, Foreign, Home, NoValue, Reference, Unknown
 from ticktalk.language.templates import STREAM_KEYWORDS, Parameter, Template
 from ticktalk.time import ROOT, TTClock
 from ticktalk.time.grid import Period, repeats_after
@@ -35,14 +35,14 @@ class Instances(Arguments):
     def common(self, bound: dict[str, Argument]) -> dict[str, Any]:
         """The fields that `TTName` and `TTPersistent` set; an erroneous one is reported and left out."""
         fields: dict[str, Any] = {}
-        with suppress(Refused):
+        with suppress(NoValue):
             if "TTName" in bound:
                 text = self.fixed(bound["TTName"], "TTName")
                 if not isinstance(text, str) or not text or any(c.isspace() or c in "/\\" for c in text):
                     what = f"{folding.shown(text)} is no name for an SQ"
                     raise self.refused(bound["TTName"].where, what, "TTName is a string without spaces or slashes")
                 fields["name"] = text
-        with suppress(Refused):
+        with suppress(NoValue):
             fields["persistent"] = self.flag(bound.get("TTPersistent"), "TTPersistent")
         return fields
 
@@ -123,7 +123,7 @@ class Instances(Arguments):
         callee = self.evaluate(argument.place) if argument.value is None else argument.value
         instead = "write `def handler(value, interval, missing):`, decorated with @SQify, and give its name"
         if isinstance(callee, Unknown):
-            raise Refused
+            raise NoValue
         if isinstance(callee, Foreign):
             raise self.refused(argument.where, callee.what, callee.instead)
         if not isinstance(callee, Reference) or callee.template is None or callee.home is None:

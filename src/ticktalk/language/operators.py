@@ -9,7 +9,7 @@ from operator import getitem
 from ticktalk.graph.constants import encode_constant
 from ticktalk.language import folding
 from ticktalk.language.draft import Arc, Branch, Constant, PortDraft
-from ticktalk.language.evaluation import Attempts, Evaluation, Listing, Meaning, Operand, Refused, Unknown, Value
+from ticktalk.language.evaluation import Attempts, Evaluation, Listing, Meaning, NoValue, Operand, Unknown, Value
 from ticktalk.language.folding import OPERATORS
 
 
@@ -34,7 +34,7 @@ class Operators(Evaluation):
         if isinstance(operator, ast.MatMult):
             raise self.refused(place, "`@` is no operator of a graph", "write an SQ that returns `a @ b`")
         if isinstance(left, Unknown) or isinstance(right, Unknown):
-            raise Refused
+            raise NoValue
         if isinstance(operator, ast.Add):
             a, b = _as_tuple(left, right), _as_tuple(right, left)
             if isinstance(a, Listing) and isinstance(b, Listing) and a.is_tuple == b.is_tuple:
@@ -60,13 +60,13 @@ class Operators(Evaluation):
     def _join(self, name: str, node: ast.expr, operands: Sequence[Operand]) -> Value:
         lowered = [self.lower(*operand) for operand in operands]
         if any(isinstance(value, Unknown) for value in lowered):
-            raise Refused
+            raise NoValue
         if None in lowered:
             return self.add(name, node, operands)
         for value, _ in operands:
             truth = self.truth(value, node)
             if truth is None:
-                raise Refused
+                raise NoValue
             if truth is (name == "OR"):
                 return value
         return operands[-1][0]
@@ -78,7 +78,7 @@ class Operators(Evaluation):
         for link, left, right in zip(node.ops, operands, operands[1:], strict=False):
             with attempts:
                 if isinstance(left[0], Unknown) or isinstance(right[0], Unknown):
-                    raise Refused
+                    raise NoValue
                 links.append((self.computed(OPERATORS[type(link)].name, node, [left, right]), node))
         attempts.check()
         return links[0][0] if len(links) == 1 else self._join("AND", node, links)
@@ -91,7 +91,7 @@ class Operators(Evaluation):
         if not isinstance(test, Arc):
             self.data(node.body)
             self.data(node.orelse)
-            raise Refused
+            raise NoValue
         draft = self.draft
         outer, condition = draft.branch, draft.here(test, node.test)
         values: list[Arc] = []
@@ -118,7 +118,7 @@ class Operators(Evaluation):
             operands = [(each, node.value) for each in (value, *index)]
             return self.add("GETITEM", node, operands, ("value", "lower", "upper", "step"), instruction={"slice": True})
         if isinstance(value, Unknown) or isinstance(index, Unknown):
-            raise Refused
+            raise NoValue
         key = self.lower(index, node.slice)
         if isinstance(value, Listing) and isinstance(key, Constant):
             if not isinstance(key.value, int | slice):

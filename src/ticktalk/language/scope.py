@@ -9,7 +9,17 @@ from functools import partial
 
 from ticktalk.language.annotation_names import check_names
 from ticktalk.language.draft import Constant
-from ticktalk.language.evaluation import Foreign, GiveUp, Home, Imported, Listing, Meaning, Names, Reference, Resolve
+from ticktalk.language.evaluation import (
+    Foreign,
+    GiveUp,
+    Home,
+    Imported,
+    Listing,
+    Meaning,
+    ModuleNames,
+    Reference,
+    Resolve,
+)
 from ticktalk.language.expressions import Expressions, reference_to
 from ticktalk.language.templates import (
     DECORATORS,
@@ -39,7 +49,7 @@ class ModuleScope:
         self.graphs: list[Function] = []
         # Mistakes at another module's own level matter only where they are used.
         self._problems = problems.beside() if name else problems
-        self.meanings = Names(resolve)  # the meaning in a graph of the names that the module binds
+        self.meanings = ModuleNames(resolve)  # the meaning in a graph of the names that the module binds
         self.home = Home(name, file, self.meanings, problems)
         for statement in tree.body:
             for name in bound_names(statement):

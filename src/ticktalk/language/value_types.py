@@ -43,7 +43,7 @@ class ProgramClass(msgspec.Struct, eq=False):
     def is_open(self) -> bool:
         """True if some base is not known."""
         return any(
-            not isinstance(base, Instance) or (isinstance(base.cls, ProgramClass) and base.cls.is_open)
+            not isinstance(base, InstanceType) or (isinstance(base.cls, ProgramClass) and base.cls.is_open)
             for base in self.bases
         )
 
@@ -53,7 +53,7 @@ class ProgramClass(msgspec.Struct, eq=False):
         if self.kind in ("named tuple", "typed dict"):
             found |= _names_of(_AS_NAMED_TUPLES if self.kind == "named tuple" else dict)
         for base in self.bases:
-            if isinstance(base, Instance):
+            if isinstance(base, InstanceType):
                 inner = base.cls
                 found |= inner.all_members() if isinstance(inner, ProgramClass) else _names_of(inner)
         return found
@@ -66,7 +66,7 @@ class Anything(msgspec.Struct, frozen=True):
         return "Any"
 
 
-class Instance(msgspec.Struct, frozen=True):
+class InstanceType(msgspec.Struct, frozen=True):
     """Instances of a class, with the arguments in its brackets, if any."""
 
     cls: type | ProgramClass
@@ -106,9 +106,9 @@ class Value(msgspec.Struct, frozen=True, eq=False):
         return f"Literal[{self.value!r}]"
 
     @property
-    def widened(self) -> Instance:
+    def widened(self) -> InstanceType:
         """The type of such values."""
-        return Instance(type(self.value))
+        return InstanceType(type(self.value))
 
 
 class Variable(msgspec.Struct, frozen=True, eq=False):
@@ -122,13 +122,13 @@ class Variable(msgspec.Struct, frozen=True, eq=False):
         return self.name
 
 
-Type = Anything | Instance | TupleOf | UnionOf | Value | Variable
+Type = Anything | InstanceType | TupleOf | UnionOf | Value | Variable
 Solution = dict[Variable, "Type"]
 """What type variables stand for in one call."""
 
 ANY = Anything()
-NONE = Instance(type(None))
-BOOL = Instance(bool)
+NONE = InstanceType(type(None))
+BOOL = InstanceType(bool)
 
 _AS_NAMED_TUPLES = collections.namedtuple("_AS_NAMED_TUPLES", ())
 """Has the methods of all named tuples."""
@@ -178,10 +178,10 @@ def fits(source: Type, target: Type, solution: Solution | None = None) -> bool:
         if items is not None:
             pairs = zip(items, target.items, strict=False)
             return len(items) == len(target.items) and all(fits(*pair, solution) for pair in pairs)
-        return fits(source, Instance(tuple, (union(target.items),)), solution)
+        return fits(source, InstanceType(tuple, (union(target.items),)), solution)
     if isinstance(source, TupleOf):
-        source = Instance(tuple, (union(source.items),))
-    assert isinstance(source, Instance) and isinstance(target, Instance)
+        source = InstanceType(tuple, (union(source.items),))
+    assert isinstance(source, InstanceType) and isinstance(target, InstanceType)
     return _instance_fits(source, target, solution)
 
 
@@ -205,19 +205,19 @@ def item_of(source: Type) -> Type | None:
         return union(Value(item) for item in islice(source.value, MOST_ITEMS))
     if isinstance(source, TupleOf):
         return union(source.items)
-    if not isinstance(source, Instance):
+    if not isinstance(source, InstanceType):
         return ANY
     if isinstance(source.cls, ProgramClass):
         if (named := _tuple_items(source)) is not None:
             return union(named)
         if source.cls.kind == "typed dict":
-            return Instance(str)
-        found = [item_of(base) for base in source.cls.bases if isinstance(base, Instance)]
+            return InstanceType(str)
+        found = [item_of(base) for base in source.cls.bases if isinstance(base, InstanceType)]
         return next((each for each in found if each is not None), ANY)
     if issubclass(source.cls, str):
-        return Instance(str)
+        return InstanceType(str)
     if issubclass(source.cls, bytes | bytearray | memoryview | range):
-        return Instance(int)
+        return InstanceType(int)
     if not issubclass(source.cls, Iterable):
         return None if source.cls in (int, float, complex, bool, type(None)) else ANY
     return source.args[0] if source.args else ANY
@@ -228,8 +228,8 @@ def substituted(source: Type, solution: Solution) -> Type:
     match source:
         case Variable():
             return solution.get(source, ANY)
-        case Instance(args=args) if args:
-            return Instance(source.cls, tuple(substituted(each, solution) for each in args))
+        case InstanceType(args=args) if args:
+            return InstanceType(source.cls, tuple(substituted(each, solution) for each in args))
         case TupleOf(items=items):
             return TupleOf(tuple(substituted(each, solution) for each in items))
         case UnionOf(members=members):
@@ -252,7 +252,7 @@ def _parts(source: Type) -> Iterator[Type]:
     """A type, and the types in it."""
     yield source
     match source:
-        case Instance(args=parts) | TupleOf(items=parts) | UnionOf(members=parts):
+        case InstanceType(args=parts) | TupleOf(items=parts) | UnionOf(members=parts):
             for part in parts:
                 yield from _parts(part)
 
@@ -277,7 +277,7 @@ def _tuple_items(source: Type) -> tuple[Type, ...] | None:
     """The types of a tuple's items, where their number is known."""
     if isinstance(source, TupleOf):
         return source.items
-    if isinstance(source, Instance) and isinstance(source.cls, ProgramClass):
+    if isinstance(source, InstanceType) and isinstance(source.cls, ProgramClass):
         if source.cls.kind == "named tuple":
             return tuple(source.cls.fields.values())
         found = (_tuple_items(base) for base in source.cls.bases)
@@ -293,13 +293,13 @@ def _value_fits(value: Any, target: Type, solution: Solution | None) -> bool:
         if not isinstance(value, tuple) or len(value) != len(target.items):
             return False
         return all(fits(Value(item), each, solution) for item, each in zip(value, target.items, strict=True))
-    assert isinstance(target, Instance)
+    assert isinstance(target, InstanceType)
     cls = target.cls
     if isinstance(cls, ProgramClass) and cls.kind == "typed dict" and isinstance(value, dict):
         return cls.required <= value.keys() <= cls.fields.keys() and all(
             fits(Value(item), cls.fields[key], solution) for key, item in value.items()
         )
-    if not _instance_fits(Instance(type(value)), target, solution):
+    if not _instance_fits(InstanceType(type(value)), target, solution):
         return False
     if isinstance(cls, ProgramClass) or isinstance(value, str | bytes):
         return True
@@ -313,7 +313,7 @@ def _value_fits(value: Any, target: Type, solution: Solution | None) -> bool:
     return all(fits(*part, solution) for part in parts)
 
 
-def _instance_fits(source: Instance, target: Instance, solution: Solution | None) -> bool:
+def _instance_fits(source: InstanceType, target: InstanceType, solution: Solution | None) -> bool:
     have, want = source.cls, target.cls
     if want is object or (want is Hashable and (isinstance(have, ProgramClass) or _abstract_of(have))):
         return True
@@ -328,10 +328,10 @@ def _instance_fits(source: Instance, target: Instance, solution: Solution | None
                 return True
         return _items_fit(source, target, solution)
     if have.kind == "typed dict":
-        return fits(Instance(dict, (Instance(str), ANY)), target, solution)
+        return fits(InstanceType(dict, (InstanceType(str), ANY)), target, solution)
     if (items := _tuple_items(source)) is not None:
-        return fits(Instance(tuple, (union(items),)), target, solution)
-    if any(fits(base, target, solution) for base in have.bases if isinstance(base, Instance)):
+        return fits(InstanceType(tuple, (union(items),)), target, solution)
+    if any(fits(base, target, solution) for base in have.bases if isinstance(base, InstanceType)):
         return True
     if have.is_open:
         return True
@@ -342,7 +342,7 @@ def _instance_fits(source: Instance, target: Instance, solution: Solution | None
     return structural and abstract <= have.all_members()
 
 
-def _fits_program_class(source: Instance, target: Instance, solution: Solution | None) -> bool:
+def _fits_program_class(source: InstanceType, target: InstanceType, solution: Solution | None) -> bool:
     have, want = source.cls, target.cls
     assert isinstance(want, ProgramClass)
     if have is want:
@@ -357,7 +357,7 @@ def _fits_program_class(source: Instance, target: Instance, solution: Solution |
                 and fits(have.fields[name], each, solution)
                 for name, each in want.fields.items()
             )
-        if have.is_open or any(fits(base, target, solution) for base in have.bases if isinstance(base, Instance)):
+        if have.is_open or any(fits(base, target, solution) for base in have.bases if isinstance(base, InstanceType)):
             return True
         if want.kind == "protocol":
             return have.kind == "library" or want.is_open or _wanted(want) <= have.all_members()
@@ -366,7 +366,7 @@ def _fits_program_class(source: Instance, target: Instance, solution: Solution |
         if not issubclass(have, Mapping):
             return False
         key, item = _pair_of(source)
-        return can_meet(Instance(str), key) and all(can_meet(item, want.fields[name]) for name in want.required)
+        return can_meet(InstanceType(str), key) and all(can_meet(item, want.fields[name]) for name in want.required)
     if want.kind == "protocol":
         return want.is_open or all(hasattr(have, name) for name in _wanted(want))
     return False
@@ -376,7 +376,7 @@ def _wanted(protocol: ProgramClass) -> set[str]:
     """The members that a protocol asks for, its bases' too."""
     found = set(protocol.members)
     for base in protocol.bases:
-        if isinstance(base, Instance):
+        if isinstance(base, InstanceType):
             inner = base.cls
             found |= _wanted(inner) if isinstance(inner, ProgramClass) else _abstract_of(inner)
     return found
@@ -391,7 +391,7 @@ def _abstract_of(cls: type) -> set[str]:
     return set(getattr(cls, "__abstractmethods__", ()))
 
 
-def _items_fit(source: Instance, target: Instance, solution: Solution | None) -> bool:
+def _items_fit(source: InstanceType, target: InstanceType, solution: Solution | None) -> bool:
     """Whether the items of a container fit, where both sides say what they are."""
     want = target.cls
     assert isinstance(want, type)
@@ -408,8 +408,8 @@ def _holds_items(cls: type) -> bool:
     return issubclass(cls, Iterable) or cls.__name__ == "Container"
 
 
-def _pair_of(source: Instance) -> tuple[Type, Type]:
+def _pair_of(source: InstanceType) -> tuple[Type, Type]:
     """The types of a mapping's keys and values."""
     if source.cls is collections.Counter and source.args:
-        return source.args[0], Instance(int)
+        return source.args[0], InstanceType(int)
     return (source.args[0], source.args[1]) if len(source.args) == 2 else (ANY, ANY)

@@ -22,7 +22,7 @@ Tell = Callable[[Event], None]
 """Tells the watchers of an event."""
 
 
-class Load(NamedTuple):
+class Usage(NamedTuple):
     """The use of what there is a limited amount of.
 
     Attributes:
@@ -115,7 +115,7 @@ class Driver:
         """The reports of a context on every ensemble, where they can be seen; None: ensembles send them when asked."""
         return None
 
-    def loads(self) -> list[Load]:
+    def loads(self) -> list[Usage]:
         """The use of cores and links, where it is known."""
         return []
 

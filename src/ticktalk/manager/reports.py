@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from ticktalk.counters import Counts, merged
 from ticktalk.engine.prepared_graph import wiring_of
 from ticktalk.hosted.completion import Completion
-from ticktalk.manager.driver import Driver, Load, Send, Tell
+from ticktalk.manager.driver import Driver, Send, Tell, Usage
 from ticktalk.manager.events import GraphDone, RunsLong
 from ticktalk.manager.heal import Heal
 from ticktalk.manager.outputs import Outputs
@@ -208,7 +208,7 @@ class Reports:
             ]
         return {to: by_sq for to, by_sq in merged(losses).items() if by_sq}
 
-    def loads(self) -> list[Load]:
+    def loads(self) -> list[Usage]:
         """How much bodies ran on each ensemble that reports it, in the starts that go on, or in the last one."""
         worked: dict[str, int] = {}
         since: dict[str, int] = {}
@@ -219,7 +219,7 @@ class Reports:
                     worked[name] = worked.get(name, 0) + time
                     since[name] = max(since.get(name, 0), length)
         return [
-            Load("bodies", name, 1, time / max(1, since[name]), 0, "", None)
+            Usage("bodies", name, 1, time / max(1, since[name]), 0, "", None)
             for name, time in sorted(worked.items())
             if time
         ]

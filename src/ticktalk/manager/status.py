@@ -9,7 +9,7 @@ from ticktalk.counters import Counts, merged
 from ticktalk.explain.silence import silent
 from ticktalk.graph.graph import TTGraph
 from ticktalk.log_file import LogFile
-from ticktalk.manager.driver import Load
+from ticktalk.manager.driver import Usage
 from ticktalk.manager.state import EnsembleState, GraphState, ManagerState
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.payloads import IdleReport
@@ -26,7 +26,7 @@ def status(
     counts: dict[str, Counts],
     log: LogFile | None,
     refused: dict[str, int],
-    loads: Iterable[Load],
+    loads: Iterable[Usage],
     latencies: Callable[[str], Mapping[str, Any]],
     recording: str = "",
     kept: dict[str, str] | None = None,

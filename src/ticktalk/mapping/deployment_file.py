@@ -45,7 +45,6 @@ BANDWIDTHS = {f"{unit}/s": Fraction(bytes_) for unit, bytes_ in SIZES.items()}
 BANDWIDTHS |= {f"{unit}/s": Fraction(bits, 8) for unit, bits in BITS.items()}
 
 
-
 class Spread(enum.Enum):
     """How jitter is spread between nothing and its most."""
 

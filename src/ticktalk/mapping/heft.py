@@ -15,10 +15,10 @@ from ticktalk.mapping.heft_balance import evened, largest_first
 from ticktalk.mapping.heft_mending import mended
 from ticktalk.mapping.heft_packing import Room, no_room, packed
 from ticktalk.mapping.lower_bound import bound
-from ticktalk.mapping.schedule import MappingProblem, Objective, Plan, timelines
+from ticktalk.mapping.schedule import MappingProblem, Objective, ScheduledMapping, timelines
 
 
-def heft(problem: MappingProblem, objective: Objective = Objective.latency) -> Plan:
+def heft(problem: MappingProblem, objective: Objective = Objective.latency) -> ScheduledMapping:
     """Map for one objective.
 
     Raises:

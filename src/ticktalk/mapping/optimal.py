@@ -15,13 +15,13 @@ from typing import Any
 from ticktalk.errors import TTError, TTMappingError
 from ticktalk.mapping.heft import heft, rank_order
 from ticktalk.mapping.lower_bound import bound
-from ticktalk.mapping.schedule import MappingProblem, Objective, Plan
+from ticktalk.mapping.schedule import MappingProblem, Objective, ScheduledMapping
 
 FINEST = 2**50
 """The largest number that a balance is counted in; with stranger speeds it is proven to the last digit but a few."""
 
 
-def optimal(problem: MappingProblem, objective: Objective = Objective.latency, limit: float = 10.0) -> Plan:
+def optimal(problem: MappingProblem, objective: Objective = Objective.latency, limit: float = 10.0) -> ScheduledMapping:
     """Map for one objective, within `limit` seconds.
 
     Raises:
@@ -56,7 +56,7 @@ def optimal(problem: MappingProblem, objective: Objective = Objective.latency, l
     return plan
 
 
-def _packed(solver_module: Any, problem: MappingProblem, objective: Objective, limit: float) -> Plan:
+def _packed(solver_module: Any, problem: MappingProblem, objective: Objective, limit: float) -> ScheduledMapping:
     """Any mapping for which there is memory, where `heft` found none."""
     model = _Model(solver_module, problem, None)
     solver = solver_module.CpSolver()
@@ -85,7 +85,7 @@ def _ortools() -> Any:
 class _Model:
     """The hosts of the groups, within memory; `first`, if there is one, is the hint."""
 
-    def __init__(self, cp_model: Any, problem: MappingProblem, first: Plan | None) -> None:
+    def __init__(self, cp_model: Any, problem: MappingProblem, first: ScheduledMapping | None) -> None:
         self.problem = problem
         self.model = cp_model.CpModel()
         self.on: list[dict[int, Any]] = []
@@ -109,7 +109,7 @@ class _Model:
 
 
 class _Latency(_Model):
-    def __init__(self, cp_model: Any, problem: MappingProblem, first: Plan) -> None:
+    def __init__(self, cp_model: Any, problem: MappingProblem, first: ScheduledMapping) -> None:
         super().__init__(cp_model, problem, first)
         horizon = first.latency
         self.starts = [self.model.new_int_var(0, horizon, f"start {name}") for name in problem.names]
@@ -192,7 +192,7 @@ class _Latency(_Model):
 
 
 class _Balance(_Model):
-    def __init__(self, cp_model: Any, problem: MappingProblem, first: Plan) -> None:
+    def __init__(self, cp_model: Any, problem: MappingProblem, first: ScheduledMapping) -> None:
         super().__init__(cp_model, problem, first)
         work = [sum(problem.work[sq] for sq in group) for group in problem.groups]
         costs = [1 / (speed * cores) for speed, cores in zip(problem.speeds, problem.cores, strict=True)]

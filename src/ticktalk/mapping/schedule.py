@@ -46,7 +46,7 @@ class Slot(NamedTuple):
     end: int
 
 
-class Plan(NamedTuple):
+class ScheduledMapping(NamedTuple):
     """A mapping with its predicted schedule.
 
     Attributes:
@@ -160,7 +160,9 @@ class MappingProblem:
             work[host] += self.work[sq]
         return [self.load(work[host], host) for host in range(len(self.hosts))]
 
-    def plan(self, objective: Objective, host_of: Sequence[int], order: Sequence[int], bound: Fraction) -> Plan:
+    def plan(
+        self, objective: Objective, host_of: Sequence[int], order: Sequence[int], bound: Fraction
+    ) -> ScheduledMapping:
         """The plan of a placement, its SQs scheduled in this order."""
         starts = schedule_in_order(self, host_of, order)
         ends = [start + self.duration(sq, host_of[sq]) for sq, start in enumerate(starts)]
@@ -169,7 +171,7 @@ class MappingProblem:
         latency, balance = max(ends, default=0), self.balance(host_of)
         mapping = {name: self.hosts[host] for name, host in zip(self.names, host_of, strict=True)}
         value = Fraction(latency) if objective is Objective.latency else balance
-        return Plan(objective, mapping, slots, latency, balance, min(bound, value), value <= bound)
+        return ScheduledMapping(objective, mapping, slots, latency, balance, min(bound, value), value <= bound)
 
     def _arcs(self) -> None:
         index = {name: k for k, name in enumerate(self.names)}

@@ -17,7 +17,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from ticktalk.explain.following import Following
-from ticktalk.explain.history import Firing, Key
+from ticktalk.explain.history import Key, Origin
 from ticktalk.graph.graph import TTGraph
 from ticktalk.recording.setup import Setup
 from ticktalk.records import Records, count_of, each_of
@@ -56,7 +56,7 @@ class _Context:
 @dataclass
 class _Waiting:
     context: _Context
-    firing: Firing
+    firing: Origin
     since: float
 
 

@@ -23,8 +23,8 @@ from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.membership import Membership
 from ticktalk.physical.network.joining import (
     MEANWHILE_LIMIT,
-    Answer,
-    Peer,
+    ProvenAnswer,
+    ReachableEnsemble,
     RefusedError,
     Welcome,
     ask,
@@ -111,7 +111,7 @@ class EnsembleHandle:
         self.node.log_error = log_error
         self._started = self.node.clock.now()  # the same however often it asks
         self._again = threading.Event()
-        self._unlinked: list[Peer] = []  # ensembles that stood still when this one joined
+        self._unlinked: list[ReachableEnsemble] = []  # ensembles that stood still when this one joined
         self._linked_at = 0  # when it was looked last whether they are reached
         self.member = Membership(self.node, guard, clock == "manager", self._event, self._again.set, self._stop.set)
         self.node.loop.every(Times().heartbeat, self.member.beat)
@@ -186,7 +186,7 @@ class EnsembleHandle:
         else:
             in_loop(self.node, lambda: self.member.forgotten(self.name))
 
-    def _resume(self, answer: Answer) -> None:
+    def _resume(self, answer: ProvenAnswer) -> None:
         if not self.member.out:
             welcomed(answer, self._trust)
             self.member.resumed()

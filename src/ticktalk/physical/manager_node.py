@@ -28,7 +28,7 @@ from ticktalk.network_interface import Question
 from ticktalk.network_keys import GREET, HELLO, JOIN, RESUME
 from ticktalk.payloads import OutputToken, OutputTokens, StartContext
 from ticktalk.physical.network.inboxes import Inboxes
-from ticktalk.physical.network.joining import Peer, Welcome, nobody_listens, refusal_text
+from ticktalk.physical.network.joining import ReachableEnsemble, Welcome, nobody_listens, refusal_text
 from ticktalk.physical.node import Node
 from ticktalk.physical.output_values import rendered
 from ticktalk.physical.state_store import StateStore
@@ -65,7 +65,7 @@ ROWS_KEPT = 1000
 """Output rows per graph that are kept for requesters that ask late."""
 
 
-class Recorder(Protocol):
+class RecordSink(Protocol):
     """Takes what is recorded; called by the thread that keeps time."""
 
     def begin(self, start: StartContext, graph: TTGraph, host_of: Mapping[str, str]) -> None:
@@ -110,7 +110,7 @@ class ManagerNode(Driver):
         self.keeps_state = self.store is not None
         self.on_shut_down: Callable[[], None] | None = None
         self._refusals = Repeats()
-        self.recorder: Recorder = NoRecorder()
+        self.recorder: RecordSink = NoRecorder()
         self._goes_on: dict[int, threading.Event] = {}  # by context that has not ended: set when it does
         self.keeper: Keeper | None = None
 
@@ -403,7 +403,7 @@ class ManagerNode(Driver):
         state = self.process.state
         now = self.now()
         others = [(other.info, now - other.heard) for name, other in list(state.ensembles.items()) if name != info.name]
-        peers = [Peer(e.name, e.address, e.zid, e.direct, e.badge, max(0, silent)) for e, silent in others]
+        peers = [ReachableEnsemble(e.name, e.address, e.zid, e.direct, e.badge, max(0, silent)) for e, silent in others]
         welcome = Welcome(self.node.name, peers, state.manager.boot_id, now, self.trust.list_content)
         answer = asked.answer(True, msgspec.msgpack.encode(welcome))
         self.when_written(lambda: question.answer(answer))

@@ -21,8 +21,7 @@ from ticktalk.records import (
     Decided,
     Fired,
     GridSet,
-    Left,
-    Moved,
+    InstanceMoved,
     Noted,
     Received,
     Recorded,
@@ -30,6 +29,7 @@ from ticktalk.records import (
     Sent,
     SentTogether,
     Together,
+    TokenLeft,
     Turn,
     count_of,
     names_of,
@@ -54,7 +54,9 @@ NOTE = 64
 """Bytes that each note of several that go as one counts for."""
 
 
-_SINGLE: frozenset[type] = frozenset({Received, Turn, Decided, Left, Counted, Fired, Deadline, Moved, GridSet})
+_SINGLE: frozenset[type] = frozenset(
+    {Received, Turn, Decided, TokenLeft, Counted, Fired, Deadline, InstanceMoved, GridSet}
+)
 """The kinds of records of one note, without a value of a token."""
 
 

@@ -52,7 +52,7 @@ class WholeGraph(Context):
         return super()._execute(sq, send, report)
 
 
-class Waiting(NamedTuple):
+class RecordedFiring(NamedTuple):
     """A firing whose body has not ended yet."""
 
     start: Tick
@@ -61,7 +61,7 @@ class Waiting(NamedTuple):
     now: int
 
 
-class Body:
+class RecordedBody:
     """The stage around a body: it runs when the recording says that it ended.
 
     Args:
@@ -80,12 +80,12 @@ class Body:
         self.own = own
         self._put, self._departs = put, departs
         self.body: Fire
-        self.waiting: deque[Waiting] = deque()
+        self.waiting: deque[RecordedFiring] = deque()
         self.raised = ""
         self.dropped = False  # what the body gives: in the recording it failed
 
     def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
-        self.waiting.append(Waiting(start, stop, values, now))
+        self.waiting.append(RecordedFiring(start, stop, values, now))
 
     def send(self, value: Any, start: Tick, stop: Tick) -> None:
         if not self.dropped:

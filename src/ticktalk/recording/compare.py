@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 from ticktalk.durations import interval_and_ticks
 from ticktalk.json_text import stable_repr
-from ticktalk.records import Deadline, Decided, Left, Sent
+from ticktalk.records import Deadline, Decided, Sent, TokenLeft
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 from ticktalk.values.classes import as_data
 from ticktalk.values.codec import decode_value
 
-Compared = Sent | Decided | Deadline | Left
+Compared = Sent | Decided | Deadline | TokenLeft
 
 
 class Departure(NamedTuple):
@@ -38,17 +38,17 @@ def same_value(one: bytes, other: bytes) -> bool:
     return one == other or stable_repr(decode_value(one, as_data)) == stable_repr(decode_value(other, as_data))
 
 
-def content_of(record: Deadline | Left | Compared) -> tuple[Any, ...]:
+def content_of(record: Deadline | TokenLeft | Compared) -> tuple[Any, ...]:
     """The facts on which two notes of a deadline, or of a token that leaves, have to agree."""
-    if isinstance(record, Left):
+    if isinstance(record, TokenLeft):
         return record.start, record.stop, record.why, record.missing
     assert isinstance(record, Deadline)
     return record.start, record.stop, record.due, record.how
 
 
-def put_off(record: Deadline | Left) -> bool:
+def put_off(record: Deadline | TokenLeft) -> bool:
     """True if the time of something means nothing: tokens that can meet no other are evicted at leisure."""
-    return isinstance(record, Left) and record.why == "evicted"
+    return isinstance(record, TokenLeft) and record.why == "evicted"
 
 
 def same_tokens(one: list[int], other: list[int]) -> bool:
@@ -56,18 +56,18 @@ def same_tokens(one: list[int], other: list[int]) -> bool:
     return len(one) == len(other) and all(a == b or not a or not b for a, b in zip(one, other, strict=True))
 
 
-def _interval(record: Sent | Decided | Deadline | Left) -> str:
+def _interval(record: Sent | Decided | Deadline | TokenLeft) -> str:
     start, stop = record.start, record.stop
     return interval_and_ticks(None if start == NEG_INFINITY else int(start), None if stop == INFINITY else int(stop))
 
 
-def told(record: Decided | Deadline | Left | Compared) -> str:
+def told(record: Decided | Deadline | TokenLeft | Compared) -> str:
     """A note as a sentence."""
     if isinstance(record, Decided):
         return f"{record.sq} fires in {_interval(record)}, on its tokens {record.tokens}"
     if isinstance(record, Deadline):
         return f"the deadline of {_interval(record)} at {record.due} is {record.how}"
-    if isinstance(record, Left):
+    if isinstance(record, TokenLeft):
         return f"a token of {_interval(record)} leaves ({record.why})"
     return shown(record)
 

@@ -29,10 +29,22 @@ from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.tapping import LONGEST, Tapped
 from ticktalk.payloads import FiringError, InstanceState
-from ticktalk.recording.bodies import Body, Waiting, WholeGraph
+from ticktalk.recording.bodies import RecordedBody, RecordedFiring, WholeGraph
 from ticktalk.recording.compare import Compared, Departure, content_of, put_off, same_tokens, same_value, shown, told
 from ticktalk.recording.setup import Setup
-from ticktalk.records import AnyRecord, Counted, Deadline, Decided, Fired, GridSet, Left, Moved, Received, Sent, Turn
+from ticktalk.records import (
+    AnyRecord,
+    Counted,
+    Deadline,
+    Decided,
+    Fired,
+    GridSet,
+    InstanceMoved,
+    Received,
+    Sent,
+    TokenLeft,
+    Turn,
+)
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 from ticktalk.time.grid import period_of
 from ticktalk.values.codec import decode_value
@@ -42,8 +54,8 @@ HERE = "replay"
 
 
 # Tuples: a union would be made anew at each look.
-_COMPARED = (Deadline, Left)
-_GIVEN = (Turn, Received, Moved, GridSet)
+_COMPARED = (Deadline, TokenLeft)
+_GIVEN = (Turn, Received, InstanceMoved, GridSet)
 _OF_BODIES = (Sent, Fired)
 
 
@@ -157,14 +169,14 @@ class Replay:
                     continue
                 self._expected.setdefault((record.sq, kind), deque()).append((due, record))
                 continue
-            if isinstance(record, Moved) and record.here:
+            if isinstance(record, InstanceMoved) and record.here:
                 self._came_to[id(record)] = ensemble
             parts.setdefault((group.leader, ensemble), []).append((due, record))
         for (leader, _), found in parts.items():
             self._groups[leader].stays += _stays(found)
         for group in self._groups.values():
             # Each begins after the end of the one before, if at the same tick.
-            group.stays.sort(key=lambda stay: (stay[0][0], isinstance(stay[0][1], Moved)))
+            group.stays.sort(key=lambda stay: (stay[0][0], isinstance(stay[0][1], InstanceMoved)))
             group.records = [entry for stay in group.stays for entry in stay]
         self.last_tick = max(latest.values(), default=self.setup.start_tick)
 
@@ -175,10 +187,10 @@ class Replay:
         self._inputs = dict(setup.inputs)
         self._agenda = Agenda(setup.start_tick)
         self._tap = _Tap(self)
-        self._bodies: dict[str, Body] = {}
+        self._bodies: dict[str, RecordedBody] = {}
 
-        def stage(context: ContextParts, own: Elsewhere) -> Body:
-            made = self._bodies[own.sq.name] = Body(own, self.note, self.departs)
+        def stage(context: ContextParts, own: Elsewhere) -> RecordedBody:
+            made = self._bodies[own.sq.name] = RecordedBody(own, self.note, self.departs)
             return made
 
         around = Surroundings(
@@ -193,7 +205,7 @@ class Replay:
         if setup.until is not None:
             self.context.end_streams(setup.until)
 
-    def running(self, sq: str) -> list[Waiting]:
+    def running(self, sq: str) -> list[RecordedFiring]:
         """An SQ's firings whose bodies have not ended."""
         body = self._bodies.get(sq)
         return list(body.waiting) if body is not None else []
@@ -340,7 +352,7 @@ class Replay:
                 self._end(group, record)
             elif isinstance(record, Sent):
                 group.sent.setdefault(record.sq, []).append(record)
-            elif isinstance(record, Moved):
+            elif isinstance(record, InstanceMoved):
                 self._move(group, record)
             elif isinstance(record, GridSet):
                 self._agenda.now = record.tick
@@ -351,7 +363,7 @@ class Replay:
                 self.departs(record, f"{told(record)} in the recording, and not here")
                 group.astray = True
 
-    def _move(self, group: _Group, moved: Moved) -> None:
+    def _move(self, group: _Group, moved: InstanceMoved) -> None:
         """An instance leaves an ensemble as it is, or comes to one: as it left, or as it was saved some time before."""
         name = moved.sq
         if not moved.here:
@@ -446,7 +458,7 @@ def _stays(records: list[tuple[int, AnyRecord]]) -> list[list[tuple[int, AnyReco
     stays: list[list[tuple[int, AnyRecord]]] = [[]]
     comes = False  # the one before was the coming of a part of the group
     for entry in records:
-        here = isinstance(entry[1], Moved) and entry[1].here
+        here = isinstance(entry[1], InstanceMoved) and entry[1].here
         if here and not comes and stays[-1]:
             stays.append([])
         comes = here

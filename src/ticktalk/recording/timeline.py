@@ -19,12 +19,13 @@ from ticktalk.errors import TTError
 from ticktalk.explain.history import History, Key
 from ticktalk.graph.graph import TTGraph
 from ticktalk.recording.mcap_file import Recording
-from ticktalk.records import AnyRecord, Counted, Deadline, Fired, Left
+from ticktalk.records import AnyRecord, Counted, Deadline, Fired, TokenLeft
 
 NANOSECONDS = 1000
 """Of a root tick."""
 
 _SEQUENCE = 1
+
 
 @dataclass
 class Slice:
@@ -37,7 +38,7 @@ class Slice:
 
 def slices_of(
     graph: TTGraph, records: list[tuple[str, AnyRecord]]
-) -> Iterator[tuple[str, Slice | Left | Deadline | Counted]]:
+) -> Iterator[tuple[str, Slice | TokenLeft | Deadline | Counted]]:
     """The firings of a recording with their tokens, and what else is shown, with the ensemble of each."""
     history = History(graph, records)
     firings = {id(firing.ran): firing for each in history.firings.values() for firing in each}
@@ -47,7 +48,7 @@ def slices_of(
                 firing = firings.get(id(record))
                 took = [] if firing is None else [history.origin(came.key) for came in firing.took]
                 yield ensemble, Slice(record, took, [] if firing is None else firing.sent)
-            case Left() | Counted() | Deadline(how="missed"):
+            case TokenLeft() | Counted() | Deadline(how="missed"):
                 yield ensemble, record
 
 
@@ -76,7 +77,7 @@ class _Trace:
         self._flows: dict[Key, int] = {}
         self._first = True
 
-    def add(self, ensemble: str, shown: Slice | Left | Deadline | Counted) -> None:
+    def add(self, ensemble: str, shown: Slice | TokenLeft | Deadline | Counted) -> None:
         """Write a firing, or an instant."""
         if not isinstance(shown, Slice):
             self._instant(ensemble, shown)
@@ -88,8 +89,8 @@ class _Trace:
         self._write(begin)
         self._write(self._event(ensemble, fired.sq, fired.ended, TrackEvent.TYPE_SLICE_END))
 
-    def _instant(self, ensemble: str, record: Left | Deadline | Counted) -> None:
-        if isinstance(record, Left):
+    def _instant(self, ensemble: str, record: TokenLeft | Deadline | Counted) -> None:
+        if isinstance(record, TokenLeft):
             name = record.why or "left"
             notes = {"interval": interval_text(record.start, record.stop), "missing": ", ".join(record.missing)}
         elif isinstance(record, Deadline):

@@ -10,8 +10,7 @@ from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.events import ClockChanged, CostChanged, Event, LinkChanged
 from ticktalk.processes import TTRuntimeManagerProcess
 from ticktalk.simulation.driver import Simulation
-from ticktalk.simulation.event_file import CHANGES
-from ticktalk.simulation.event_file import Event as ChangeEvent
+from ticktalk.simulation.event_file import CHANGES, FileEvent
 
 
 class SimulatedManager(Protocol):
@@ -28,7 +27,7 @@ class SimulatedManager(Protocol):
         """Make an ensemble with these components, and let it join."""
 
 
-def schedule(event: ChangeEvent, simulation: Simulation, start: int, happen: Callable[[ChangeEvent], None]) -> None:
+def schedule(event: FileEvent, simulation: Simulation, start: int, happen: Callable[[FileEvent], None]) -> None:
     """Let an event happen before anything else of its tick; a change at the start holds before anything starts.
 
     Args:
@@ -54,7 +53,7 @@ class SystemChanges:
         self._manager = manager
         self._simulation = manager.simulation
 
-    def happen(self, event: ChangeEvent) -> None:
+    def happen(self, event: FileEvent) -> None:
         """Let a change happen now."""
         if event.kind == "clock":
             self.set_clock(event.ensembles[0], *event.clock, seen=event.at > 0)

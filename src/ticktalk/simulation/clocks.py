@@ -14,7 +14,7 @@ from fractions import Fraction
 from heapq import heappop, heappush
 from typing import Any
 
-from ticktalk.engine.agenda import Agenda, Turn
+from ticktalk.engine.agenda import Agenda, ReadyItem
 
 
 class WrongClock:
@@ -90,7 +90,7 @@ class ClockedAgenda(Agenda):
     def now(self, tick: int) -> None:
         """The clock says the time."""
 
-    def at(self, tick: int, turn: Turn) -> None:
+    def at(self, tick: int, turn: ReadyItem) -> None:
         super().at(tick, turn)
         self.set_out()
 
@@ -107,7 +107,7 @@ class ClockedAgenda(Agenda):
 
         self._shared.deliver_at(self._shared.now + ticks, bring)
 
-    def make_ready(self, turn: Turn) -> None:
+    def make_ready(self, turn: ReadyItem) -> None:
         super().make_ready(turn)
         self._line_up()
 

@@ -31,7 +31,7 @@ from ticktalk.engine.lateness import lateness
 from ticktalk.engine.tap import outcome_of
 from ticktalk.hosted.assignment import Assignment
 from ticktalk.hosted.watchdog import overran
-from ticktalk.manager.driver import Load
+from ticktalk.manager.driver import Usage
 from ticktalk.payloads import FiringError
 from ticktalk.simulation.clocks import ClockedAgenda
 from ticktalk.simulation.use import Use, UseNotes
@@ -274,7 +274,7 @@ class Cores:
         self._workers.clear()
         self._placed = [i for i in self._placed if i.context is not context or i.elsewhere.sq.name not in names]
 
-    def load(self, ensemble: str, length: int, now: int) -> Load:
+    def load(self, ensemble: str, length: int, now: int) -> Usage:
         """Their use in the `length` root ticks up to `now`."""
         assert isinstance(self.use, Use)  # of a copy nobody asks
         shared = [instance for instance in self._placed if not instance.own]
@@ -284,7 +284,7 @@ class Cores:
         most = max(waiting, key=lambda instance: len(instance.waits)).elsewhere.sq.name if waiting else ""
         since = self.use.since if self._free < self._cores and self.use.grows(now) else None
         used = (self.use.work - left) / (length * self._cores)
-        return Load("cores", ensemble, self._cores, used, now - first, most, since)
+        return Usage("cores", ensemble, self._cores, used, now - first, most, since)
 
     def busy(self, context: ContextParts, names: Collection[str] | None = None) -> str:
         """An SQ (of `names`, if given) of a context that runs or waits for a core; empty when there is none."""
@@ -481,5 +481,5 @@ class ClockedCores(Cores):
     def _deliver_at(self, tick: int, deliver: Callable[..., None], *message: Any) -> None:
         self._agenda.deliver_after(tick - self._agenda.now, deliver, *message)
 
-    def load(self, ensemble: str, length: int, now: int) -> Load:
+    def load(self, ensemble: str, length: int, now: int) -> Usage:
         return super().load(ensemble, length, self._agenda.clock.read(now))

@@ -43,7 +43,7 @@ CHANGES = ("cost", "link", "clock")
 """Kinds that are no faults: nobody has to notice them."""
 
 
-class Event(NamedTuple):
+class FileEvent(NamedTuple):
     """Something that happens.
 
     Attributes:
@@ -76,7 +76,7 @@ class Event(NamedTuple):
     watch: int = WATCH
 
 
-def read_events(path: str | Path, ensembles: Iterable[str], manager: str) -> list[Event]:
+def read_events(path: str | Path, ensembles: Iterable[str], manager: str) -> list[FileEvent]:
     """Read a file of events, in the order in which they happen.
 
     Args:
@@ -102,7 +102,7 @@ def joining_ensembles(path: str | Path) -> list[str]:
     return [event.ensembles[0] for event in events if event.kind == "join"]
 
 
-def parse_events(text: str, ensembles: Iterable[str], manager: str, file: str = "events") -> list[Event]:
+def parse_events(text: str, ensembles: Iterable[str], manager: str, file: str = "events") -> list[FileEvent]:
     """As `read_events`, of the file's text; `file` is its name for messages."""
     reader = _Reader(file, "file of events")
     events = reader.document(reader.compose(text))
@@ -112,12 +112,12 @@ def parse_events(text: str, ensembles: Iterable[str], manager: str, file: str = 
     return events
 
 
-def events_text(events: Iterable[Event]) -> str:
+def events_text(events: Iterable[FileEvent]) -> str:
     """The text of a file of events; reading that gives the same events."""
     return "".join(f"- {{at: {duration_text(event.at)}, {_what(event)}}}\n" for event in events)
 
 
-def _what(event: Event) -> str:
+def _what(event: FileEvent) -> str:
     """The kind of an event, and what happens, as in its file."""
     if event.kind in ("cut", "heal"):
         return f"{event.kind}: [{', '.join(event.ensembles)}]"
@@ -142,7 +142,7 @@ def _what(event: Event) -> str:
 
 
 class _Reader(YamlFile):
-    def document(self, root: yaml.Node | None) -> list[Event]:
+    def document(self, root: yaml.Node | None) -> list[FileEvent]:
         if root is None:
             return []
         if not isinstance(root, yaml.SequenceNode):
@@ -151,7 +151,7 @@ class _Reader(YamlFile):
         found = [event for node in root.value if (event := self.event(node)) is not None]
         return sorted(found, key=lambda event: event.at)
 
-    def event(self, node: yaml.Node) -> Event | None:
+    def event(self, node: yaml.Node) -> FileEvent | None:
         found = self.fields(node, "an event", ("at", *KINDS))
         if not found:
             if isinstance(node, yaml.MappingNode) and not node.value:
@@ -173,7 +173,7 @@ class _Reader(YamlFile):
         line = what.start_mark.line + 1
         if kind in ("cut", "heal"):
             names = self.pair(what, kind)
-            return Event(at, kind, names, line=line) if names else None
+            return FileEvent(at, kind, names, line=line) if names else None
         readers = {"slow": self.slow, "cost": self.cost, "link": self.link, "clock": self.clock}
         readers["replace"] = self.replace
         if kind in readers:
@@ -185,7 +185,7 @@ class _Reader(YamlFile):
         name, _, listed = text.partition("=") if kind == "join" else (text, "", "")
         components = tuple(dict.fromkeys(part.strip() for part in listed.split(",") if part.strip()))
         named = self.name(yaml.ScalarNode("", name.strip(), what.start_mark, what.end_mark), kind, check_ensemble_name)
-        return None if named is None else Event(at, kind, (named,), components, line=line)
+        return None if named is None else FileEvent(at, kind, (named,), components, line=line)
 
     def pair(self, node: yaml.Node, key: str) -> tuple[str, ...]:
         """The two ends of a link; () after a mistake."""
@@ -206,10 +206,10 @@ class _Reader(YamlFile):
             return {}
         return found
 
-    def replace(self, node: yaml.Node) -> Event | None:
+    def replace(self, node: yaml.Node) -> FileEvent | None:
         if isinstance(node, yaml.ScalarNode):
             program = self.text(node, "replace")
-            return None if program is None else Event(0, "replace", (), program=program)
+            return None if program is None else FileEvent(0, "replace", (), program=program)
         found = self.fields(node, "`replace`", ("program", "drop-state", "watch"))
         program = self.text(found["program"], "program") if "program" in found else None
         if program is None:
@@ -217,17 +217,17 @@ class _Reader(YamlFile):
             return None
         drop = self.names(found["drop-state"], "drop-state", str) if "drop-state" in found else []
         watch = self.of(found, "watch", self.duration, WATCH)
-        return Event(0, "replace", (), program=program, drop_state=tuple(drop), watch=watch)
+        return FileEvent(0, "replace", (), program=program, drop_state=tuple(drop), watch=watch)
 
-    def slow(self, node: yaml.Node) -> Event | None:
+    def slow(self, node: yaml.Node) -> FileEvent | None:
         found = self.parts(node, "slow", ("ensemble", "factor"), (), "{ensemble: b, factor: 3}")
         if not found:
             return None
         factor = self.of(found, "factor", self.factor, Fraction(1))
         name = self.name(found["ensemble"], "ensemble", check_ensemble_name)
-        return None if name is None else Event(0, "slow", (name,), factor=factor)
+        return None if name is None else FileEvent(0, "slow", (name,), factor=factor)
 
-    def cost(self, node: yaml.Node) -> Event | None:
+    def cost(self, node: yaml.Node) -> FileEvent | None:
         found = self.parts(node, "cost", ("function", "time"), (), "{function: fuse, time: 20ms}")
         function = self.text(found["function"], "function") if found else None
         if function is None:
@@ -235,23 +235,23 @@ class _Reader(YamlFile):
         time = self.of(found, "time", self.duration, 1)
         if not time:
             self.wrong(found["time"], "a run takes a time above 0")
-        return Event(0, "cost", (), function=function, time=time)
+        return FileEvent(0, "cost", (), function=function, time=time)
 
-    def link(self, node: yaml.Node) -> Event | None:
+    def link(self, node: yaml.Node) -> FileEvent | None:
         found = self.parts(node, "link", ("between",), LinkSpec._fields, "{between: [a, b], latency: 20ms}")
         names = self.pair(found["between"], "between") if found else ()
         if not names:
             return None
         changed = link_of(self, found)._asdict()
-        return Event(0, "link", names, link={field: changed[field] for field in LinkSpec._fields if field in found})
+        return FileEvent(0, "link", names, link={field: changed[field] for field in LinkSpec._fields if field in found})
 
-    def clock(self, node: yaml.Node) -> Event | None:
+    def clock(self, node: yaml.Node) -> FileEvent | None:
         found = self.parts(node, "clock", ("ensemble",), ("step", "drift"), "{ensemble: b, step: 3ms, drift: 20ppm}")
         name = self.name(found["ensemble"], "ensemble", check_ensemble_name) if found else None
         if name is None:
             return None
         rate: Fraction | None = self.of(found, "drift", drift, Fraction(0)) if "drift" in found else None
-        return Event(0, "clock", (name,), clock=(self.of(found, "step", signed_duration, 0), rate))
+        return FileEvent(0, "clock", (name,), clock=(self.of(found, "step", signed_duration, 0), rate))
 
     @staticmethod
     def factor(text: str) -> Fraction | str:
@@ -260,7 +260,7 @@ class _Reader(YamlFile):
             return "a factor is a number such as 3 or 0.5, how many times as long bodies take"
         return found
 
-    def could_happen(self, events: list[Event], ensembles: list[str], manager: str) -> None:
+    def could_happen(self, events: list[FileEvent], ensembles: list[str], manager: str) -> None:
         """Go through the events as they will happen, and find those that cannot."""
         there = dict.fromkeys(ensembles, True)  # whether it is alive
         there[manager] = True
@@ -296,5 +296,5 @@ class _Reader(YamlFile):
                     self.impossible(event, f"the link between {name!r} and {event.ensembles[1]!r} is not cut")
                 cuts.discard(link)
 
-    def impossible(self, event: Event, what: str, hint: str = "") -> None:
+    def impossible(self, event: FileEvent, what: str, hint: str = "") -> None:
         self.mistakes.add((event.line, f"{what}; {hint}" if hint else what))

@@ -18,8 +18,7 @@ from ticktalk.language.compiler import compile_program
 from ticktalk.manager.events import Cut, Event, Failed, Gone, Healed, Left, NotReplaced, Slowed, Started, Suspended
 from ticktalk.replacement import WATCH
 from ticktalk.simulation.changes import SimulatedManager, SystemChanges, schedule
-from ticktalk.simulation.event_file import CHANGES
-from ticktalk.simulation.event_file import Event as FaultEvent
+from ticktalk.simulation.event_file import CHANGES, FileEvent
 
 
 class Faults:
@@ -55,11 +54,11 @@ class Faults:
         for name in self.simulation.sites:
             self._watch_over(name)
 
-    def schedule(self, event: FaultEvent, start: int) -> None:
+    def schedule(self, event: FileEvent, start: int) -> None:
         """Let an event happen, `event.at` ticks after the tick `start`, before anything else of its tick."""
         schedule(event, self.simulation, start, self.happen)
 
-    def happen(self, event: FaultEvent) -> None:
+    def happen(self, event: FileEvent) -> None:
         """Let an event happen now."""
         if event.kind in CHANGES:
             self._changes.happen(event)

@@ -8,7 +8,7 @@ from ticktalk.counters import merged
 from ticktalk.engine.context import Context
 from ticktalk.hosted.metric import metrics_of
 from ticktalk.hosted.silence import all_stuck
-from ticktalk.manager.driver import Driver, Load
+from ticktalk.manager.driver import Driver, Usage
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.payloads import IdleReport
 from ticktalk.simulation.driver import Simulation
@@ -55,7 +55,7 @@ class SimulationDriver(Driver):
         if site is None or not site.alive:
             act()
 
-    def loads(self) -> list[Load]:
+    def loads(self) -> list[Usage]:
         """The use of cores and links, where a deployment file says what bodies and tokens take."""
         timing = self._simulation.timing
         return [] if timing is None else timing.loads(self.now())

@@ -9,7 +9,7 @@ from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.body_runner import Loaded, Measured, Saved, misfits
-from ticktalk.hosted.watchdog import UnderWay
+from ticktalk.hosted.watchdog import OpenFiring
 from ticktalk.simulation.cores import Cores
 
 
@@ -53,7 +53,7 @@ class SimulatedBodies:
         """A body that runs or waits for a core; empty when there is none."""
         return "" if self._cores is None else self._cores.busy(context)
 
-    def under_way(self, context: Context) -> dict[str, UnderWay]:
+    def under_way(self, context: Context) -> dict[str, OpenFiring]:
         """Simulated bodies end when they should."""
         return {}
 

@@ -64,7 +64,7 @@ def size_of(sent: SentToken | SentOutput, timing: Timing) -> int:
     return timing.size(None if sender is None else sender.prepared, sq, value, data)
 
 
-class Driver(Protocol):
+class SiteDriver(Protocol):
     """The simulation, as a site needs it."""
 
     @property
@@ -103,7 +103,7 @@ class Site:
         name: str,
         manager: str,
         info: EnsembleInfo,
-        driver: Driver,
+        driver: SiteDriver,
     ) -> None:
         self.name = name
         self.manager = manager

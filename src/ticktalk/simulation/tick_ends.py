@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ticktalk.engine.agenda import Agenda, Turn
+from ticktalk.engine.agenda import Agenda, ReadyItem
 
 LAST = 1 << 80
 """A place in the order of a tick behind every SQ's."""
 
 
-class Ends(Turn):
+class Ends(ReadyItem):
     """Calls at the ends of ticks. They alone keep no simulation going: they sleep while nothing else is due.
 
     Args:

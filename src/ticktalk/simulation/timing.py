@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.prepared_graph import PreparedGraph
-from ticktalk.manager.driver import Load
+from ticktalk.manager.driver import Usage
 from ticktalk.mapping.deployment_file import DeploymentFile, EnsembleSpec, LinkSpec, Spread
 from ticktalk.simulation.clocks import ClockedAgenda
 from ticktalk.simulation.cores import ClockedCores, Cores
@@ -23,7 +23,7 @@ from ticktalk.simulation.use import Use, UseNotes
 from ticktalk.values.codec import Data, encode_value
 
 
-class Way(NamedTuple):
+class Passage(NamedTuple):
     """The way of a token over a link: when it arrives, and whether behind all that were sent before."""
 
     tick: int
@@ -80,7 +80,7 @@ class Timing:
         for cores in self._cores.values():
             cores.set_time(function, time)
 
-    def loads(self, now: int) -> list[Load]:
+    def loads(self, now: int) -> list[Usage]:
         """The use of cores and links up to the root tick `now`."""
         length = max(1, now - self._begun)
         found = [cores.load(name, length, now) for name, cores in sorted(self._cores.items())]
@@ -89,7 +89,7 @@ class Timing:
             assert isinstance(use, Use)
             since = use.since if behind and use.grows(now) else None
             name = f"{sender} -> {receiver}"
-            found.append(Load("link", name, 1, (use.work - behind) / length, behind, "", since))
+            found.append(Usage("link", name, 1, (use.work - behind) / length, behind, "", since))
         return [load for load in found if load.used]
 
     def all_arrived(self) -> int:
@@ -113,7 +113,7 @@ class Timing:
         tick = self.latest[way] = begin + transfer + link.latency
         return tick
 
-    def ways(self, sender: str, receiver: str, size: Callable[[], int]) -> list[Way]:
+    def ways(self, sender: str, receiver: str, size: Callable[[], int]) -> list[Passage]:
         """The ways of a payload sent now, where chance decides: none, if it is lost; two, if it comes twice."""
         link, way = self.deployment.link(sender, receiver), (sender, receiver)
         chance = self._chances.get(way)
@@ -124,11 +124,11 @@ class Timing:
         for drawn in (late, again)[: 1 + (twice < link.duplicate)]:
             sent = self._has_gone(way, link, size)
             if past < link.reorder:
-                ways.append(Way(sent, False))
+                ways.append(Passage(sent, False))
             else:
                 tick = sent + link.latency + _jitter(link, drawn)
                 tick = self.latest[way] = max(tick, self.latest.get(way, 0))
-                ways.append(Way(tick, True))
+                ways.append(Passage(tick, True))
         return [] if lost < link.loss else ways
 
     def _has_gone(self, way: tuple[str, str], link: LinkSpec, size: Callable[[], int]) -> int:

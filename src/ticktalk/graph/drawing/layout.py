@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
-from ticktalk.graph.drawing.ordering import Link, ordered_lanes, ordered_layers
+from ticktalk.graph.drawing.ordering import Segment, ordered_lanes, ordered_layers
 
 # More bends than this are no picture any more: the longest wires run below all boxes instead.
 MOST_BENDS = 40_000
@@ -133,7 +133,7 @@ class _Layout:
         self.y = [0.0] * len(boxes)
         self.bends: list[range] = []  # of each wire, one a layer
         self.tracks: dict[int, int] = {}  # wires that run below all boxes, and in which of the tracks there
-        self.links: list[Link] = []
+        self.links: list[Segment] = []
         self._bend()
         self.columns: list[list[int]] = [[] for _ in range(max(self.layer, default=-1) + 1)]
         for node, layer in enumerate(self.layer):
@@ -165,12 +165,12 @@ class _Layout:
         bends = self.bends[index]
         chain = [(wire.source, wire.leaves), *((bend, 0.0) for bend in bends)]
         for (left, leaves), (right, _) in pairwise(chain):
-            self.links.append(Link(left, leaves, right, 0.0, 2.0 if left == wire.source else 8.0))
+            self.links.append(Segment(left, leaves, right, 0.0, 2.0 if left == wire.source else 8.0))
         for end, enters in wire.ends:
             reached = self.boxes[end].layer - source.layer - 1
             if reached < len(chain):
                 left, leaves = chain[reached]
-                self.links.append(Link(left, leaves, end, enters, 2.0 if reached else 1.0))
+                self.links.append(Segment(left, leaves, end, enters, 2.0 if reached else 1.0))
 
     def _share_tracks(self, spans: list[int]) -> None:
         free: list[tuple[int, int]] = []  # for each track, from which layer on it is free

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 
-class Link(NamedTuple):
+class Segment(NamedTuple):
     """A wire from one layer to the next: from `leaves` below the top of node `left` to `enters` below `right`'s."""
 
     left: int
@@ -21,7 +21,7 @@ class Link(NamedTuple):
 
 
 def ordered_layers(
-    columns: list[list[int]], lane: list[int], height: list[float], links: list[Link]
+    columns: list[list[int]], lane: list[int], height: list[float], links: list[Segment]
 ) -> list[list[int]]:
     """The nodes of each layer from top to bottom.
 

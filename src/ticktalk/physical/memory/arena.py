@@ -252,7 +252,7 @@ def lent(data: Data) -> Lent | None:
     return found if found is not None and found.length == len(data) else None
 
 
-class Writer:
+class ArenaWriter:
     """Writes values for the reader of row 0; from any thread.
 
     Args:

@@ -27,7 +27,7 @@ from ticktalk.messages import NetMsg, message
 from ticktalk.network_interface import TTNetworkInterface
 from ticktalk.network_keys import WHOLE
 from ticktalk.physical.memory import arena
-from ticktalk.physical.memory.arena import SENT, Memory, Reader, SharedValue, Writer
+from ticktalk.physical.memory.arena import SENT, ArenaWriter, Memory, Reader, SharedValue
 from ticktalk.physical.network.frames import LONG, FrameError, InvalidError
 from ticktalk.physical.network.token_frames import AGAIN, Parcel, long_parcel
 from ticktalk.physical.system import boot_id
@@ -176,7 +176,7 @@ class Sharing:
         self._keeps = keeps
         self._mine: dict[bytes, _Mine] = {}
         self._theirs: dict[bytes, tuple[str, Reader]] = {}  # whose memory it is, and what reads in it
-        self._own: tuple[Writer, Reader] | None = None  # where bodies run in threads
+        self._own: tuple[ArenaWriter, Reader] | None = None  # where bodies run in threads
         self._needs_own = False
         self._making = threading.Lock()
         self._wants_whole = False
@@ -203,7 +203,7 @@ class Sharing:
                 if self._own is None:
                     memory = arena.create()
                     self._needs_own = memory is not None
-                    self._own = None if memory is None else (Writer(memory), Reader(memory))
+                    self._own = None if memory is None else (ArenaWriter(memory), Reader(memory))
             if self._own is not None:
                 writer, reader = self._own
                 placed = writer.put(pieces)

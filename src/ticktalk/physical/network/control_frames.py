@@ -15,7 +15,7 @@ from ticktalk.messages import ROWS, Message, RuntimeMsg, SyncMsg
 from ticktalk.payloads import OutputToken, OutputTokens, StartContext
 from ticktalk.physical.network.frames import HEAD, FrameError, InvalidError, body
 from ticktalk.physical.output_values import check_field, rendered
-from ticktalk.physical.trust.guard import DroppedError, Opened
+from ticktalk.physical.trust.guard import DroppedError, OpenedMessage
 from ticktalk.ranges import Count, EnsembleName, Name, RootTick, Span, Value, is_interval
 from ticktalk.time import Tick
 from ticktalk.values.codec import Encoded, encoded
@@ -41,7 +41,7 @@ def control_frame(message: Message) -> bytes:
     return HEAD + _encoder.encode(_Control(_NAMES[message.msg_type], message.recipient_name or "", payload))
 
 
-def parse_control(frame: bytes, opened: Opened | None = None) -> Message:
+def parse_control(frame: bytes, opened: OpenedMessage | None = None) -> Message:
     """The message in a frame.
 
     Args:

@@ -20,7 +20,7 @@ NUMBER = 40
 """Bytes of a number in a list."""
 
 
-class Waiting(NamedTuple):
+class EarlyToken(NamedTuple):
     """A token that waits: its graph, its sender, what takes it in (`tokens.Incoming`), itself, and when it came."""
 
     graph: str
@@ -39,10 +39,10 @@ class Early:
     """The tokens that wait, in the order in which they came."""
 
     def __init__(self) -> None:
-        self.tokens: list[Waiting] = []
+        self.tokens: list[EarlyToken] = []
         self._room: dict[str, list[int]] = {}  # by sender: how many more tokens and bytes
 
-    def add(self, token: Waiting) -> bool:
+    def add(self, token: EarlyToken) -> bool:
         """Let a token wait; False: there is no room for it."""
         room = self._room.setdefault(token.sender, [KEPT, KEPT_BYTES])
         size = token.size()
@@ -54,10 +54,10 @@ class Early:
         self.tokens.append(token._replace(parcel=(*token.parcel[:-1], bytes(token.parcel[-1]))))
         return True
 
-    def take(self, wanted: Callable[[Waiting], bool]) -> list[Waiting]:
+    def take(self, wanted: Callable[[EarlyToken], bool]) -> list[EarlyToken]:
         """The tokens that are wanted; they wait no more."""
-        found: list[Waiting] = []
-        left: list[Waiting] = []
+        found: list[EarlyToken] = []
+        left: list[EarlyToken] = []
         for token in self.tokens:
             (found if wanted(token) else left).append(token)
         self.tokens = left

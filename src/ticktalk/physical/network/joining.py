@@ -69,7 +69,7 @@ def refusal_in(payload: bytes) -> RefusedError:
     return RefusedError(text, Why(why) if why in [each.value for each in Why] else None)
 
 
-class Answer(NamedTuple):
+class ProvenAnswer(NamedTuple):
     """A manager's proven answer: whether it accepts, the answer or the reason, the manager's name and badge."""
 
     accepted: bool
@@ -78,7 +78,7 @@ class Answer(NamedTuple):
     badge: bytes
 
 
-class Peer(msgspec.Struct, frozen=True):
+class ReachableEnsemble(msgspec.Struct, frozen=True):
     """An ensemble, with all that a joining one needs to reach it.
 
     Attributes:
@@ -97,7 +97,7 @@ class Welcome(msgspec.Struct, frozen=True):
     """The manager's answer: the other ensembles, its root clock, and the revocation list as its file has it."""
 
     manager: str
-    peers: list[Peer]
+    peers: list[ReachableEnsemble]
     boot_id: str = ""
     now: int = 0
     revoked: bytes = b""
@@ -145,7 +145,7 @@ def client(manager: str, trust: Trust) -> Link:
     return link
 
 
-def question(link: Link, key: str, content: bytes, trust: Trust, limit: float = ANSWER_LIMIT) -> Answer | None:
+def question(link: Link, key: str, content: bytes, trust: Trust, limit: float = ANSWER_LIMIT) -> ProvenAnswer | None:
     """Ask the manager over an open link: its answer; None when nobody answers.
 
     Raises:
@@ -155,7 +155,7 @@ def question(link: Link, key: str, content: bytes, trust: Trust, limit: float = 
     if asking is None:
         return None
     answer = _proven(link, key, asking.payload, limit, asking.answer)
-    return None if answer is None else Answer(*answer, asking.answerer.name, asking.badge)
+    return None if answer is None else ProvenAnswer(*answer, asking.answerer.name, asking.badge)
 
 
 def _proven(link: Link, key: str, payload: bytes, limit: float, proves: Callable[[bytes], T]) -> T | None:
@@ -200,7 +200,7 @@ def ask(link: Link, key: str, info: EnsembleInfo, trust: Trust) -> Welcome | Non
     return welcomed(answer, trust)
 
 
-def welcomed(answer: Answer, trust: Trust) -> Welcome:
+def welcomed(answer: ProvenAnswer, trust: Trust) -> Welcome:
     """The welcome in a manager's answer: its messages, and those of the others, are taken from now on.
 
     Raises:
@@ -257,12 +257,12 @@ def relay(link: Link, manager: str, trust: Trust) -> None:
     link.open("client", "", [manager], trust.door)
 
 
-def peers_of(welcome: Welcome) -> list[Peer]:
+def peers_of(welcome: Welcome) -> list[ReachableEnsemble]:
     """The ensembles to which there is to be a direct connection."""
     return [peer for peer in welcome.peers if peer.direct and peer.address]
 
 
-def heard(link: Link, peers: list[Peer], info: EnsembleInfo, trust: Trust) -> list[Peer]:
+def heard(link: Link, peers: list[ReachableEnsemble], info: EnsembleInfo, trust: Trust) -> list[ReachableEnsemble]:
     """Those of `peers` that the manager has just heard; all of them, if it does not answer. Blocks.
 
     Args:
@@ -277,7 +277,7 @@ def heard(link: Link, peers: list[Peer], info: EnsembleInfo, trust: Trust) -> li
     return [peer for peer in peers if silent.get(peer.zid, HEARD) < HEARD]
 
 
-def unreached(link: Link, peers: list[Peer], limit: float) -> list[Peer]:
+def unreached(link: Link, peers: list[ReachableEnsemble], limit: float) -> list[ReachableEnsemble]:
     """Those of `peers` to which no direct connection has come about within `limit` seconds."""
     until = time.monotonic() + limit
     while True:

@@ -72,7 +72,7 @@ class _Receiver:
             self.marks.popleft()
 
 
-class Way(NamedTuple):
+class TokenWay(NamedTuple):
     """The way of an arc's tokens, or of the tokens of several arcs that go together.
 
     Attributes:
@@ -110,18 +110,18 @@ class Receivers:
         found = self._known.get(name)
         return found or self._known.setdefault(name, _Receiver(name))
 
-    def way(self, key: str, sq: str, ensembles: Sequence[str], more: Sequence[str]) -> Way:
+    def way(self, key: str, sq: str, ensembles: Sequence[str], more: Sequence[str]) -> TokenWay:
         """The way of tokens of an SQ to its receivers, and to `more` that will be."""
         to = [self._find(name) for name in (*ensembles, *more)]
         left_out = [receiver for receiver in to if receiver.stands_still]
         if not left_out:
-            return Way(ensembles, sq, [(key, Sealing(self, key, to), ensembles)], ())
+            return TokenWay(ensembles, sq, [(key, Sealing(self, key, to), ensembles)], ())
         each = [
             (apart_key(one.name), Sealing(self, key, [one], apart=True), [one.name] if one.name in ensembles else [])
             for one in to
             if not one.stands_still
         ]
-        return Way(ensembles, sq, each, left_out)
+        return TokenWay(ensembles, sq, each, left_out)
 
     def sent(self, to: Sequence[_Receiver], size: int) -> None:
         """A frame was sealed for some receivers; called by the thread that sends."""

@@ -16,18 +16,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from ticktalk.engine.context import Context
-from ticktalk.engine.forwarding import Together, arc_name
+from ticktalk.engine.forwarding import SharedRoute, arc_name
 from ticktalk.engine.prepared_graph import PreparedGraph
-from ticktalk.hosted.arc_numbers import Bundle, ContextArcs, Numbers
+from ticktalk.hosted.arc_numbers import ArcBundle, ContextArcs, Numbers
 from ticktalk.hosted.moves import Moves
 from ticktalk.network_interface import TTNetworkInterface
 from ticktalk.network_keys import arc_key
 from ticktalk.payloads import HowFar, StopGraph
 from ticktalk.physical.memory.sharing import Sharing
-from ticktalk.physical.network.early import Early, Waiting
+from ticktalk.physical.network.early import Early, EarlyToken
 from ticktalk.physical.network.frames import LONG, FrameError, InvalidError
 from ticktalk.physical.network.inboxes import Inboxes
-from ticktalk.physical.network.receivers import NO_ARC, Receivers, Way
+from ticktalk.physical.network.receivers import NO_ARC, Receivers, TokenWay
 from ticktalk.physical.network.token_frames import (
     AGAIN,
     Head,
@@ -40,7 +40,7 @@ from ticktalk.physical.network.token_frames import (
 )
 from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
-from ticktalk.physical.trust.guard import Came, DroppedError, Guard, NotForThisError
+from ticktalk.physical.trust.guard import DroppedError, Guard, NotForThisError, OpenedTokens
 from ticktalk.ranges import is_interval
 from ticktalk.time import Tick
 from ticktalk.values.codec import Data, Encoded, ValueFormatError, encoded, split
@@ -82,9 +82,9 @@ class Passing:
         self._moves = tokens.moves
         self._graph = context.prepared.graph.name
         self._number = context.number
-        self._arcs: dict[str, Way] = {}
-        self._sent: dict[Together, tuple[Way, bytes, Bundle]] = {}
-        self._came: dict[tuple[str, bytes], tuple[tuple[int, ...], Bundle]] = {}
+        self._arcs: dict[str, TokenWay] = {}
+        self._sent: dict[SharedRoute, tuple[TokenWay, bytes, ArcBundle]] = {}
+        self._came: dict[tuple[str, bytes], tuple[tuple[int, ...], ArcBundle]] = {}
 
     # Tokens that go.
 
@@ -104,18 +104,18 @@ class Passing:
         if moves.keeps:
             moves.keep(self._graph, self._number, arc, number, start, stop, Encoded(data))
 
-    def publish_together(self, together: Together, data: Data, start: Tick, stop: Tick) -> None:
+    def publish_together(self, together: SharedRoute, data: Data, start: Tick, stop: Tick) -> None:
         """Send a token on each of several arcs to all that consume them: one publication, on the key of the first."""
         known = self._sent.get(together)
         if known is None:
             way = self._way(together.names[0], together.ensembles)
-            known = self._sent[together] = (way, arcs_as_bytes(together.arcs), Bundle(together.names))
+            known = self._sent[together] = (way, arcs_as_bytes(together.arcs), ArcBundle(together.names))
         way, arcs, bundle = known
         numbers = self.numbers.send_together(bundle)
         self._publish(way, arcs, numbers, start, stop, data)
         self._keep(together.names, numbers, start, stop, data)
 
-    def _way(self, arc: str, ensembles: Sequence[str]) -> Way:
+    def _way(self, arc: str, ensembles: Sequence[str]) -> TokenWay:
         sq = arc.rpartition("/")[0]
         more = [name for name in self._tokens.coming_to(self._graph, sq) if name not in ensembles]
         return self._tokens.receivers.way(arc_key(self._graph, arc), sq, ensembles, more)
@@ -125,7 +125,7 @@ class Passing:
         self._arcs.clear()
         self._sent.clear()
 
-    def _publish(self, way: Way, arcs: bytes, numbers: Numbers, start: Tick, stop: Tick, data: Data) -> None:
+    def _publish(self, way: TokenWay, arcs: bytes, numbers: Numbers, start: Tick, stop: Tick, data: Data) -> None:
         link, sq = self._tokens.link, way.sq
         parcel = (self._number, self.context.prepared.generations.get(sq, 0), arcs, numbers, start, stop, data)
         for key, sealing, ensembles in way.each:
@@ -189,7 +189,7 @@ class Passing:
         self._hand_out(incoming, parcel, passed_by)
 
     def _count(
-        self, incoming: Incoming, bundle: Bundle | None, numbers: Numbers, passed_by: Mapping[str, set[str]] = {}
+        self, incoming: Incoming, bundle: ArcBundle | None, numbers: Numbers, passed_by: Mapping[str, set[str]] = {}
     ) -> None:
         """Count tokens that came, but not those that only SQs still to come will consume, or none here."""
         here = self.context.incoming
@@ -230,14 +230,14 @@ class Passing:
         except (FrameError, ValueFormatError) as error:
             self._tokens.drop(error)
 
-    def _bundle(self, sq: str, arcs: bytes) -> tuple[tuple[int, ...], Bundle]:
+    def _bundle(self, sq: str, arcs: bytes) -> tuple[tuple[int, ...], ArcBundle]:
         """Arcs of an SQ whose tokens come together: their indexes, and how their tokens are counted."""
         known = self._came.get((sq, arcs))
         if known is None:
             if len(self._came) >= BUNDLES_KEPT:
                 self._came.clear()
             indexes = arcs_in(arcs)
-            known = self._came[sq, arcs] = (indexes, Bundle([arc_name(sq, index) for index in indexes]))
+            known = self._came[sq, arcs] = (indexes, ArcBundle([arc_name(sq, index) for index in indexes]))
         return known
 
 
@@ -259,7 +259,7 @@ class Incoming:
     def __call__(self, payload: bytes, attached: bytes | None) -> None:
         """Open a frame, and take it in at once if no other thread keeps time now; else leave it to the timekeeper."""
         tokens = self._tokens
-        came: Came | FrameError
+        came: OpenedTokens | FrameError
         try:
             came = self._open(self._key, payload, attached)
         except FrameError as error:
@@ -267,7 +267,7 @@ class Incoming:
             came = error
         if self._visits and not tokens.inboxes.waiting and self._visit(monotonic_us(), tokens.take, self, came):
             return
-        sender, size = (came.sender, came.size) if isinstance(came, Came) else ("", 0)
+        sender, size = (came.sender, came.size) if isinstance(came, OpenedTokens) else ("", 0)
         tokens.inboxes.put(sender, size, tokens.take, self, came)
 
     def find(self, sender: str, head: Head, where: memoryview, payload: Data) -> Data | None:
@@ -350,9 +350,9 @@ class Tokens:
             return
         incoming(*((sealed, None) if attached is None else (payload, sealed)))
 
-    def take(self, incoming: Incoming, came: Came | FrameError) -> None:
+    def take(self, incoming: Incoming, came: OpenedTokens | FrameError) -> None:
         """Take in a frame; a bad one is counted and dropped."""
-        if not isinstance(came, Came):
+        if not isinstance(came, OpenedTokens):
             if not (self.moves.keeps and isinstance(came, NotForThisError)):
                 self.drop(came)
             return
@@ -372,7 +372,7 @@ class Tokens:
                 if passing is not None:
                     self._take(passing, incoming, parcel)
                 elif incoming.graph in self._prepared:
-                    token = Waiting(incoming.graph, came.sender, incoming, parcel, monotonic_us())
+                    token = EarlyToken(incoming.graph, came.sender, incoming, parcel, monotonic_us())
                     if not self._early.add(token):
                         self._own["overflow"] += 1
         except (FrameError, ValueFormatError) as error:
@@ -476,7 +476,7 @@ class Tokens:
         now = monotonic_us()
         self._former = {key: former for key, former in self._former.items() if former[1] > now}
 
-        def is_in_vain(token: Waiting) -> bool:
+        def is_in_vain(token: EarlyToken) -> bool:
             host_of = self._host_of.get(token.graph, {})
             return now - token.came > FORMER_LIMIT and host_of.get(token.incoming.sq) != token.sender
 

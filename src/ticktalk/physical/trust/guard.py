@@ -24,7 +24,7 @@ from ticktalk.network_keys import Path
 from ticktalk.physical.network.frames import HEAD, FrameError, body, check_length
 from ticktalk.physical.trust.identity import Identity, Known
 from ticktalk.physical.trust.keys import MARK, Keys, Peer, Purpose, any_number
-from ticktalk.physical.trust.questions import Asked, Asking, Challenges, Question, asked_for
+from ticktalk.physical.trust.questions import Asked, Asking, Challenges, SealedQuestion, asked_for
 from ticktalk.physical.trust.revocations import Revocations
 from ticktalk.physical.trust.signing import Verifier
 from ticktalk.physical.trust.token_seals import open_tokens, published, seal_tokens, sealed_tokens
@@ -59,7 +59,7 @@ class NotForThisError(DroppedError):
         super().__init__("untimely", f"tokens of {sender!r} that are for others")
 
 
-class Opened(NamedTuple):
+class OpenedMessage(NamedTuple):
     """An opened message: its sender, its content, and whether it carries the manager's signature."""
 
     sender: Known
@@ -67,7 +67,7 @@ class Opened(NamedTuple):
     signed: bool
 
 
-class Came(NamedTuple):
+class OpenedTokens(NamedTuple):
     """Tokens that came: their sender, the number of their frame, and the frame, opened.
 
     Attributes:
@@ -97,7 +97,7 @@ class Proven(NamedTuple):
     peer: Peer
     path: Path
     counter: int
-    opened: Opened
+    opened: OpenedMessage
 
 
 class _Sealed(msgspec.Struct, array_like=True):
@@ -266,7 +266,7 @@ class Guard:
         sealed = peer.seal(Purpose.MESSAGE, number, content)
         return HEAD + _encoder.encode(_Sealed(self.identity.name, self.session, path, counter, sealed, signature))
 
-    def open(self, frame: bytes) -> Opened:
+    def open(self, frame: bytes) -> OpenedMessage:
         """What another process sealed for this one.
 
         Raises:
@@ -297,9 +297,9 @@ class Guard:
         if self._verify is not None:
             told = _to_sign(self.identity.name, self.session, sealed.session, number, content)
             signed = bool(sealed.signature) and self._verify(told, sealed.signature)
-        return Proven(sealed.sender, peer, sealed.path, sealed.counter, Opened(peer.known, content, signed))
+        return Proven(sealed.sender, peer, sealed.path, sealed.counter, OpenedMessage(peer.known, content, signed))
 
-    def take(self, proven: Proven) -> Opened:
+    def take(self, proven: Proven) -> OpenedMessage:
         """The sealed content, if it is new, and its sender is still heard.
 
         Raises:
@@ -330,7 +330,7 @@ class Guard:
             peers = [peer for name in recipients if (peer := self._peers.get(name)) is not None]
         return seal_tokens(self.identity.name, peers, number, key, payload, attached)
 
-    def open_tokens(self, key: str, payload: bytes, attached: bytes | None = None) -> Came:
+    def open_tokens(self, key: str, payload: bytes, attached: bytes | None = None) -> OpenedTokens:
         """What was published on a key; called in any thread.
 
         Raises:
@@ -340,7 +340,7 @@ class Guard:
         check_length(payload)
         size = len(payload) if attached is None else len(payload) + len(attached)
         if not self.identity.proves:
-            return Came(None, sealed.sender, sealed.number, size, *published(sealed.body, payload, attached))
+            return OpenedTokens(None, sealed.sender, sealed.number, size, *published(sealed.body, payload, attached))
         at = sealed.slots.find(self.session[:MARK])
         if at < 0:
             raise NotForThisError(sealed.sender)
@@ -348,7 +348,7 @@ class Guard:
         opened = None if peer is None else open_tokens(peer, sealed, at, key, payload, attached)
         if opened is None:
             raise self._why_not(sealed.sender, lambda former: open_tokens(former, sealed, at, key, payload, attached))
-        return Came(peer, sealed.sender, sealed.number, size, *published(*opened, attached))
+        return OpenedTokens(peer, sealed.sender, sealed.number, size, *published(*opened, attached))
 
     def _why_not(self, sender: str, opens: Callable[[Peer], object]) -> DroppedError:
         """The reason why a message, or tokens, in a sender's name do not open: they may be of a forgotten session."""
@@ -383,7 +383,7 @@ class Guard:
         keys = Keys(known, session, self.identity.name, self.session)
         number = any_number()
         sealed = keys.seal(Purpose.QUESTION, number, content, asked_for(key, challenge, self.badge))
-        question = Question(self.badge, challenge, number, sealed)
+        question = SealedQuestion(self.badge, challenge, number, sealed)
         return Asking(_encoder.encode(question), known, badge, keys, number)
 
     def asked(self, key: str, payload: bytes) -> Asked:
@@ -451,4 +451,4 @@ _encoder = msgspec.msgpack.Encoder()
 _badge = msgspec.msgpack.Decoder(tuple[bytes, bytes])
 _greeting = msgspec.msgpack.Decoder(tuple[bytes, bytes])
 _sealed = msgspec.msgpack.Decoder(_Sealed)
-_question = msgspec.msgpack.Decoder(Question)
+_question = msgspec.msgpack.Decoder(SealedQuestion)

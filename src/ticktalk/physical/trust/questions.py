@@ -43,7 +43,7 @@ class NotNewError(TTError):
         self.kind = kind
 
 
-class Question(msgspec.Struct, array_like=True):
+class SealedQuestion(msgspec.Struct, array_like=True):
     """A question as it is sent: the requester's badge, the manager's challenge, a number, and the content, sealed."""
 
     badge: bytes
@@ -52,7 +52,7 @@ class Question(msgspec.Struct, array_like=True):
     body: bytes
 
 
-class Answer(msgspec.Struct, array_like=True):
+class SealedAnswer(msgspec.Struct, array_like=True):
     """An answer as it is sent: whether it is one or a refusal, a number, and the content, sealed."""
 
     accepted: bool
@@ -121,7 +121,7 @@ class Asked(NamedTuple):
         """The answer as it is sent; not accepted: `body` is the reason."""
         number = any_number()
         sealed = self.keys.seal(Purpose.ANSWER, number, body, bytes((accepted,)) + self.number)
-        return msgspec.msgpack.encode(Answer(accepted, number, sealed))
+        return msgspec.msgpack.encode(SealedAnswer(accepted, number, sealed))
 
 
 class Challenges:
@@ -177,4 +177,4 @@ def asked_for(key: str, challenge: bytes, badge: bytes) -> bytes:
     return msgspec.msgpack.encode((key, challenge, badge))
 
 
-_answer = msgspec.msgpack.Decoder(Answer)
+_answer = msgspec.msgpack.Decoder(SealedAnswer)

@@ -92,7 +92,7 @@ class ProcessChannel:
         self._writer = self._back = None
         memories = []
         if there is not None and back is not None:
-            self._writer, self._back = arena.Writer(there), back
+            self._writer, self._back = arena.ArenaWriter(there), back
             back.use(arena.BACK + 1)
             self.rows[back.nonce] = self._maps[back.nonce] = arena.BACK
             memories = [there.descriptor, back.descriptor]

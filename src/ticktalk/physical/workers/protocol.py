@@ -86,7 +86,7 @@ class Fire(msgspec.Struct, array_like=True, tag="fire"):
     following: int | None = None
 
 
-class Fired(msgspec.Struct, array_like=True, tag="fired"):
+class FiringEnded(msgspec.Struct, array_like=True, tag="fired"):
     """The answer to `Fire`.
 
     Attributes:
@@ -105,8 +105,8 @@ class Fired(msgspec.Struct, array_like=True, tag="fired"):
     counted: str | None = None
 
 
-class Sent(msgspec.Struct, array_like=True, tag="sent"):
-    """Results of a firing that has more: `(result, start, stop)` each, as in `Fired`, which follows.
+class SomeResults(msgspec.Struct, array_like=True, tag="sent"):
+    """Results of a firing that has more: `(result, start, stop)` each, as in `FiringEnded`, which follows.
 
     The firing may wait for `GoOn`, so that only so many results are under way.
     """
@@ -129,7 +129,7 @@ class Save(msgspec.Struct, array_like=True, tag="save"):
 
 
 class Begun(msgspec.Struct, array_like=True, tag="begun"):
-    """A body with a timeout begins, at a monotonic time (microseconds); `Fired` follows, unless it hangs."""
+    """A body with a timeout begins, at a monotonic time (microseconds); `FiringEnded` follows, unless it hangs."""
 
     ident: int
     begun: int
@@ -197,4 +197,4 @@ OfUnit = Fire | Save | Restore | RunRegion | SplitRegion
 
 Command = OfUnit | GoOn | Load | Start | FormRegion | Drop | Stop
 
-Answer = Loaded | Begun | Fired | Sent | MetricsSet | SavedState | RegionRan | RegionSkipped
+Answer = Loaded | Begun | FiringEnded | SomeResults | MetricsSet | SavedState | RegionRan | RegionSkipped

@@ -28,7 +28,7 @@ BUFFER = 1 << 20
 """Bytes that may be under way to a worker, and as many back: what there is no room for waits with its sender."""
 
 
-class Started(Protocol):
+class StartedProcess(Protocol):
     """A worker process, as `subprocess.Popen` has it; `returncode` is None until its end was seen."""
 
     pid: int
@@ -111,7 +111,7 @@ def keep_spare() -> None:
         os._exit(1)
 
 
-def start(prints: int) -> tuple[socket.socket, Started]:
+def start(prints: int) -> tuple[socket.socket, StartedProcess]:
     """A worker process that waits for its settings (`process.send_settings`), and the socket to it.
 
     Args:

@@ -22,13 +22,13 @@ from ticktalk.physical.workers.protocol import (
     Answer,
     Begun,
     Fire,
-    Fired,
+    FiringEnded,
     MetricsSet,
     OfUnit,
     Restore,
     Save,
     SavedState,
-    Sent,
+    SomeResults,
 )
 from ticktalk.physical.workers.results import failure, sendable
 from ticktalk.time import Tick
@@ -128,7 +128,7 @@ class Instance(Unit):
         self._outcome.append((self._encode(value), start, stop))
 
     def _send_outcome(self) -> None:
-        self.answer(Sent(self.ident, self._outcome[:], monotonic_us()))
+        self.answer(SomeResults(self.ident, self._outcome[:], monotonic_us()))
         self._outcome.clear()
 
     def tally(self, kind: str) -> None:
@@ -166,7 +166,7 @@ class Instance(Unit):
         begun = monotonic_us()
         late = _lateness(begun, command)
         if late == "skipped":
-            self.answer(Fired(self.ident, [], start, stop, begun, begun, late))
+            self.answer(FiringEnded(self.ident, [], start, stop, begun, begun, late))
             return
         if self.timed:
             self.answer(Begun(self.ident, begun))
@@ -176,9 +176,7 @@ class Instance(Unit):
             if self._full:
                 arguments = tuple([(begin, end, decode(data)) for begin, end, data in command.values])
             else:
-                arguments = tuple(
-                    [tuple(map(decode, v)) if v.__class__ is list else decode(v) for v in command.values]
-                )
+                arguments = tuple([tuple(map(decode, v)) if v.__class__ is list else decode(v) for v in command.values])
             if execute.sq.told and command.instant is not None:
                 running.late = begun - command.instant
             execute.fire(start, stop, arguments, command.now)
@@ -195,7 +193,7 @@ class Instance(Unit):
             self._send_outcome()
         result, begin, end = (sendable(sent), start, stop) if isinstance(sent, FiringError) else sent
         counted, self._counted = late or self._counted, None
-        self.answer(Fired(self.ident, result, begin, end, begun, ended, counted))
+        self.answer(FiringEnded(self.ident, result, begin, end, begun, ended, counted))
 
 
 class RegionUnit(Unit):

@@ -16,7 +16,7 @@ from ticktalk.hosted.meter import BodyCosts
 from ticktalk.hosted.watchdog import overran
 from ticktalk.payloads import FiringError
 from ticktalk.physical.timekeeping.root_clock import RootClock
-from ticktalk.physical.workers.protocol import Fired, MetricsSet, NewInstance, SavedState, Sent
+from ticktalk.physical.workers.protocol import FiringEnded, MetricsSet, NewInstance, SavedState, SomeResults
 from ticktalk.physical.workers.results import parts_of, sizes
 from ticktalk.series import Series
 from ticktalk.time import Tick
@@ -112,7 +112,7 @@ class WorkerBody:
         self.lateness[1] += late
         self.lateness[2] = max(self.lateness[2], late)
 
-    def firing_ended(self, answer: Fired, clock: RootClock) -> None:
+    def firing_ended(self, answer: FiringEnded, clock: RootClock) -> None:
         """Take the answer to its oldest firing."""
         instant, start, stop, size = self.in_flight.popleft() if self.in_flight else (None, 0, 0, 0)
         self.held -= size
@@ -140,13 +140,13 @@ class WorkerBody:
         for name, series in answer.series.items():
             self.metrics.setdefault(name, Series(series.kind)).add(series)
 
-    def sent(self, answer: Sent) -> None:
+    def sent(self, answer: SomeResults) -> None:
         """Take results of its oldest firing, which goes on."""
         for result, start, stop in answer.results:
             if result:
                 self.elsewhere.send(parts_of(result, self.elsewhere), start, stop)
 
-    def _send(self, result: list[Any], answer: Fired, clock: RootClock) -> None:
+    def _send(self, result: list[Any], answer: FiringEnded, clock: RootClock) -> None:
         parts = parts_of(result, self.elsewhere) if result else None
         if parts is not None:
             start, stop = answer.start, answer.stop

@@ -3,7 +3,7 @@
 A frame is the length of the rest (4 bytes, little end first; its highest bit: there are long values) and a MessagePack
 array. With long values, the array's own length (4 bytes) stands before the array. The bytes of the values come after
 it, in the order of their marks in the array: so no long value is copied into MessagePack or out of it. Where memory is
-shared (`Writer`, `Reader`), the frame only holds their places. A place is in the memory between the two processes
+shared (`ArenaWriter`, `Reader`), the frame only holds their places. A place is in the memory between the two processes
 (number 0), or in another one that the receiver has mapped.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from ticktalk.defaults import MAX_VALUE
-from ticktalk.physical.memory.arena import Reader, SharedValue, Writer, number_of
+from ticktalk.physical.memory.arena import ArenaWriter, Reader, SharedValue, number_of
 from ticktalk.physical.network.frames import LONG
 from ticktalk.values.codec import Data, check_length, encode_pieces, encoded, held_bytes
 
@@ -48,7 +48,7 @@ def parts_by_themselves(value: Any, mark: Callable[[Data], Any]) -> Any:
     return [mark(encoded(part)) for part in value] if held_bytes(value) else mark(encoded(value))
 
 
-def in_shared_memory(value: Any, writer: Writer | None, limit: int = MAX_VALUE) -> Data | SharedValue | ByItself:
+def in_shared_memory(value: Any, writer: ArenaWriter | None, limit: int = MAX_VALUE) -> Data | SharedValue | ByItself:
     """A value as MessagePack: a long one where its receiver reads it, if there is room.
 
     Raises:

@@ -30,7 +30,7 @@ from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.assignment import PERSISTENT, URGENT, Assignment
 from ticktalk.hosted.body_runner import Measured
-from ticktalk.hosted.watchdog import UnderWay
+from ticktalk.hosted.watchdog import OpenFiring
 from ticktalk.payloads import FiringError, Firings, StopGraph
 from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
@@ -185,12 +185,12 @@ class Workers:
         for load in loads:
             self.send(load.worker, load)
 
-    def _oldest(self, worker: str) -> dict[tuple[ContextParts, str], UnderWay]:
+    def _oldest(self, worker: str) -> dict[tuple[ContextParts, str], OpenFiring]:
         """By context and SQ in a worker, its oldest firing."""
         each = [(context, sq, way) for context in self._of for sq, way in self.under_way(context).items()]
         return {(c, sq): way for c, sq, way in each if sq in self._of[c] and self._of[c][sq].worker == worker}
 
-    def _see_load(self, graph: str, worker: str, before: Mapping[Any, UnderWay], held_up: bool) -> bool:
+    def _see_load(self, graph: str, worker: str, before: Mapping[Any, OpenFiring], held_up: bool) -> bool:
         """Answer a load in place of a worker that a firing has held up since before; whether it is still awaited."""
         known, channel = self._graphs.get(graph), self._channels.get(worker)
         if known is None or worker not in known.loading:
@@ -298,13 +298,13 @@ class Workers:
                 return name
         return ""
 
-    def under_way(self, context: ContextParts) -> dict[str, UnderWay]:
+    def under_way(self, context: ContextParts) -> dict[str, OpenFiring]:
         """By SQ, the oldest firing that runs or waits to; of a region, by its first SQ."""
-        found = {name: UnderWay(mark, None, None) for name, mark in self.accelerator.oldest_runs(context).items()}
+        found = {name: OpenFiring(mark, None, None) for name, mark in self.accelerator.oldest_runs(context).items()}
         for name, body in self.bodies(context).items():
             if body.in_flight:
                 oldest = body.in_flight[0]
-                found[name] = UnderWay(oldest, oldest[1], oldest[2])
+                found[name] = OpenFiring(oldest, oldest[1], oldest[2])
         return found
 
     def when_idle(self, contexts: list[Context], sqs: Collection[str], then: Callable[[], None]) -> None:
@@ -415,7 +415,7 @@ class Workers:
                 self._timeouts.began(body, answer.begun)
         else:
             self.ended_at(answer.ended)
-            if isinstance(answer, protocol.Fired):
+            if isinstance(answer, protocol.FiringEnded):
                 body.firing_ended(answer, self._clock)
             else:
                 body.sent(answer)
