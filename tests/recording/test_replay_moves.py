@@ -17,7 +17,7 @@ from ticktalk.recording.compare import same_value
 from ticktalk.recording.moment import moments
 from ticktalk.recording.replay import Replay
 from ticktalk.recording.simulated import RecordedSimulation
-from ticktalk.records import InstanceMoved
+from ticktalk.records import InstanceMoved, TokenLeft
 
 
 def recorded(world: World, nodes: list[Node], rng: random.Random, until: int) -> Kept:
@@ -69,3 +69,21 @@ def test_losses(nodes: list[Node], fails: int, checkpoint: int, rng: random.Rand
 def test_a_value_that_was_too_long_is_like_no_other() -> None:
     assert same_value(b"", b"") and same_value(b"\1", b"\1")
     assert not same_value(b"", b"\1") and not same_value(b"\1", b"")
+
+
+class _Hosts:
+    """Gives these ensembles one after the other, in place of chance."""
+
+    def __init__(self, *names: str) -> None:
+        self.choice = lambda _, names=iter(names): next(names)
+
+
+def test_a_handler_whose_host_is_lost_does_not_change_why_the_next_token_leaves() -> None:
+    """Two tokens leave together; the first one goes to a handler on an ensemble that has failed, and is lost."""
+    sources = [Node(f"s{n}-1", [], period=period, width=1, salt=1) for n, period in enumerate((2, 3))]
+    world = World(NAMES, notice=5, checkpoint=2)
+    world.events("- {at: 20us, fail: a}\n")
+    kept = recorded(world, [*sources, Node("f0-1", [0, 1], handled=True)], _Hosts("b", "a"), 130)  # type: ignore[arg-type]
+    departures, _ = replayed(kept)
+    assert [str(each) for each in departures] == []
+    assert {each.why for _, each in kept.records() if isinstance(each, TokenLeft)} == {"evicted"}

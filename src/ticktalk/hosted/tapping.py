@@ -219,7 +219,8 @@ class Tapped:
         self._note(InstanceMoved(self._now(), sq, here, data))
 
     def _counted(self, sq: str, kind: str, count: int) -> None:
-        self._why[sq] = kind
+        if kind != "lost":  # a handler of this SQ does not get a token: no reason why the next one leaves
+            self._why[sq] = kind
         self._note(Counted(self._now(), sq, kind, count))
 
 
