@@ -95,7 +95,7 @@ class Runner:
     def _wanted(self, microseconds: int) -> int:
         if self.program == "rates" and self.system == "simpy":
             return microseconds // 1000
-        before = BUILT_AFTER if self.system != "csp" else 0
+        before = BUILT_AFTER if self.system in ("ticktalk", "simpy") else 0
         return wanted(self.program, before + microseconds) - wanted(self.program, before)
 
     def _check(self) -> None:
