@@ -99,7 +99,7 @@ class _LastTurn:
 
 
 class DeviceRegion:
-    """See above.
+    """A region of one context on this device.
 
     Args:
         plan: its SQs.

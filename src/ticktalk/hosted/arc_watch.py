@@ -25,7 +25,7 @@ MOST = 100
 
 
 class ArcWatch:
-    """See above; all of it belongs to the timekeeper.
+    """The watched arcs of one ensemble; owned by the timekeeper.
 
     Args:
         ensemble: its name.

@@ -23,7 +23,7 @@ from ticktalk.payloads import ReportRequest, StartContext, StopGraph
 
 
 class Duties:
-    """See above.
+    """The duties of one ensemble.
 
     Args:
         host: the graphs and contexts of the ensemble.

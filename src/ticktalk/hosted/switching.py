@@ -35,7 +35,7 @@ LOOK = 10_000
 
 
 class Switching:
-    """See above; one of an ensemble's duties.
+    """The replacements in which one ensemble takes part; one of its duties.
 
     Args:
         host: the graphs and contexts of the ensemble.

@@ -32,7 +32,7 @@ class Spill(Protocol):
 
 
 class UntilTaken:
-    """See above.
+    """The outputs and errors of one ensemble that the manager has not taken yet.
 
     Args:
         send: sends a message to the manager.

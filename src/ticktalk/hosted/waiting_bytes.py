@@ -26,7 +26,7 @@ TOKEN = 200
 
 
 class WaitingBytes:
-    """See above; owned by the timekeeper.
+    """The bytes that wait at the SQs of one ensemble; owned by the timekeeper.
 
     Args:
         later: makes a call soon, outside of arrivals.

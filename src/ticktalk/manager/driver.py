@@ -45,7 +45,7 @@ class Usage(NamedTuple):
 
 
 class Driver:
-    """See above; ticks are those of the root clock.
+    """The driver of one manager; ticks are those of the root clock.
 
     Attributes:
         rows_kept: outputs of each graph that are kept as JSON lines for late requesters.

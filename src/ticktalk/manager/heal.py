@@ -47,7 +47,7 @@ DISMISSED = "it was drained: nothing lives here any more"
 
 
 class Heal:
-    """See above.
+    """Places SQs of the running graphs elsewhere.
 
     Args:
         state: all that the manager knows.

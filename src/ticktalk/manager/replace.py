@@ -60,7 +60,7 @@ LOOK = 100_000
 
 
 class Replace:
-    """See above.
+    """The replacements of one system.
 
     Args:
         state: all that the manager knows.

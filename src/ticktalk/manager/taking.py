@@ -18,7 +18,7 @@ AGAIN_AT_MOST = 60_000_000
 
 
 class Taking:
-    """See above.
+    """Takes the outputs of all ensembles.
 
     Args:
         state: all that the manager knows.

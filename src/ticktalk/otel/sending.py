@@ -47,7 +47,7 @@ END = 10.0
 
 
 class Telemetry:
-    """See above.
+    """Takes records, and sends spans and metrics of them.
 
     Args:
         endpoint: of the collector, such as `http://localhost:4318`.

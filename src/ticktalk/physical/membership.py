@@ -35,7 +35,7 @@ PINGS_KEPT = 64
 
 
 class Membership:
-    """See above.
+    """One ensemble's membership in its system.
 
     Args:
         node: the ensemble's.

@@ -14,7 +14,7 @@ SPILL_BYTES = 256 << 20
 
 
 class SpillFile:
-    """See above (`hosted.until_taken.Spill`).
+    """The spill of one ensemble (`hosted.until_taken.Spill`).
 
     Args:
         owner: the ensemble's name, for messages.

@@ -29,7 +29,7 @@ Write = tuple[Mapping[str, bytes | None], Callable[[], None]]
 
 
 class StateStore:
-    """See above.
+    """The folder of one manager.
 
     Args:
         folder: is made if it is not there.

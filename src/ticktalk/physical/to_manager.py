@@ -25,7 +25,7 @@ OVERTAKES = {Path.HEARTBEATS, Path.RECORDS}
 
 
 class ToManager:
-    """See above; owned by the timekeeper.
+    """One ensemble's way to the manager; owned by the timekeeper.
 
     Args:
         name: the ensemble's.

@@ -18,7 +18,7 @@ from ticktalk.recording.replay import Replay
 
 
 class ReplayedSystem:
-    """See above.
+    """A replay with the status of a system.
 
     Args:
         replay: the replay; its errors are taken.

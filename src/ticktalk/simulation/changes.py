@@ -43,7 +43,9 @@ def schedule(event: FileEvent, simulation: Simulation, start: int, happen: Calla
 
 
 class SystemChanges:
-    """See above. Clocks that will change are wrong from the start (`Simulation.clock_of`), if only by nothing.
+    """The changes of one simulation.
+
+    Clocks that will change are wrong from the start (`Simulation.clock_of`), if only by nothing.
 
     Args:
         manager: whose ensembles are meant.

@@ -69,7 +69,7 @@ class _Way:
 
 
 class ControlOrder:
-    """See above.
+    """The order of the control messages of one ensemble, or of the manager.
 
     Args:
         guard: seals and opens the messages; None: nothing is sealed, and the order is that of the network.

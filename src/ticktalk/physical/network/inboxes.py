@@ -13,7 +13,7 @@ from typing import Any
 
 
 class Inboxes:
-    """See above.
+    """The inboxes of one receiver, by sender.
 
     Args:
         post: has the timekeeper make a call, in the order of the posts.

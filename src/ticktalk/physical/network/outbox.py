@@ -34,7 +34,7 @@ Frames = Iterable[tuple[Any, bytes | None]]
 
 
 class Outbox:
-    """See above.
+    """The parts that wait on one path.
 
     Args:
         path: the path of its parts.

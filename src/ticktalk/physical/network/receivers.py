@@ -89,7 +89,7 @@ class TokenWay(NamedTuple):
 
 
 class Receivers:
-    """See above.
+    """The receivers of one ensemble's tokens.
 
     Args:
         link: the ensemble's end of the network.

@@ -17,7 +17,7 @@ from ticktalk.series import BySQ
 
 
 class KeptDeadlines:
-    """See above; all of it belongs to the timekeeper."""
+    """Counts of the deadlines that were kept; owned by the timekeeper."""
 
     def __init__(self) -> None:
         self._counts: WeakKeyDictionary[DeadlineSync, list[int]] = WeakKeyDictionary()
