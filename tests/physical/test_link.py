@@ -72,6 +72,28 @@ def test_a_connection_belongs_to_the_threads_that_receive(pair: tuple[Link, Link
     assert not any(name.startswith(("acc-", "net-")) for name in names)
 
 
+def test_python_knows_a_thread_of_the_network_from_call_to_call(pair: tuple[Link, Link, list[bytes]]) -> None:
+    """Else each frame that comes costs a new state of its thread, with a stack that is mapped and unmapped."""
+    first, second, _ = pair
+    here = threading.local()
+    calls: dict[int, int] = {}
+    seen: list[tuple[int, int]] = []
+
+    def note(payload: bytes, attached: bytes | None) -> None:
+        thread = threading.get_ident()
+        calls[thread] = calls.get(thread, 0) + 1
+        here.calls = getattr(here, "calls", 0) + 1
+        seen.append((here.calls, calls[thread]))
+
+    second.subscribe("noted", note)
+    end = time.monotonic() + LIMIT
+    while len(seen) < 20 and time.monotonic() < end:
+        first.publish("noted", b"frame")
+        time.sleep(0.005)
+    assert len(seen) >= 20
+    assert all(kept == called for kept, called in seen)
+
+
 def test_a_deferred_frame_is_made_when_it_is_sent(pair: tuple[Link, Link, list[bytes]]) -> None:
     first, second, _ = pair
     attachments: list[bytes | None] = []

@@ -6,6 +6,7 @@ A host that others cannot reach opens as a client: the manager, a router, then r
 from __future__ import annotations
 
 import base64
+import ctypes
 import json
 import logging
 import os
@@ -66,6 +67,19 @@ THREADS = "(acc: (handover: rx), net: (handover: rx), rx: (worker_threads: 3))"
 wake for each message, only to wake one of these: that is a third of what it costs to receive one."""
 
 os.environ.setdefault("ZENOH_RUNTIME", THREADS)  # read when the first session opens; a user may know better
+
+_of_thread = threading.local()
+
+
+def keep_thread() -> None:
+    """Let this thread of Zenoh's stay known to Python.
+
+    Otherwise each call from Zenoh makes Python's state of the thread anew, maps memory for its stack, and gives both
+    back while it holds the interpreter's lock. That is a quarter of the time that this thread spends on a token.
+    """
+    if not hasattr(_of_thread, "known"):
+        _of_thread.known = True
+        ctypes.pythonapi.PyGILState_Ensure()  # never released: the state ends with the process
 
 
 class TTNetworkInterfaceZenoh(Link):
@@ -130,6 +144,7 @@ class TTNetworkInterfaceZenoh(Link):
 
     def _subscribe(self, key: str, receive: Receive) -> Withdraw:
         def sample(sample: zenoh.Sample) -> None:
+            keep_thread()
             attached = sample.attachment
             receive(sample.payload.to_bytes(), None if attached is None else attached.to_bytes())
 
@@ -146,6 +161,7 @@ class TTNetworkInterfaceZenoh(Link):
 
     def _answer(self, key: str, handle: Handle) -> None:
         def query(query: zenoh.Query) -> None:
+            keep_thread()
             handle(_Query(key, query))
 
         self._session.declare_queryable(key, zenoh.handlers.Callback(query, indirect=False), complete=True)
