@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import simpy
@@ -86,7 +87,11 @@ def fusion_seconds(samples: int) -> float:
 def peak_memory(samples: int) -> float:
     """The most memory that so many samples take, in megabytes."""
     fusion_seconds(samples)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024)
+    if sys.platform == "darwin":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 * 1024)
+    # On Linux, `ru_maxrss` counts what the parent held before this program was loaded, too.
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM:"))) / 1024
 
 
 PARTS = {"fusion": fusion_seconds, "memory": peak_memory, "chain": chain_seconds}
