@@ -302,6 +302,82 @@ def test_a_firing_waits_for_its_sender_for_a_while_only() -> None:
     assert alone.parent is None
 
 
+def test_a_batch_of_records_looks_at_no_firing_that_waits_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = compile_source(PROGRAM, "prog.py", "prog")
+    arc = next(f"count-1/{index}" for index, arc in enumerate(graph.sqs[0].arcs) if arc.kind == "value")
+    looks: list[Any] = []
+    origin = following.Following.origin
+    monkeypatch.setattr(following.Following, "origin", lambda self, key: looks.append(key) or origin(self, key))
+    spans = Spans()
+    spans.begin(Setup("1", "devices", graph.to_json().decode(), "prog", 1, 0, None, {}, {}, 0), 0)
+    count = 300
+    for n in range(1, count + 1):
+        taken = [
+            Received(n, "half-1", 0, n, n, n + 1, arc, n, True), Decided(n, "half-1", n, n + 1, [n]),
+            Fired(n, "half-1", n, n + 1, n, n, "sent"),
+        ]  # fmt: skip
+        assert spans.take(Records("prog", 1, "b", 0, 0, taken), 0.0) == []
+    assert len(looks) == count
+    made = []
+    for n in range(1, count + 1):
+        sent = [
+            Decided(n, "count-1", n, n + 1, []), Sent(n, "count-1", arc, n, n, n + 1, b"\x01"),
+            Fired(n, "count-1", n, n + 1, n, n, "sent"),
+        ]  # fmt: skip
+        made += spans.take(Records("prog", 1, "a", 0, 0, sent), 0.0)
+    assert len(looks) == 2 * count and len(made) == 2 * count  # each when it came, and when its sender was known
+    assert all(child.parent == parent.context for parent, child in zip(made[::2], made[1::2], strict=True))
+    assert spans.ready() == [] and not spans._awaited
+
+
+class Kept:
+    """Takes what is recorded, and keeps it."""
+
+    def __init__(self) -> None:
+        self.setups: list[Setup] = []
+        self.batches: list[Records] = []
+
+    def begin(self, setup: Setup) -> None:
+        """A context starts."""
+        self.setups.append(setup)
+
+    def add(self, batch: Records) -> None:
+        """Take records."""
+        self.batches.append(batch)
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    def finish(self, *lacks: str) -> list[str]:
+        """Nothing is missing."""
+        return []
+
+
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_the_order_of_two_ensembles_records_does_not_matter(first: str) -> None:
+    """Also where a token has passed a deadline, so that its body is known by a later record only."""
+    kept = Kept()
+    graph = compile_source(PROGRAM, "prog.py", "prog")
+    ensembles = [TTEnsemble(None, "a"), TTEnsemble(None, "b")]
+    with TTRuntimeManagerSim(None, ensembles, simpy.Environment(), network_delay=3_000) as manager:
+        recorded = RecordedSimulation(manager, kept, {})
+        manager.instantiate_and_map_graph(graph)
+        manager.execute_graph(graph)
+        manager.simulation.run(1_950_000)
+        recorded.finish()
+    spans, made = Spans(), []
+    spans.begin(kept.setups[0], 0)
+    for batch in sorted(kept.batches, key=lambda batch: batch.ensemble != first):
+        for record in batch.records:
+            made += spans.take(Records("prog", 1, batch.ensemble, 0, 0, [record]), 0.0)
+    made += spans.ready()
+    by_id = {span.context.span_id: span.name for span in made}
+    parents = Counter((span.name, by_id[span.parent.span_id] if span.parent else "") for span in made)
+    assert Counter(span.name for span in made) == FIRINGS
+    assert parents["same-1", "half-1"] == 16 and parents["same-1", "late-1"] == 3
+    assert parents["half-1", "count-1"] == 19 and parents["both-1", "count-1"] == 9
+
+
 def test_what_is_known_of_a_long_run_is_bounded_but_for_what_a_port_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "KEPT", 10)
     graph = compile_source(PROGRAM, "prog.py", "prog")

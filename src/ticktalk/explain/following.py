@@ -19,16 +19,24 @@ class Following:
 
     Args:
         graph: its graph.
+
+    Attributes:
+        passed: the tokens of which the last call told that no body sent them: they had passed a deadline, or come to
+            a handler.
     """
 
     def __init__(self, graph: TTGraph) -> None:
         self._history = History(graph, ())
+        self.passed: list[Key] = []
 
     def take(self, ensemble: str, records: Iterable[AnyRecord]) -> list[Origin]:
         """Take records of an ensemble; gives the firings whose bodies have run since the last call."""
         history = self._history
+        known = len(history.sender)
         for record in records:
             history.take(ensemble, record)
+        latest = islice(reversed(history.sender.items()), len(history.sender) - known)
+        self.passed = [token for token, sender in latest if sender.how != "fired"]
         ran = [firing for each in history.firings.values() for firing in each if firing.ran is not None]
         for firing in ran:
             for came in firing.took:

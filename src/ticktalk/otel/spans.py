@@ -8,7 +8,7 @@ ends come from two ensembles, in any order. A firing waits for its senders for a
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -53,11 +53,18 @@ class _Context:
     shift: int  # root ticks from the run's time to that of its spans
 
 
+_Token = tuple[int, Key]
+"""A token among those of all contexts."""
+
+
 @dataclass
 class _Waiting:
     context: _Context
     firing: Origin
     since: float
+    number: int
+    lacks: set[_Token] = field(default_factory=set)  # the tokens whose senders have no span yet
+    made: bool = False
 
 
 class Spans:
@@ -72,7 +79,9 @@ class Spans:
         self._ids = RandomIdGenerator()
         self._contexts: OrderedDict[tuple[str, int], _Context] = OrderedDict()
         self._spans: OrderedDict[tuple[int, Key], SpanContext] = OrderedDict()  # by context and token
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: OrderedDict[int, _Waiting] = OrderedDict()  # by number, the oldest first
+        self._awaited: dict[_Token, dict[int, _Waiting]] = {}  # by token, the firings that wait for its sender
+        self._came = 0
         self._resources: dict[str, Resource] = {}
 
     def begin(self, setup: Setup, now: int) -> None:
@@ -88,36 +97,76 @@ class Spans:
         """Take records at a monotonic time (seconds); gives the spans that are ready."""
         place = batch.graph, batch.context
         context = self._contexts.get(place)
+        looked_at: list[_Waiting] = []
         if context is None:
             self.unknown[batch.graph] += count_of(batch.records)
         else:
             self._contexts.move_to_end(place)
-            for firing in context.following.take(batch.ensemble, each_of(batch.records)):
-                self._waiting.append(_Waiting(context, firing, now))
-        return self.ready(now)
+            ran = context.following.take(batch.ensemble, each_of(batch.records))
+            for number, firing in enumerate(ran, self._came):
+                looked_at.append(_Waiting(context, firing, now, number))
+            self._came += len(ran)
+            for token in context.following.passed:  # that of another one was awaited in its place
+                looked_at += self._no_more_awaited((context.setup.context, token))
+        return self._made(looked_at) + self.ready(now)
 
     def ready(self, now: float = float("inf")) -> list[ReadableSpan]:
-        """The spans of firings whose senders are known, or that have waited for long; by default, of all."""
+        """The spans of firings that have waited for long for their senders; by default, of all that wait."""
         made: list[ReadableSpan] = []
-        before = -1
-        while before != len(made):  # a span that was made may be the parent of one that waited before it
-            before = len(made)
-            waits, self._waiting = self._waiting, deque()
-            crowd = len(waits) - WAITING
-            for number, each in enumerate(waits):
-                parents = self._parents(each)
-                if None in parents and number >= crowd and now - each.since < HOLD:
-                    self._waiting.append(each)
-                else:
-                    made.append(self._span(each, [parent for parent in parents if parent is not None]))
+        while self._waiting:
+            first = next(iter(self._waiting.values()))
+            if len(self._waiting) <= WAITING and now - first.since < HOLD:
+                break
+            made += self._made([first], at_once=True)
         return made
 
-    def _parents(self, waiting: _Waiting) -> list[SpanContext | None]:
-        """The spans that sent the tokens of a firing; None: one is not known, or not yet."""
-        context, found = waiting.context, []
-        for came in waiting.firing.took:
-            if came.key[0]:
-                found.append(self._spans.get((context.setup.context, context.following.origin(came.key))))
+    def _made(self, looked_at: list[_Waiting], at_once: bool = False) -> list[ReadableSpan]:
+        """The spans of these firings, and of those that waited for them; the others wait, unless `at_once`."""
+        made: list[ReadableSpan] = []
+        looks = deque(looked_at)
+        while looks:
+            each = looks.popleft()
+            if each.made:
+                continue  # two of its senders have been made known at once
+            tokens = self._senders(each)
+            lacks = {token for token in tokens if token not in self._spans}
+            if lacks and not at_once:
+                self._wait(each, lacks)
+                continue
+            self._forget(each)
+            made.append(self._span(each, [self._spans[token] for token in tokens if token in self._spans]))
+            for token in each.firing.sent:
+                looks += self._no_more_awaited((each.context.setup.context, token))
+            at_once = False
+        return made
+
+    def _senders(self, waiting: _Waiting) -> list[_Token]:
+        """The tokens that a firing took, as their bodies sent them."""
+        context = waiting.context
+        keys = [came.key for came in waiting.firing.took if came.key[0]]
+        return [(context.setup.context, context.following.origin(key)) for key in keys]
+
+    def _wait(self, each: _Waiting, lacks: set[_Token]) -> None:
+        self._waiting.setdefault(each.number, each)
+        for token in lacks - each.lacks:
+            self._awaited.setdefault(token, {})[each.number] = each
+        each.lacks |= lacks
+
+    def _forget(self, each: _Waiting) -> None:
+        """A firing waits no more."""
+        each.made = True
+        self._waiting.pop(each.number, None)
+        for token in each.lacks:
+            waits = self._awaited[token]
+            del waits[each.number]
+            if not waits:
+                del self._awaited[token]
+
+    def _no_more_awaited(self, token: _Token) -> list[_Waiting]:
+        """The firings that waited for the sender of a token."""
+        found = [*self._awaited.pop(token, {}).values()]
+        for each in found:
+            each.lacks.discard(token)
         return found
 
     def _span(self, waiting: _Waiting, parents: list[SpanContext]) -> ReadableSpan:
