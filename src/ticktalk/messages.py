@@ -82,7 +82,6 @@ class RuntimeMsg(enum.Enum):
     INSTANTIATE_AND_MAP_GRAPH = enum.auto()
     READY = enum.auto()
     EXECUTE_GRAPH = enum.auto()
-    OUTPUT_TOKEN = enum.auto()
     OUTPUT_TOKENS = enum.auto()
     FIRING_ERROR = enum.auto()
     WORKER_DIED = enum.auto()
@@ -258,11 +257,8 @@ ROWS: dict[enum.Enum, Row] = {
     ),
     RuntimeMsg.READY: Row(carry.ReadyAnswer, "the answer to a deployment", _MEMBERS, _ensemble),
     RuntimeMsg.EXECUTE_GRAPH: Row(carry.StartRequest, "start a graph; or `(graph, inputs)`", _OPERATORS, crosses=False),
-    RuntimeMsg.OUTPUT_TOKEN: Row(
-        carry.OutputToken, "an output of a graph", _MEMBERS, _ensemble, values=True, path=Path.OUTPUTS
-    ),
     RuntimeMsg.OUTPUT_TOKENS: Row(
-        carry.OutputTokens, "outputs that followed closely", _MEMBERS, _of_all, values=True, path=Path.OUTPUTS
+        carry.OutputTokens, "outputs of graphs that followed closely", _MEMBERS, _of_all, values=True, path=Path.OUTPUTS
     ),
     RuntimeMsg.FIRING_ERROR: Row(carry.FiringError, "a firing raised", _MEMBERS, _ensemble, path=Path.OUTPUTS),
     RuntimeMsg.WORKER_DIED: Row(

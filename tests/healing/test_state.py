@@ -134,7 +134,8 @@ def test_starts_that_have_ended_are_encoded_again_only_when_something_of_them_ch
     assert counts[0] == counts[-1] < 10, "thirty starts that have ended cost as much as one"
     graph, first = state.graphs["prog"], next(iter(state.graphs["prog"].contexts.values()))
     handlers = manager.process.requests.handlers
-    handlers[RuntimeMsg.OUTPUT_TOKEN](OutputToken("prog", 1, 1, 2, "same-1", "b", first.number))
+    late = OutputToken("prog", 1, 1, 2, "same-1", "b", first.number)
+    manager.process.requests.outputs.take(late, 1)
     assert encoded() > 30, "an output that comes late"
     report = IdleReport("prog", first.number, "b", first.completion.round, "", {}, {}, 1, {"same-1": {"late": 3}})
     handlers[RuntimeMsg.REPORT](report)

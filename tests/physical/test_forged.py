@@ -24,7 +24,7 @@ from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ExecuteMsg, NetMsg, RuntimeMsg, SyncMsg, message
 from ticktalk.network_keys import COMMAND, GREET, HELLO, JOIN, arc_key, control_key
 from ticktalk.network_keys import Path as NetworkPath
-from ticktalk.payloads import Deployment, OutputToken, Ping, StopGraph
+from ticktalk.payloads import Deployment, OutputToken, OutputTokens, Ping, StopGraph
 from ticktalk.physical.network import control_frames
 from ticktalk.physical.network.control_frames import control_frame
 from ticktalk.physical.network.frames import HEAD
@@ -172,7 +172,7 @@ def test_forged_messages_change_nothing(system: Attacked) -> None:
         system.tell("edge", control_frame(told))
     for told in (
         message(RuntimeMsg.LEAVE, "edge"),
-        message(RuntimeMsg.OUTPUT_TOKEN, output),
+        message(RuntimeMsg.OUTPUT_TOKENS, OutputTokens([output])),
         message(RuntimeMsg.PING, Ping("edge", 1)),
     ):
         system.tell(MANAGER, control_frame(told))

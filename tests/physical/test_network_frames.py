@@ -20,6 +20,7 @@ from ticktalk.payloads import (
     IdleReport,
     OutputsTaken,
     OutputToken,
+    OutputTokens,
     Ping,
     Pong,
     ReadyAnswer,
@@ -112,11 +113,18 @@ def test_inputs_of_any_kind_arrive() -> None:
         control_frame(Message(SyncMsg.START, broken, "TTInputTokenProcess"))
 
 
+def crossed(token: OutputToken) -> OutputToken:
+    """An output as it reaches the manager."""
+    sent = Message(RuntimeMsg.OUTPUT_TOKENS, OutputTokens([token], 1), "TTRuntimeManagerProcess")
+    (back,) = parse_control(control_frame(sent)).payload.tokens
+    assert isinstance(back, OutputToken)
+    return back
+
+
 @pytest.mark.parametrize("value", [1, "x", (1, 2), 1 << 90, {"a": [None]}, float("inf")])
 def test_an_output_arrives(value: Any) -> None:
     token = OutputToken("prog", value, -math.inf, 12, "f-1", "edge", 4)
-    message = Message(RuntimeMsg.OUTPUT_TOKEN, token, "TTRuntimeManagerProcess")
-    back = parse_control(control_frame(message)).payload
+    back = crossed(token)
     assert back.value.__class__ is Encoded, "the manager passes it on unopened"
     assert back.line() == json_line(token.row()) and back.line("context", "arrival") == json_line(token.log_row())
     assert opened(back) == msgspec.structs.replace(token, shown=back.shown)
@@ -129,7 +137,7 @@ class Point:
 
 def test_an_output_of_an_unknown_class_is_data_and_is_shown_by_its_repr() -> None:
     token = OutputToken("prog", Encoded(encode_value(Point(7)), '"repr": "Point(x=7)"'), 1, 2, "f-1", "edge")
-    back = parse_control(control_frame(Message(RuntimeMsg.OUTPUT_TOKEN, token, "TTRuntimeManagerProcess"))).payload
+    back = crossed(token)
     assert '"repr": "Point(x=7)"' in back.line()
     assert repr(opened(back).value) == "Point(x=7)" and opened(back).value.x == 7
     assert opened(back).row()["repr"] == "Point(x=7)"
@@ -185,7 +193,7 @@ def test_token_frames_and_control_frames_are_not_mistaken_for_each_other() -> No
 def test_an_unknown_kind_is_refused() -> None:
     control = msgspec.msgpack.encode(["NetMsg.EXPLODE", "TTNetworkManager", b"", b""])
     with pytest.raises(FrameError):
-        parse_control(bytes([frames.VERSION]) + control)
+        parse_control(control)
 
 
 def test_deep_nesting_is_refused() -> None:
@@ -201,7 +209,7 @@ def _valid() -> list[bytes]:
     output = OutputToken("prog", {"a": (1, 2.5, {3})}, 1, 2, "f-1", "edge", 1)
     messages = [
         *MESSAGES,
-        Message(RuntimeMsg.OUTPUT_TOKEN, output, "TTRuntimeManagerProcess"),
+        Message(RuntimeMsg.OUTPUT_TOKENS, OutputTokens([output], 1), "TTRuntimeManagerProcess"),
         Message(SyncMsg.START, StartContext("prog", 1, 5, {"a": (1, {2})}, 9), "TTInputTokenProcess"),
         Message(ExecuteMsg.INSTANTIATE, deployment(), "TTExecuteProcess"),
     ]
@@ -258,31 +266,33 @@ EVIL = [
 ]
 
 
+def output_frame(value: bytes, shown: str | None) -> bytes:
+    """A frame with an output of this value, which need not be one."""
+    rest = {"start": 1, "stop": 2, "sq": "f-1", "ensemble": "e", "context": 1}
+    payload = msgspec.msgpack.encode([[{"graph": "g", "value": value, "shown": shown, **rest}], 1])
+    control = ["RuntimeMsg.OUTPUT_TOKENS", "TTRuntimeManagerProcess", payload, b""]
+    return bytes([frames.VERSION]) + msgspec.msgpack.encode(control)
+
+
 @pytest.mark.parametrize("content", EVIL, ids=str)
 def test_bytes_that_are_no_value_are_refused_or_shown_as_unknown(content: Any) -> None:
     """A payload that parses, around a value that does not."""
     value = msgspec.msgpack.encode(msgspec.msgpack.Ext(7, msgspec.msgpack.encode(content)))
-    payload = msgspec.msgpack.encode(
-        {"graph": "g", "value": value, "shown": None, "start": 1, "stop": 2, "sq": "f-1", "ensemble": "e", "context": 1}
-    )
-    control = msgspec.msgpack.encode(["RuntimeMsg.OUTPUT_TOKEN", "TTRuntimeManagerProcess", payload, b""])
+    control = output_frame(value, None)
     try:
-        message = parse_control(bytes([frames.VERSION]) + control)
+        message = parse_control(control)
     except FrameError:
         return
-    assert "not known here" in repr(message.payload.value)
+    assert "not known here" in repr(message.payload.tokens[0].value)
 
 
 @pytest.mark.parametrize("dtype", ["i4,(2", "V0", "O", "|S99999999999", "no such", "M8[zz]"])
 def test_an_array_of_a_foreign_dtype_is_no_value(dtype: str) -> None:
     header = msgspec.msgpack.encode([dtype, [2]])
     value = msgspec.msgpack.encode(msgspec.msgpack.Ext(8, bytes([len(header)]) + header + bytes(16)))
-    payload = msgspec.msgpack.encode(
-        {"graph": "g", "value": value, "shown": "?", "start": 1, "stop": 2, "sq": "f-1", "ensemble": "e", "context": 1}
-    )
-    control = msgspec.msgpack.encode(["RuntimeMsg.OUTPUT_TOKEN", "TTRuntimeManagerProcess", payload, b""])
+    control = output_frame(value, "?")
     try:
-        parse_control(bytes([frames.VERSION]) + control)
+        parse_control(control)
     except FrameError:
         pass
 

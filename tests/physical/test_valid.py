@@ -92,8 +92,8 @@ def test_an_interval_that_holds_nothing_fires_nothing(receivers: Fuzz, start: fl
         assert node.own["invalid"] == before + (not valid)
     output = {"graph": "prog", "value": encode_value(1), "start": start, "stop": stop, "sq": "double-1"}
     output |= {"ensemble": "edge", "context": context, "shown": '"value": 1'}
-    assert refused(receivers, RuntimeMsg.OUTPUT_TOKEN, output)
-    assert not refused(receivers, RuntimeMsg.OUTPUT_TOKEN, output | {"start": 0, "stop": math.inf})
+    assert refused(receivers, RuntimeMsg.OUTPUT_TOKENS, [[output], 0])
+    assert not refused(receivers, RuntimeMsg.OUTPUT_TOKENS, [[output | {"start": 0, "stop": math.inf}], 0])
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_an_interval_that_holds_nothing_fires_nothing(receivers: Fuzz, start: fl
 def test_a_rendered_value_is_one_field_of_a_line_of_json(receivers: Fuzz, field: str) -> None:
     output = {"graph": "prog", "value": encode_value(1), "start": 1, "stop": 2, "sq": "double-1", "ensemble": "edge"}
     output |= {"context": receivers.manager.process.state.starts, "shown": field}
-    assert refused(receivers, RuntimeMsg.OUTPUT_TOKEN, output)
+    assert refused(receivers, RuntimeMsg.OUTPUT_TOKENS, [[output], 0])
 
 
 def test_a_token_far_ahead_counts_as_few_lost_and_is_counted_on_from() -> None:
@@ -171,7 +171,7 @@ def test_reports_and_checkpoints_name_only_known_things(receivers: Fuzz) -> None
     assert not refused(receivers, RuntimeMsg.PLACED, placed | {"sqs": ["src-1"], "problem": None})
 
 
-@pytest.mark.parametrize("kind", [RuntimeMsg.OUTPUT_TOKEN, RuntimeMsg.OUTPUT_TOKENS, RuntimeMsg.FIRING_ERROR])
+@pytest.mark.parametrize("kind", [RuntimeMsg.OUTPUT_TOKENS, RuntimeMsg.FIRING_ERROR])
 def test_outputs_and_errors_of_an_sq_come_from_its_hosts_only(receivers: Fuzz, kind: RuntimeMsg) -> None:
     """From that which it has left, too: some may have been under way."""
     process = receivers.manager.process

@@ -91,7 +91,6 @@ class Requests:
         now = driver.now
         self.handlers: dict[enum.Enum, Callable[[Any], object]] = {
             # Messages of ensembles.
-            RuntimeMsg.OUTPUT_TOKEN: lambda token: self.outputs.take(token, now()),
             RuntimeMsg.FIRING_ERROR: self.errors.take,
             RuntimeMsg.WORKER_DIED: self._worker_died,
             RuntimeMsg.JOIN: self._join,

@@ -137,7 +137,6 @@ class ManagerNode(Driver):
         node.take_output = self._own_output
         node.take_error = process.errors.add
         # These come with the tick at which they were received; outputs are many, and nothing follows from them.
-        node.take_control[RuntimeMsg.OUTPUT_TOKEN] = process.outputs.take
         node.take_control[RuntimeMsg.OUTPUT_TOKENS] = self._take_outputs
         node.take_control[RuntimeMsg.RECORDED] = lambda recorded, stamp: self.recorder.take(recorded)
         node.take_control[RuntimeMsg.PING] = self._now(requests.liveness.ping)

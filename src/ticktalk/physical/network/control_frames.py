@@ -134,10 +134,6 @@ def _output_out(token: OutputToken) -> Any:
     return _OutputWire(token.graph, bytes(value), shown, *ends, token.sq, token.ensemble, token.context)
 
 
-def _output_in(data: bytes) -> OutputToken:
-    return _output(_one_output.decode(data))
-
-
 def _outputs_out(outputs: OutputTokens) -> Any:
     return _OutputsWire([_output_out(token) for token in outputs.tokens], outputs.number)
 
@@ -166,7 +162,6 @@ def _plain(kind: Any) -> _Codec:
 
 _WITH_VALUES = {
     SyncMsg.START: _Codec(_StartWire, _start_out, _start_in),
-    RuntimeMsg.OUTPUT_TOKEN: _Codec(_OutputWire, _output_out, _output_in),
     RuntimeMsg.OUTPUT_TOKENS: _Codec(_OutputsWire, _outputs_out, _outputs_in),
 }
 _CODECS = {kind: _WITH_VALUES[kind] if row.values else _plain(row.payload) for kind, row in ROWS.items() if row.crosses}
@@ -177,4 +172,4 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 _encoder = msgspec.msgpack.Encoder()
 _control = msgspec.msgpack.Decoder(_Control)
 _start = msgspec.msgpack.Decoder(_StartWire)
-_one_output, _outputs = msgspec.msgpack.Decoder(_OutputWire), msgspec.msgpack.Decoder(_OutputsWire)
+_outputs = msgspec.msgpack.Decoder(_OutputsWire)
