@@ -226,6 +226,7 @@ SENTENCES = [
     (ev.Left("x"), "'x' is gone: it has left"),
     (ev.Left("x", True), "'x' is gone: a newer start of it takes over its name"),
     (ev.Expelled("x"), "'x' is gone: its certificate was revoked"),
+    (ev.Expelled("x", lost=True), "'x' was gone already, and is not taken back: its certificate was revoked"),
     (ev.Gone("x", 2_049_000), "'x' is gone: no heartbeat for 2s"),
     (ev.Gone("x", 2_000_000, exact=True), "'x' is gone: no heartbeat for 2s"),
     (ev.Back("x"), "'x' is back"),

@@ -72,10 +72,14 @@ class Left(Event, frozen=True):
 
 
 class Expelled(Event, frozen=True):
-    """An ensemble has to go, though it is there: its certificate was revoked."""
+    """An ensemble has to go, though it is there, or was `lost` already: its certificate was revoked."""
 
     name: str
-    sentence = "{0.name!r} is gone: its certificate was revoked"
+    lost: bool = False
+
+    def text(self) -> str:
+        gone = "was gone already, and is not taken back" if self.lost else "is gone"
+        return f"{self.name!r} {gone}: its certificate was revoked"
 
 
 class Gone(Event, frozen=True):

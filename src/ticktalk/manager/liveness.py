@@ -288,6 +288,8 @@ class Liveness:
         """An ensemble has to go: its SQs go elsewhere, and it does not come back as it was; it is told `why`."""
         if why:
             self._send(name, NetMsg.REFUSED, why)
+        if name in self._state.lost:
+            self._tell(Expelled(name, lost=True))
         self._end(name, Expelled(name))
 
     def _end(self, name: str, *events: Event) -> None:
