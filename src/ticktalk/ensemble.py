@@ -168,7 +168,7 @@ class TTEnsemble:
         Raises:
             ValueError: a port is out of range, or the manager's address is none.
             RefusedError: the manager does not let it join; the message says why.
-            TTRuntimeError: the port is in use, or the credentials do not hold.
+            TTRuntimeError: the port is in use, the credentials do not hold, or no worker can have this limit of memory.
         """
         from ticktalk.physical.ensemble_handle import EnsembleHandle
 

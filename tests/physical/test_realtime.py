@@ -28,7 +28,7 @@ def test_an_ensemble_keeps_time_before_all_others_and_its_worker_is_an_ordinary_
         (worker,) = children(near.popen.pid)
         threads = [int(thread) for thread in os.listdir(f"/proc/{near.popen.pid}/task")]
         rights = realtime.lacking()
-        assert ("--realtime: this process may not have" in near.said) is bool(rights), near.said
+        assert ("--realtime: all goes on without" in near.said) is bool(rights), near.said
         if not any("SCHED_RR" in right for right in rights):
             assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_RR}
         if not any("locked" in right for right in rights):
@@ -74,6 +74,19 @@ def test_missing_rights_are_said_with_what_gives_them(monkeypatch: pytest.Monkey
     assert len(asked) == 2
     found = next(finding for finding in doctor.findings(None, None) if finding.subject == "realtime")
     assert found.level == "mind" and "SCHED_RR" in found.text and "give it to the user" in found.advice
+
+
+def test_what_realtime_lacks_is_said_once_and_that_bodies_have_it_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`run` has a process for each ensemble: the first one says it."""
+    monkeypatch.setattr(realtime, "keep_time", lambda cpus: ["a (x gives it)", "b"])
+    keep_time(True, workers=0)
+    for _ in range(3):
+        keep_time(True, workers=0, told=True)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.endswith("--realtime: all goes on without a (x gives it); and without b")
+    assert "with --workers 0 bodies, too, come before all ordinary processes" in second
 
 
 @pytest.mark.parametrize(

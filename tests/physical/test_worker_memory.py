@@ -9,7 +9,10 @@ import pytest
 import typer
 from systems import NUMBERS, System, until
 
+from ticktalk import TTEnsemble, TTRuntimeManagerPhysical
 from ticktalk.cli.arguments import size as size_of
+from ticktalk.cli.arguments import worker_memory
+from ticktalk.errors import TTRuntimeError
 from ticktalk.physical.workers.memory import own_memory
 
 EATS = (
@@ -88,3 +91,22 @@ def test_memory_that_processes_share_does_not_count() -> None:
 def test_what_is_no_size_is_said(size: str) -> None:
     with pytest.raises(typer.BadParameter, match=f"--worker-memory '{size}': .* bytes|a size is a number and a unit"):
         size_of(size, "--worker-memory")
+
+
+@pytest.mark.parametrize(
+    ("size", "workers", "said"),
+    [
+        ("500", 1, r"500 bytes are too few: a worker process takes about 30 MB .*; give 50MB or more"),
+        ("49MB", 1, r"49,000,000 bytes are too few"),
+        ("500MB", 0, r"it is for worker processes, and with --workers 0 there are none"),
+    ],
+)
+def test_a_limit_that_no_worker_can_have_is_refused_before_anything_starts(size: str, workers: int, said: str) -> None:
+    with pytest.raises(typer.BadParameter, match=f"--worker-memory {size}: {said}"):
+        worker_memory(size, workers)
+    assert worker_memory("0", 0) == 0 and worker_memory("50MB", 1) == 50_000_000
+    limit = size_of(size, "--worker-memory")
+    with pytest.raises(TTRuntimeError, match=said):
+        TTEnsemble(None, "a").run_phy("127.0.0.1:1", workers=workers, worker_memory=limit)
+    with pytest.raises(TTRuntimeError, match=said):
+        TTRuntimeManagerPhysical(None, "127.0.0.1", 0, 0, workers=workers, worker_memory=limit)

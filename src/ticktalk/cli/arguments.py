@@ -49,6 +49,21 @@ def size(text: str, option: str) -> int:
     return found
 
 
+def worker_memory(text: str, workers: int) -> int:
+    """Bytes that each worker process may take; 0: any number.
+
+    Raises:
+        typer.BadParameter: it is no size, or none that workers can have.
+    """
+    found = size(text, "--worker-memory")
+    if found:
+        from ticktalk.physical.workers.memory import problem
+
+        if why := problem(found, workers):
+            raise typer.BadParameter(f"--worker-memory {text}: {why}")
+    return found
+
+
 def cpus(text: str | None) -> list[int]:
     """The numbers of CPUs in a list such as `0,2`.
 

@@ -49,7 +49,7 @@ def ensemble(
         raise typer.BadParameter(str(error)) from None
     if clock not in ("manager", "system"):
         raise typer.BadParameter(f"--clock {clock}: write manager or system")
-    memory = arguments.size(worker_memory, "--worker-memory")
+    memory = arguments.worker_memory(worker_memory, workers)
     if log is not None:
         try:
             check_log(log)
@@ -57,7 +57,7 @@ def ensemble(
             raise TTError(f"--log {log}: the file cannot be written: {error.strerror}") from None
     this = TTEnsemble(log, name, components=arguments.own_components(component or []))
     on_interrupt(this.stop)
-    keep_time(realtime, cpus)
+    keep_time(realtime, cpus, workers)
     with shown_apart(name, not workers):
         this.run_phy(
             arguments.address(manager, "--manager"),

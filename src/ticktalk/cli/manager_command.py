@@ -91,8 +91,8 @@ def manager(
     arguments.check_different(record=record, log=log, record_outputs=record_outputs)
     stopped = threading.Event()
     save_every = arguments.duration(checkpoint)
-    memory = arguments.size(worker_memory, "--worker-memory")
-    keep_time(realtime, cpus)
+    memory = arguments.worker_memory(worker_memory, workers)
+    keep_time(realtime, cpus, workers)
     try:
         runtime = TTRuntimeManagerPhysical(
             log,

@@ -112,7 +112,7 @@ def _serve(
     if settings.workers:
         keep_spare()
     os.dup2(2, 1)
-    keep_time(settings.realtime)
+    keep_time(settings.realtime, told=True)  # by the manager's process
     this = TTEnsemble(None, name, components=components)
     on_interrupt(this.stop)
     threading.Thread(target=_end_with, args=(parent, this), daemon=True).start()

@@ -8,8 +8,12 @@ from ticktalk.cli import arguments
 from ticktalk.cli.streams import say
 
 
-def keep_time(realtime: bool, cpus: str | None = None) -> None:
+def keep_time(realtime: bool, cpus: str | None = None, workers: int = 1, told: bool = False) -> None:
     """Let this process keep time in real time, if that is asked for; before it starts threads. Says what it may not do.
+
+    Args:
+        realtime, cpus, workers: as the command has them.
+        told: another process has said it already.
 
     Raises:
         typer.BadParameter: the CPUs are no list, or are given without `--realtime`.
@@ -21,5 +25,7 @@ def keep_time(realtime: bool, cpus: str | None = None) -> None:
         from ticktalk.physical import realtime as rights
 
         missing = rights.keep_time(chosen)
-        if missing:
-            say(f"--realtime: this process may not have {'; nor '.join(missing)}")
+        if missing and not told:
+            say(f"--realtime: all goes on without {'; and without '.join(missing)}")
+        if not workers and not told:
+            say("--realtime: with --workers 0 bodies, too, come before all ordinary processes: a long one delays them")

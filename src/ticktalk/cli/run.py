@@ -78,7 +78,7 @@ def run(
     start_tick = None if start_at is None else arguments.start_tick(start_at)
     length = arguments.length(until, start_tick)
     save_every = arguments.duration(checkpoint)
-    memory = arguments.size(worker_memory, "--worker-memory")
+    memory = arguments.worker_memory(worker_memory, workers)
     values = arguments.inputs(input or [])
     if plot is not None:
         from ticktalk.cli.plot import check_plot_file, plot_outputs
@@ -97,7 +97,7 @@ def run(
             if factory is not None:
                 check_factory(option.name, name, factory, near)
     own = asked.pop(DEFAULT_RUNTIME_MANAGER_NAME, None)
-    keep_time(realtime)
+    keep_time(realtime, workers=workers)
     token = new_token()  # for this run, and known to its processes only
     stopped = threading.Event()
     tokens: list[OutputToken] = []

@@ -45,6 +45,7 @@ from ticktalk.physical.system import boot_id
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.trust.trust import Trust
 
+from ticktalk.physical.workers.memory import check_limit
 logger = logging.getLogger("ticktalk")
 
 RETRY = 0.3
@@ -92,6 +93,7 @@ class EnsembleHandle:
         check_limits(ENSEMBLE)
         check_memory()
         check_address(manager)
+        check_limit(worker_memory, workers)
         check_port(rx_port, "rx_port")
         check_port(tx_port, "tx_port")
         self.name = name

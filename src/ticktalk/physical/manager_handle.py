@@ -19,6 +19,7 @@ from ticktalk.physical.network.link import PortInUseError
 from ticktalk.physical.node import Node
 from ticktalk.physical.system import boot_id
 from ticktalk.physical.trust.trust import Trust, is_loopback
+from ticktalk.physical.workers.memory import check_limit
 from ticktalk.processes import TTRuntimeManagerProcess
 
 PORT_TRIES = 10
@@ -39,7 +40,8 @@ class ManagerHandle:
             `TTRuntimeManagerPhysical`.
 
     Raises:
-        TTRuntimeError: the port is in use, the host has no such address, or credentials are missing.
+        TTRuntimeError: the port is in use, the host has no such address, credentials are missing, or workers cannot
+            have this limit of memory.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class ManagerHandle:
     ) -> None:
         check_limits(ENSEMBLE)
         check_memory()
+        check_limit(worker_memory, workers)
         secure = credentials is not None
         if not secure and not is_loopback(ip):
             if not insecure:

@@ -27,14 +27,14 @@ _every: set[int] = set()  # the CPUs of workers, once this process keeps to some
 def lacking() -> list[str]:
     """The rights that `--realtime` wants and this process does not have, each with what would give it."""
     if not has_linux():
-        return ["this system has no scheduling in real time (SCHED_RR)"]
+        return ["scheduling in real time (SCHED_RR), which this system does not have"]
     found = []
     most, _ = resource.getrlimit(resource.RLIMIT_RTPRIO)
     if not _may(CAP_SYS_NICE) and (most != resource.RLIM_INFINITY and most < PRIORITY):
-        how = f"CAP_SYS_NICE, `ulimit -r {PRIORITY}`, or LimitRTPRIO={PRIORITY}"
+        how = f"CAP_SYS_NICE, `ulimit -r {PRIORITY}`, or LimitRTPRIO={PRIORITY} gives it"
         found.append(f"priority {PRIORITY} of SCHED_RR ({how})")
     if not _may_lock():
-        found.append("locked memory (CAP_IPC_LOCK, `ulimit -l unlimited`, or LimitMEMLOCK=infinity)")
+        found.append("locked memory (CAP_IPC_LOCK, `ulimit -l unlimited`, or LimitMEMLOCK=infinity gives it)")
     return found
 
 

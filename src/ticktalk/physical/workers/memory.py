@@ -5,11 +5,39 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from ticktalk.errors import TTRuntimeError
 from ticktalk.physical.system import own_memory
 from ticktalk.physical.workers.channels import ProcessChannel
 
 PERIOD = 0.1
 """Seconds between two looks. A body can take much within it: so the limit holds to that, not to the byte."""
+
+LEAST = 50_000_000
+"""Bytes that a limit leaves a worker process at least: about 30 MB are its own before it has loaded a program."""
+
+
+def problem(limit: int, workers: int) -> str:
+    """Why workers cannot have this limit (bytes; 0: none), and what to do; empty: they can."""
+    if not limit:
+        return ""
+    if not workers:
+        return "it is for worker processes, and with --workers 0 there are none: give one of the two"
+    if limit < LEAST:
+        return (
+            f"{limit:,} bytes are too few: a worker process takes about 30 MB before it has loaded a program; give"
+            f" {LEAST / 1e6:g}MB or more"
+        )
+    return ""
+
+
+def check_limit(limit: int, workers: int) -> None:
+    """See that workers can have this limit.
+
+    Raises:
+        TTRuntimeError: they cannot; the message says why.
+    """
+    if why := problem(limit, workers):
+        raise TTRuntimeError(f"worker_memory={limit}: {why}")
 
 
 class MemoryLimit:
