@@ -17,7 +17,7 @@ from systems import LIMIT, free_port
 from ticktalk import network_keys
 from ticktalk.physical import ensemble_handle
 from ticktalk.physical.network.frames import LONG
-from ticktalk.physical.network.joining import ReachableEnsemble, Welcome
+from ticktalk.physical.network.joining import ReachableEnsemble, RefusedError, Welcome
 from ticktalk.physical.network.link import Link, NobodyAnswersError
 from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 
@@ -149,6 +149,53 @@ def test_a_join_goes_on_when_the_manager_goes_before_the_session_is_relayed(monk
     try:
         assert not handle._enter(Welcome("boss", []), "127.0.0.1:1"), "it asks again"
         assert not handle.node.link.is_open
+    finally:
+        handle.node.close(0)
+
+
+def test_an_ensemble_that_is_not_taken_back_asks_more_and_more_rarely_and_says_why_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For ten minutes another process listens; then its manager is there again, and is asked at once."""
+    now, asked, said = [1_000_000_000], [0], list[str]()
+    why: list[str | None] = ["it is of another authority"]
+
+    def question(*arguments: Any) -> None:
+        asked[0] += 1
+        if why[0] is not None:
+            raise RefusedError(why[0])
+
+    monkeypatch.setattr("ticktalk.physical.node.TTNetworkInterfaceZenoh", NoLink)
+    monkeypatch.setattr(ensemble_handle, "question", question)
+    monkeypatch.setattr(ensemble_handle, "nobody_listens", lambda address: listens[0])
+    monkeypatch.setattr(ensemble_handle, "monotonic_us", lambda: now[0])
+    handle = ensemble_handle.EnsembleHandle(
+        *("edge", {}, "boss", "127.0.0.1:1", "127.0.0.1", 1, 2, 0, None, "manager", "", lambda error: None),  # type: ignore
+        on_event=said.append,
+        token=b"token",
+    )
+    monkeypatch.setattr(handle.member, "looks_for_another", lambda: True)
+    listens = [False]
+
+    def look_for(seconds: int) -> int:
+        """So many seconds pass; how often it has asked."""
+        before = asked[0]
+        for _ in range(5 * seconds):
+            now[0] += 200_000
+            handle._look_for_another()
+        return asked[0] - before
+
+    try:
+        assert look_for(7) == 4 and said == [], "a manager that just starts may refuse, too"
+        assert look_for(593) <= 120 and len(said) == 1
+        assert "at 127.0.0.1:1 does not take this ensemble back: it is of another authority" in said[0]
+        assert "keys issue" in said[0]
+        why[0] = None
+        assert look_for(10) == 2 and len(said) == 2 and "it gives no answer" in said[1]
+        listens[0] = True
+        look_for(1)
+        listens[0] = False
+        assert look_for(1) == 2, "a process that has just been started is asked at once"
     finally:
         handle.node.close(0)
 

@@ -42,10 +42,11 @@ from ticktalk.physical.network.joining import (
 from ticktalk.physical.network.link import NobodyAnswersError, PortInUseError
 from ticktalk.physical.node import Node
 from ticktalk.physical.system import boot_id
+from ticktalk.physical.taking_back import NO_ANSWER, TakingBack
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.trust.trust import Trust
-
 from ticktalk.physical.workers.memory import check_limit
+
 logger = logging.getLogger("ticktalk")
 
 RETRY = 0.3
@@ -92,8 +93,8 @@ class EnsembleHandle:
     ) -> None:
         check_limits(ENSEMBLE)
         check_memory()
-        check_address(manager)
         check_limit(worker_memory, workers)
+        check_address(manager)
         check_port(rx_port, "rx_port")
         check_port(tx_port, "tx_port")
         self.name = name
@@ -113,6 +114,7 @@ class EnsembleHandle:
         self.node.log_error = log_error
         self._started = self.node.clock.now()  # the same however often it asks
         self._again = threading.Event()
+        self._taking_back = TakingBack(manager)
         self._unlinked: list[ReachableEnsemble] = []  # ensembles that stood still when this one joined
         self._linked_at = 0  # when it was looked last whether they are reached
         self.member = Membership(self.node, guard, clock == "manager", self._event, self._again.set, self._stop.set)
@@ -171,7 +173,10 @@ class EnsembleHandle:
         if not self.member.looks_for_another():
             return
         if nobody_listens(self._manager):
+            self._taking_back.clear()
             self.node.loop.post(self.member.nobody)
+            return
+        if not self._taking_back.may_ask(monotonic_us()):
             return
         before = self._trust.guard.session_of(self.node.manager)
         link = self.node.link
@@ -179,14 +184,22 @@ class EnsembleHandle:
         try:
             answer = question(link, RESUME, msgspec.msgpack.encode(info), self._trust, 1.0)
         except RefusedError as error:
-            logger.debug("asking for another manager: %s", error)
+            self._not_taken_back(str(error))
             return
-        if answer is None or before in (None, self._trust.guard.read(answer.badge)[1]):
+        if answer is None:
+            self._not_taken_back(NO_ANSWER)
+            return
+        self._taking_back.clear()
+        if before in (None, self._trust.guard.read(answer.badge)[1]):
             return
         if answer.accepted:
             in_loop(self.node, lambda: self._resume(answer))
         else:
             in_loop(self.node, lambda: self.member.forgotten(self.name))
+
+    def _not_taken_back(self, why: str) -> None:
+        if said := self._taking_back.refused(monotonic_us(), why):
+            self._event(said)
 
     def _resume(self, answer: ProvenAnswer) -> None:
         if not self.member.out:
