@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from world import MANAGER, MS, S, World, graph_of
 
+from ticktalk.errors import InvalidMessageError
 from ticktalk.hosted.lease import ManagerWatch, Times
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.events import Gone
@@ -503,14 +504,59 @@ def test_lines_that_were_written_after_the_state_count_and_a_piece_of_one_is_cut
     successor = Outputs(died, str(log))
     successor.begin(died.graphs[name].contexts[1])
     successor.recover()
-    whole = 7 if cut else 8
-    assert died.taken == {"d": 6 if cut else 7}, "the ensemble sends the rest again"
+    assert died.taken == {"d": 3}, "the ensemble sends again what came after the state was written"
     assert died.graphs[name].contexts[1].outputs == {"d": 6 if cut else 7, MANAGER: 1}
-    for value in range(whole, 9):
-        successor.take(output(value), 7)
-    successor.close()
+    again = [output(value) for value in (3, 4, 5, 7, 8)]
+    for token in again[:2]:
+        successor.take(token, 7)
+    kept = kept_of(died)  # it dies once more, when some have come again
+    last = joined(kept)
+    assert last is not None
+    last.log_size = log.stat().st_size
+    third = Outputs(last, str(log))
+    third.begin(last.graphs[name].contexts[1])
+    third.recover()
+    for token in again[2:]:
+        third.take(token, 8)
+    assert last.graphs[name].contexts[1].outputs == {"d": 8, MANAGER: 1} and not last.logged
+    third.close()
     rows = [json.loads(line) for line in log.read_text().splitlines()[1:]]
     assert [row["value"] for row in rows] == list(range(9)), "each once, and each line whole"
+
+
+def test_an_output_that_was_refused_lets_no_other_come_twice(tmp_path: Path) -> None:
+    """It has no line, and its number counts: so the number of lines is not that of outputs taken."""
+    log = tmp_path / "out.jsonl"
+    known = known_at(5 * S)
+    context = known.graphs["prog"].contexts[1]
+    context.outputs.clear()
+    known.graphs["prog"].hosted_before["same-1"] = ["d"]
+
+    def output(value: int) -> OutputToken:
+        sq = "count-1" if value % 4 == 1 else "same-1"  # `d` does not host count-1, as it says falsely
+        return OutputToken("prog", value, value, value + 1, sq, "d", 1)
+
+    def take(outputs: Outputs, values: range) -> None:
+        for value in values:
+            try:
+                outputs.take(output(value), value)
+            except InvalidMessageError:
+                assert value % 4 == 1
+
+    first = Outputs(known, str(log))
+    first.begin(context)
+    died = joined(kept_of(known))
+    assert died is not None
+    take(first, range(10))
+    first.close()
+    successor = Outputs(died, str(log))
+    successor.begin(died.graphs["prog"].contexts[1])
+    successor.recover()
+    take(successor, range(14))
+    successor.close()
+    values = [json.loads(line)["value"] for line in log.read_text().splitlines()]
+    assert values == [value for value in range(14) if value % 4 != 1]
+    assert died.graphs["prog"].contexts[1].outputs == {"d": len(values)}
 
 
 def test_a_log_that_was_taken_away_meanwhile_counts_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -73,6 +74,8 @@ class Outputs:
             raise InvalidMessageError(f"an output of graph {token.graph!r} and of a start of another graph")
         if graph is not None and not graph.is_of(token.sq, sender):
             raise InvalidMessageError(_not_its_own("output", token.sq, sender))
+        if sender in state.logged and self._is_logged(token, graph):
+            return
         if sender in state.ensembles or sender in state.lost or sender == state.manager.name:
             self.add(msgspec.structs.replace(token, arrival=arrival))
 
@@ -86,8 +89,7 @@ class Outputs:
             counts[ensemble] = counts.get(ensemble, 0) + 1
             if self.timed and graph is not None:
                 self._note_latency(graph, token)
-        if graph is not None and graph.version_of:
-            token = msgspec.structs.replace(token, graph=graph.title)
+        token = _as_shown(token, graph)
         if self.rows_kept and counts is not None and graph is not None:
             self._keep_row(graph, token)
         if self.log is not None:
@@ -138,7 +140,10 @@ class Outputs:
             self._state.log_size = self.log.size
 
     def recover(self) -> None:
-        """Count the outputs that a manager that died has written to the file after it had written its state."""
+        """Count the outputs that a manager that died has written to the file after it had written its state.
+
+        Their ensembles send them again, with those that it refused: so the lines do not say how many it has taken.
+        """
         state = self._state
         for line in [] if self.log is None else self.log.lines_from(state.log_size):
             try:
@@ -151,7 +156,19 @@ class Outputs:
             if context is not None:
                 context.outputs[token.ensemble] = context.outputs.get(token.ensemble, 0) + 1
             if token.ensemble in state.ensembles or token.ensemble in state.lost:
-                state.taken[token.ensemble] = state.taken.get(token.ensemble, 0) + 1
+                state.logged.setdefault(token.ensemble, []).append(_mark(line.rpartition(b', "arrival": ')[0]))
+
+    def _is_logged(self, token: OutputToken, graph: GraphState | None) -> bool:
+        """True if a manager before this one has logged an output: and so has counted it."""
+        logged = self._state.logged[token.ensemble]
+        text = _as_shown(token, graph).line("context")
+        mark = _mark(text.removesuffix("}").encode("utf-8", "backslashreplace"))
+        if mark not in logged:
+            return False  # that manager refused it, or had no room for it on the disk
+        del logged[: logged.index(mark) + 1]
+        if not logged:
+            del self._state.logged[token.ensemble]
+        return True
 
     def close(self) -> None:
         """Close the file, if it was opened here."""
@@ -210,6 +227,16 @@ class _Logged(msgspec.Struct):
 
 
 _logged = msgspec.json.Decoder(_Logged)
+
+
+def _as_shown(token: OutputToken, graph: GraphState | None) -> OutputToken:
+    """An output under the name by which people know its graph."""
+    return token if graph is None or not graph.version_of else msgspec.structs.replace(token, graph=graph.title)
+
+
+def _mark(line: bytes) -> bytes:
+    """What a line of the log is known by, without its arrival: an output that comes again has another one."""
+    return blake2b(line, digest_size=8).digest()
 
 
 def _not_its_own(what: str, sq: str, ensemble: str) -> str:

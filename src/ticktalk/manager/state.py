@@ -301,6 +301,8 @@ class ManagerState(msgspec.Struct):
         awaited: the ensembles that have not come back since then.
         taken: by ensemble, the number of its last output that was taken.
         log_size: bytes of the log of outputs when this was written: lines behind are of outputs taken since.
+        logged: by ensemble, marks of outputs that were in the log already when a manager went on with this state; they
+            come once more.
         root_offset: root ticks minus monotonic microseconds of the manager's host, as long as that runs.
     """
 
@@ -324,6 +326,7 @@ class ManagerState(msgspec.Struct):
     versions: dict[str, str] = {}
     versions_made: int = 0
     replacements: dict[str, ReplaceState] = {}
+    logged: dict[str, list[bytes]] = {}
 
     @property
     def titles(self) -> list[str]:

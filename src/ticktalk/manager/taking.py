@@ -80,6 +80,7 @@ class Taking:
     def forget(self, name: str) -> None:
         """An ensemble does not come back as it was: the next one of its name counts from the beginning."""
         self._state.taken.pop(name, None)
+        self._state.logged.pop(name, None)
         self._told.pop(name, None)
         self._asked.pop(name, None)
         self._heard.pop(name, None)
