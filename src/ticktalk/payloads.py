@@ -331,12 +331,14 @@ class Placed(msgspec.Struct, frozen=True):
 class HandOver(msgspec.Struct, frozen=True):
     """SQs of the receiver go to other ensembles: SQ to ensemble. It ends them and sends their states.
 
-    `sent`: by context and arc, the token up to which they take all before they end.
+    `sent`: by context and arc, the token up to which they take all before they end. `stay`: they do not end, but are
+    held: a new version of the graph goes on with copies of their states.
     """
 
     graph: Name
     to: dict[Name, Host]
     sent: dict[Count, dict[Name, Count]] = {}
+    stay: bool = False
 
 
 class Handed(msgspec.Struct, frozen=True):

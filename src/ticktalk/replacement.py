@@ -88,7 +88,7 @@ class Switch(msgspec.Struct, frozen=True):
     Attributes:
         round: the number of the question.
         hold: nothing of it fires any more.
-        cancel: it goes on after all; instants that have passed meanwhile are run late.
+        cancel: it goes on after all; its streams run the instants since `at` that have passed meanwhile, late.
     """
 
     graph: Name

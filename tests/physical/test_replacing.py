@@ -9,6 +9,7 @@ from threading import Thread
 
 import pytest
 from systems import HEAD, LIMIT, NUMBERS, ONE, Process, System, kill, until
+from test_manager_killed import Killed
 
 from ticktalk.errors import TTRuntimeError
 from ticktalk.hosted.lease import Times
@@ -97,6 +98,64 @@ def test_at_50_hz_over_two_ensembles_no_instant_is_lost_or_taken_twice(system: S
     assert not any(kinds.get("lost") for kinds in entry["counters"].values())
     system.manager.stop_graph("prog")
     assert system.manager.wait(timeout=LIMIT) and system.manager.status()["graphs"] == []
+
+
+# A manager that is killed meanwhile.
+
+
+def test_a_manager_killed_before_the_switch_or_while_the_new_version_is_watched_loses_nothing(tmp_path: Path) -> None:
+    """Killed while the new version is prepared the old one goes on; killed after the switch the new one does."""
+    system = Killed(tmp_path)
+    try:
+        system.join("near", "far")
+        system.deploy(TEXT, "prog")
+        system.begin("prog")
+
+        def more(count: int = 25) -> None:
+            there = len(system.rows("prog"))
+            until(lambda: len(system.rows("prog")) >= there + count, "more outputs")
+
+        def replace(text: str) -> Process:
+            (tmp_path / "new.py").write_text(text)
+            options = ["--replace", "--name", "prog", "--watch", "1s", "--manager", system.address]
+            return Process("deploy", str(tmp_path / "new.py"), *options)
+
+        def killed(command: Process) -> None:
+            system.kill()
+            assert command.wait() == 1 and "Traceback" not in command.said, command.said
+            system.start()
+            until(lambda: system.ask(do="status")["awaited"] == [], "both are back")
+
+        more()
+        prepares = tmp_path / "prepares"
+        slow = f"import pathlib, time\npathlib.Path({str(prepares)!r}).touch()\nlater = time.sleep(2)\n"
+        command = replace(slow + NEW.replace("(sq_state[\"sum\"] * 3", "(later or sq_state[\"sum\"] * 3"))
+        until(prepares.exists, "the new version is prepared")
+        killed(command)
+        more()
+        command = replace(NEW)
+        until(lambda: "is replaced from" in system.manager.said, "it is watched")
+        at = int(re.findall(r"is replaced from .*?\((\d+)us\)", system.manager.said)[0])
+        killed(command)
+
+        def names() -> list[str]:
+            return [graph["name"] for graph in system.ask(do="status")["graphs"]]
+
+        until(lambda: names() == ["prog"], "it is watched no more")
+        more()
+        (graph,) = system.ask(do="status")["graphs"]
+        rows = system.rows("prog")
+        found = [row["start"] + PERIOD // 4 for row in rows]
+        assert found == sorted(set(found)) and found[-1] > at, "none comes twice"
+        kept = 0
+        for number, (instant, row) in enumerate(zip(found, rows, strict=True), 1):
+            kept = kept + number if instant < at else (kept * 3 + number) % 1000003
+            assert row["value"] == kept, "in plain Python"
+        missing = (found[-1] - found[0]) // PERIOD + 1 - len(found)
+        assert missing <= graph["counters"].get("src-1", {}).get("skipped", 0), "a busy machine skips some"
+        assert not any(kinds.get("lost") for kinds in graph["counters"].values())
+    finally:
+        system.end()
 
 
 # A deployment that fails on one ensemble.

@@ -452,7 +452,7 @@ class Moves:
         self._do(graph, job)
 
     def _hand(self, order: HandOver, contexts: list[Context], states: BodyStates, left_out: list[str]) -> None:
-        """End instances and send their states; or let them go on, if one of them is too long for a message."""
+        """Send the states of instances, and end them; or let them go on, if one of them is too long for a message."""
         graph, handed = order.graph, self._host.hand_over(order)
         for number, saved in handed.states.items():
             for sq, state in saved.items():
@@ -462,19 +462,21 @@ class Moves:
                         f"{sq} of graph {graph!r} holds {length} bytes in its sq_state and in tokens that wait, and a"
                         f" message may have {LONGEST}: let it hold less, or stop the graph"
                     )
-                    for context in contexts:
+                    for context in () if order.stay else contexts:
                         context.release(order.to)
                     self._tell(RuntimeMsg.HANDED, Handed(graph, self._host.name, {}, problem=why))
                     return
         found = {}
         for number, saved in handed.states.items():
-            for sq in saved:
+            for sq in () if order.stay else saved:
                 self._host.contexts[graph, number].remove(sq)
             found[number] = whole(saved, number, states, self._arcs[graph, number].of_instances(saved))
-        prepared = self._host.prepared[graph]  # they are nowhere, so they come if they are placed here again
-        prepared.place({**prepared.host_of, **dict.fromkeys(order.to, "")}, prepared.generations)
-        for context in contexts:
-            self._bodies.forget(context, order.to)
+            self._checkpoints.known((graph, number), (), found[number])  # should a worker die in which they stay
+        if not order.stay:
+            prepared = self._host.prepared[graph]  # they are nowhere, so they come if they are placed here again
+            prepared.place({**prepared.host_of, **dict.fromkeys(order.to, "")}, prepared.generations)
+            for context in contexts:
+                self._bodies.forget(context, order.to)
         *before, last = parts_of_contexts(found)
         for part in before:
             self._tell(RuntimeMsg.HANDED, Handed(graph, self._host.name, part, more=True))

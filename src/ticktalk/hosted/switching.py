@@ -56,6 +56,9 @@ class Switching:
                 streams = [sync for sync in context.syncs.values() if isinstance(sync, GridSync)]
                 for sync in streams:
                     sync.catch_up = self._host.eviction_bound
+                    sync.considered = max(sync.considered, order.at - 1)
+                    if sync.instant is not None and sync.instant < order.at:
+                        sync.next_after(order.at - 1)
                 context.release(context.syncs)
                 in_time_again(context, [sync.sq for sync in streams], self._at)
         elif order.at > self._host.agenda.now:

@@ -109,8 +109,8 @@ class Heal:
         """An ensemble that was cut off is reached again, as it was: it keeps the SQs that were not placed elsewhere."""
         for graph in sorted(lost.stopped):
             self._send(name, SyncMsg.STOP, StopGraph(graph))
-        for graph in sorted(lost.resumed & self._state.graphs.keys()):
-            self._send(name, SyncMsg.SWITCH, Switch(graph, 0, cancel=True))
+        for graph in sorted(lost.goes_on.keys() & self._state.graphs.keys()):
+            self._send(name, SyncMsg.SWITCH, Switch(graph, lost.goes_on[graph], cancel=True))
         for state in self._state.running():
             held = state.name in lost.holds
             if held:

@@ -1,18 +1,18 @@
 """Replacement: a graph goes on as another version of itself, while it runs.
 
-Both versions are there beside each other, under two names, so their tokens never meet. A replacement is a move of all
-instances from one to the other, at one tick:
+Both versions are there beside each other, under two names, so their tokens never meet. The new one goes on with copies
+of the old one's states, from one tick on:
 
 1. The new version is prepared on its ensembles, and its SQs are expected there (`expect`). Until then nothing changes.
 2. From one tick on, on all ensembles, the streams of the old version are held. What they sent before goes its way to
-   the end (`drain`). Then all of it is held (`hold`) and handed over (`hand`).
-3. The SQs of the old version are expected back where they were (`keep`). States and waiting tokens are taken over by
-   name (`carry`). The ensembles try whether values fit (`try`). Then the SQs of the new version come with them
-   (`place`), and its streams run the instants since that tick, late.
-4. While the new version is watched (`watch`), the states of the old one are kept. If it fails, its streams are held at
-   one tick in the same way, and the old version goes on from its states at the switch (`back`).
+   the end (`drain`). Then all of it is held (`hold`), and its states are copied (`hand`).
+3. States and waiting tokens are taken over by name (`carry`). The ensembles try whether values fit (`try`). Then the
+   SQs of the new version come with them (`place`), and its streams run the instants since that tick, late.
+4. While the new version is watched (`watch`), the old one stays where it is, held. If the new one fails, its streams
+   are held at one tick in the same way, and the old one goes on from that tick (`back`).
 
-What fails before the new version has begun has no effect but that instants of the old one are run late.
+So what fails before the new version has begun has no effect but that instants of the old one are run late. That holds
+for the manager's death, too: its ensembles hold all of the old version.
 """
 
 from __future__ import annotations
@@ -200,13 +200,12 @@ class Replace:
             for arc, by_host in report.sent.items():
                 sent[arc] = max(*by_host.values(), sent.get(arc, 0))
         replacement.stage, replacement.waits_for = "hand", set(self._alive(old))
-        old.state = "held"
         for host in sorted(replacement.waits_for):
             sqs = dict.fromkeys(old.sqs_on(host), host)
-            self._send(host, SyncMsg.HAND_OVER, HandOver(old.name, sqs, replacement.sent))
+            self._send(host, SyncMsg.HAND_OVER, HandOver(old.name, sqs, replacement.sent, stay=True))
 
     def handed(self, handed: Handed) -> bool:
-        """An ensemble has ended the SQs of an old version; False: they are of no graph that is replaced."""
+        """An ensemble has sent the states of an old version; False: they are of no graph that is replaced."""
         replacement = self._of(handed.graph)
         if replacement is None or replacement.stage != "hand" or handed.ensemble not in replacement.waits_for:
             return False
@@ -224,23 +223,17 @@ class Replace:
     def _go_on(self, replacement: ReplaceState) -> None:
         """Take the next step, if no answer is waited for."""
         if not replacement.waits_for:
-            steps = {"hand": self._handed, "keep": self._kept, "try": self._tried, "place": self._came}
+            steps = {"hand": self._handed, "try": self._tried, "place": self._came}
             steps[replacement.stage](replacement)
 
     def _handed(self, replacement: ReplaceState) -> None:
-        """All SQs of the old version have left: they are expected back where they were, as long as that may be."""
-        old = self._state.graphs[replacement.old]
-        replacement.stage, replacement.waits_for = "keep", set(self._alive(old))
-        self._place(old, nowhere=True)
-        for host in sorted(replacement.waits_for):
-            self._send(host, SyncMsg.EXPECT, Expect(old.name, old.sqs_on(host)))
-        self._go_on(replacement)
-
-    def _kept(self, replacement: ReplaceState) -> None:
+        """All states of the old version are here: see whether the new one can go on with them."""
         if replacement.why:
-            self._back(replacement)
+            self._give_up(replacement, replacement.why)
             return
-        new = self._state.graphs[replacement.new]
+        old, new = self._state.graphs[replacement.old], self._state.graphs[replacement.new]
+        for context in old.live:
+            context.checkpoints.update(replacement.states.get(context.number, {}))
         tries: dict[str, dict[str, list[bytes]]] = {}
         for states in self._carried(replacement, new).values():
             for sq, state in states.items():
@@ -282,15 +275,16 @@ class Replace:
                 self._give_up(replacement, replacement.why)
             else:
                 self._switch(replacement, self._state.graphs[replacement.old], "drain", REST_LIMIT)
-        elif replacement.stage in ("keep", "try", "place"):
+        elif replacement.stage in ("try", "place"):
             self._go_on(replacement)
         return True
 
     def _tried(self, replacement: ReplaceState) -> None:
         if replacement.why:
-            self._back(replacement)
+            self._give_up(replacement, replacement.why)
             return
-        new = self._state.graphs[replacement.new]
+        old, new = self._state.graphs[replacement.old], self._state.graphs[replacement.new]
+        old.state = "held"
         replacement.stage, replacement.waits_for = "place", set(new.host_of.values())
         carried = self._carried(replacement, new)
         for number, states in carried.items():
@@ -344,12 +338,11 @@ class Replace:
             if replacement.stage == "watch":
                 replacement.limit = self._driver.now() + replacement.watch
                 self._later(min(LOOK, replacement.watch), replacement, self._look)
-            elif replacement.stage in rest.NOT_HANDED:
+            elif replacement.stage in rest.BEFORE:
                 self._give_up(replacement, rest.NEXT_START)
             elif replacement.stage == "place":  # some have come; the others come as after a loss, with the same states
                 self._came(replacement)
             else:
-                replacement.why = replacement.why or rest.NEXT_START
                 self._back(replacement)
 
     def _errors(self, graph: GraphState) -> dict[str, int]:
@@ -380,9 +373,9 @@ class Replace:
                 continue
             rest.note_holders(self._state.lost, old, new)
             why = f"{name!r} died meanwhile"
-            if replacement.stage in rest.NOT_HANDED:
+            if replacement.stage in rest.BEFORE:
                 self._give_up(replacement, why)
-            elif replacement.stage in ("hand", "keep", "try", "place"):
+            elif replacement.stage == "place":
                 replacement.why = replacement.why or why
                 if name in replacement.waits_for:
                     replacement.waits_for.discard(name)
@@ -395,11 +388,9 @@ class Replace:
                     self._at_rest(replacement)
 
     def _give_up(self, replacement: ReplaceState, why: str) -> None:
-        """The old version goes on: nothing has been handed over yet."""
+        """The old version goes on: nothing of the new one has begun."""
         title, old = replacement.changes.graph, self._state.graphs[replacement.old]
-        rest.note_resumed(self._state.lost, old)
-        for host in [host for host in old.hosts if host not in self._state.lost]:
-            self._send(host, SyncMsg.SWITCH, Switch(old.name, 0, cancel=True))
+        self._release(old, 0)
         del self._state.replacements[title]
         self._deploy.discard(self._state.graphs[replacement.new])
         self._end(title, TTRuntimeError(why))
@@ -410,28 +401,32 @@ class Replace:
         self._switch(replacement, self._state.graphs[replacement.new], "back", BACK_LIMIT)
 
     def _back(self, replacement: ReplaceState) -> None:
-        """The SQs of the old version come back with the states that they had at the switch."""
+        """The old version goes on with the states that it had at the switch."""
         title = replacement.changes.graph
         old, new = self._state.graphs[replacement.old], self._state.graphs[replacement.new]
-        began, new.state = replacement.stage == "back", "held"
+        new.state = "held"
         outputs = sum(context.output_count for context in new.contexts.values())
         del self._state.replacements[title]
         self._deploy.discard(new)
         self._state.versions.pop(title, None)
         if old.version_of:
             self._state.versions[title] = old.name
-        for states in replacement.states.values() if began else ():
+        for states in replacement.states.values():
             rest.go_on_from(old.graph, states, replacement.changes.at)
         old.state = "running" if replacement.contexts else "ready"
-        rest.note_resumed(self._state.lost, old)
-        for context in old.live:  # also for ensembles that are not there now
+        for context in old.live:  # for what goes on elsewhere
             context.checkpoints.update(replacement.states.get(context.number, {}))
-        self._place(old, replacement.states)
-        if began:
-            self._tell(RolledBack(title, replacement.why, replacement.changes.at, outputs))
+        self._release(old, replacement.changes.at)
+        self._tell(RolledBack(title, replacement.why, replacement.changes.at, outputs))
         self._heal.deployed(old)  # some of its ensembles may have gone
-        back = f"{replacement.why} (the old version goes on, with its state of the switch)"
-        self._end(title, TTRuntimeError(back if began else replacement.why), told=began)
+        why = f"{replacement.why} (the old version goes on, with its state of the switch)"
+        self._end(title, TTRuntimeError(why), told=True)
+
+    def _release(self, old: GraphState, at: int) -> None:
+        """Let the ensembles go on with the old version, which they hold, from a tick on."""
+        rest.note_resumed(self._state.lost, old, at)
+        for host in [host for host in old.hosts if host not in self._state.lost]:
+            self._send(host, SyncMsg.SWITCH, Switch(old.name, at, cancel=True))
 
     def _stopped(self, state: GraphState) -> None:
         """A graph was stopped by a requester: its other version ends, too."""

@@ -16,8 +16,8 @@ from ticktalk.replacement import Switch, Switched
 STAGES = ("drain", "hold", "back")
 """The stages of a replacement in which a version comes to rest."""
 
-NOT_HANDED = ("prepare", "expect", "drain", "hold")
-"""Those in which the old version still has its states."""
+BEFORE = ("prepare", "expect", "drain", "hold", "hand", "try")
+"""Those in which nothing has gone to the new version: the old one stands as it is, and can go on."""
 
 NEXT_START = "the manager was started again meanwhile"
 """Why a replacement ends that was under way when the manager was started again."""
@@ -89,11 +89,11 @@ def note_holders(lost: Mapping[str, LostEnsemble], *graphs: GraphState) -> None:
                 lost[host].holds.add(graph.name)
 
 
-def note_resumed(lost: Mapping[str, LostEnsemble], graph: GraphState) -> None:
-    """An ensemble that is lost and comes back is told that a graph which was held goes on."""
+def note_resumed(lost: Mapping[str, LostEnsemble], graph: GraphState, at: int) -> None:
+    """An ensemble that is lost and comes back is told that a graph which was held goes on, from a tick on."""
     for host in graph.hosts:
         if host in lost:
-            lost[host].resumed.add(graph.name)
+            lost[host].goes_on[graph.name] = at
 
 
 def go_on_from(graph: TTGraph, states: dict[str, InstanceState], tick: int) -> None:

@@ -55,7 +55,7 @@ class LostEnsemble(msgspec.Struct):
         info: its facts, as it told them when it joined.
         holds: the graphs that it holds, should it come back.
         stopped: the graphs that it is to forget: stopped since, or prepared there in vain.
-        resumed: the graphs that it holds and that were to be replaced, and go on as they are.
+        goes_on: of graphs that it holds and that were replaced, and go on: the tick since which their streams fire.
         keeps: by graph, the SQs with which it may go on without the manager: it was told that no other may host them.
         warned: the graphs of which it was told that such SQs could go on elsewhere.
     """
@@ -63,7 +63,7 @@ class LostEnsemble(msgspec.Struct):
     info: EnsembleInfo
     holds: set[str] = set()
     stopped: set[str] = set()
-    resumed: set[str] = set()
+    goes_on: dict[str, int] = {}
     keeps: dict[str, list[str]] = {}
     warned: set[str] = set()
 
@@ -243,8 +243,7 @@ class ReplaceState(msgspec.Struct):
         changes: the differences, and the tick of the switch.
         drop: SQs that begin without their former state.
         watch: ticks for which the new version is watched.
-        stage: "prepare", "expect", "drain", "hold", "hand", "keep", "try", "place", "watch", or "back" (the old one is
-            to come back).
+        stage: "prepare", "expect", "drain", "hold", "hand", "try", "place", "watch", or "back" (to the old one).
         limit: the tick by which the graph that ends has come to rest; (watch) until which the new one is watched.
         waits_for: the ensembles that have still to answer.
         round: the number of the last question.
@@ -252,8 +251,8 @@ class ReplaceState(msgspec.Struct):
         rounds: by context, the answers of the version that ends.
         sent: by context and arc, the number of the last token of the old one.
         contexts: context of the old version to that of the new one.
-        states: by context of the old version, the states of its SQs.
-        why: why the old one is to come back; empty: it is not.
+        states: by context of the old version, the states of its SQs at the switch.
+        why: why the old one is to go on; empty: it is not.
         before: (watch) the outputs of the old version in as many ticks as the new one is watched, on average.
         erred: (watch) the SQs of the old version that have raised errors.
     """

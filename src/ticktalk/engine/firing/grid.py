@@ -79,7 +79,7 @@ class GridSync(TTSQSync):
             if late and late > max(MANY * max(self.period, self.width), self.catch_up) and not self.sq.first_delay:
                 past = now - self._reach
                 self._skip_between(instant - 1, min(past, self.end))
-                self._next_after(max(past, instant - 1))
+                self.next_after(max(past, instant - 1))
             else:
                 self._due(instant, now)
                 if self.catch_up:
@@ -103,7 +103,7 @@ class GridSync(TTSQSync):
         if passed != NEG_INFINITY:
             after = max(now - self.catch_up, passed)
             self._skip_between(passed, min(after, self.end))
-        self._next_after(after)
+        self.next_after(after)
 
     def _settle(self) -> bool:
         """Take the window from the tokens that are there; whether there is one."""
@@ -127,7 +127,7 @@ class GridSync(TTSQSync):
             self.counters.add(self.sq.name, "skipped", last - first)
             self.considered = upto
 
-    def _next_after(self, tick: Tick) -> None:
+    def next_after(self, tick: Tick) -> None:
         """Make the first instant later than `tick` the next one due, if the window holds it."""
         if self.not_before is not None and tick < self.not_before:
             tick = self.not_before
@@ -167,7 +167,7 @@ class GridSync(TTSQSync):
             if self.not_before is None and (now < stop or now < limit):
                 self.not_before = instant + self.sq.first_delay
             self.instant = None
-            self._next_after(instant)
+            self.next_after(instant)
         elif following > self.end:
             self.instant = None
         else:
@@ -211,7 +211,7 @@ class GridSync(TTSQSync):
         self.every, self.period, self.phase, self.width = period, int(period), phase, width
         if self.window_start < self.end:
             self.instant = None
-            self._next_after(max(now, self.considered, self.window_start))
+            self.next_after(max(now, self.considered, self.window_start))
             if self.instant is not None and self.instant <= self.agenda.now:
                 self.agenda.make_ready(self)
 
@@ -232,4 +232,4 @@ class GridSync(TTSQSync):
                 passed = max(passed, self.known)
             past = now - self._reach
             self._skip_between(passed, min(past, self.end))
-            self._next_after(max(passed, past))
+            self.next_after(max(passed, past))
