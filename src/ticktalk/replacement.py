@@ -89,6 +89,7 @@ class Switch(msgspec.Struct, frozen=True):
         round: the number of the question.
         hold: nothing of it fires any more.
         cancel: it goes on after all; its streams run the instants since `at` that have passed meanwhile, late.
+        since: (cancel) by stream, a tick that counts in place of `at`.
     """
 
     graph: Name
@@ -96,15 +97,20 @@ class Switch(msgspec.Struct, frozen=True):
     round: Count = 0
     hold: bool = False
     cancel: bool = False
+    since: dict[Name, RootTick] = {}
 
 
 class Switched(msgspec.Struct, frozen=True):
-    """The answer to `Switch`: a report of each context; a stream that waits for an instant does not count as busy."""
+    """The answer to `Switch`: a report of each context; a stream that waits for an instant does not count as busy.
+
+    `fired`: by stream, its last instant. That may be later than the tick of the switch, of which it was told late.
+    """
 
     graph: Name
     ensemble: EnsembleName
     round: Count
     reports: list[IdleReport] = []
+    fired: dict[Name, RootTick] = {}
 
 
 class TryStates(msgspec.Struct, frozen=True):

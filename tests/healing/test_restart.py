@@ -349,6 +349,25 @@ def test_what_an_ensemble_kept_goes_elsewhere_when_it_says_that_it_ends() -> Non
     assert successor.state.graphs["prog"].host_of["count-1"] == "e"
 
 
+def test_an_ensemble_that_was_not_told_of_the_end_of_a_graph_is_told_when_it_comes_back() -> None:
+    """The manager dies when it has written that, and before the message has left. Another graph has its name again."""
+    world = World(["b", "c"])
+    for name in ("prog", "other"):
+        world.start(graph_of("return same(count(trigger, TTPeriod=250000))", name), {"count-1": "b", "same-1": "c"})
+    world.at(1 * S, lambda: world.manager.stop_graph("prog"))
+    world.at(1 * S, lambda: world.manager.stop_graph("other"))
+    again = graph_of("return same(count(trigger, TTPeriod=250000))", "other")
+    world.at(1 * S + 1, lambda: world.start(again, {"count-1": "b", "same-1": "c"}))
+    world.run(2 * S)
+    known = joined(kept_of(world.manager.process.state))
+    assert known is not None
+    for order, ensemble in enumerate(known.ensembles.values()):
+        ensemble.info = msgspec.structs.replace(ensemble.info, started=1 + order, boot_id="boot")
+    successor = Successor(known, 3 * S)
+    successor.resumes("b")
+    assert [(to, stop.graph) for to, stop in successor.of(SyncMsg.STOP)] == [("b", "prog")]
+
+
 # Written before it is acted on.
 
 

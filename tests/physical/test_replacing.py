@@ -111,18 +111,19 @@ def test_a_manager_killed_before_the_switch_or_while_the_new_version_is_watched_
         system.deploy(TEXT, "prog")
         system.begin("prog")
 
-        def more(count: int = 25) -> None:
+        def more(count: int = 10) -> None:
             there = len(system.rows("prog"))
             until(lambda: len(system.rows("prog")) >= there + count, "more outputs")
 
         def replace(text: str) -> Process:
             (tmp_path / "new.py").write_text(text)
-            options = ["--replace", "--name", "prog", "--watch", "1s", "--manager", system.address]
+            options = ["--replace", "--name", "prog", "--watch", "1500ms", "--manager", system.address]
             return Process("deploy", str(tmp_path / "new.py"), *options)
 
         def killed(command: Process) -> None:
             system.kill()
-            assert command.wait() == 1 and "Traceback" not in command.said, command.said
+            # A machine that stands still for long may have seen the end of the watch.
+            assert command.wait() in (0, 1) and "Traceback" not in command.said, command.said
             system.start()
             until(lambda: system.ask(do="status")["awaited"] == [], "both are back")
 

@@ -1,5 +1,6 @@
 """A graph is replaced by itself, and its manager dies somewhere in that; run with fixed hashes, for seeds to be stable.
 
+The new version may fail by itself after some instants: then the old one goes on.
 Prints a line of JSON for each seed: the stage in which it died, and what is wrong, if anything.
 """
 
@@ -34,14 +35,20 @@ def main(trigger):
         return total(t)
 """
 
-def in_plain_python(count: int) -> list[int]:
-    """The outputs of so many instants."""
-    first = second = 0
-    found = []
-    for n in range(1, count + 1):
-        first += n
-        second += first
-        found.append(second)
+FAILS = """@SQify
+def fails(n):
+    return 1 // max(0, {last} - n)
+"""
+
+
+def in_plain_python(versions: list[int]) -> list[int]:
+    """The outputs of instants that these versions computed, one after the other: a later one began with a copy."""
+    found, states = [], dict[int, tuple[int, int, int]]()
+    for version in versions:
+        n, first, second = states.get(version) or states.get(version - 1, (0, 0, 0))
+        n, first = n + 1, first + n + 1
+        states[version] = n, first, second + first
+        found.append(second + first)
     return found
 
 
@@ -49,6 +56,9 @@ def killed(seed: int) -> tuple[str, World]:
     """The stage in which the manager died, and the world five seconds after another one has followed."""
     choice = random.Random(seed)
     graph = compile_source(HEAD + SOURCE, "g.py", "g")
+    bad = SOURCE.replace("        t = total(n)", "        t = total(n)\n        fails(n)")
+    new = compile_source(HEAD + FAILS.format(last=choice.randrange(17, 25)) + bad, "g.py", "g")
+    new = choice.choice([graph, new])
     with played(choice):
         world = World(choice, keeps=True)
         for name in ("a", "b"):
@@ -58,7 +68,7 @@ def killed(seed: int) -> tuple[str, World]:
         world.request(RuntimeMsg.EXECUTE_GRAPH, StartRequest("g", {}))
         world.run(2 * S)
         watch = choice.choice([0, 1 * S])
-        world.request(RuntimeMsg.REPLACE, ReplaceRequest(graph, "g", watch=watch))
+        world.request(RuntimeMsg.REPLACE, ReplaceRequest(new, "g", watch=watch))
         world.run(world.now + choice.choice([choice.randrange(700 * MS), choice.randrange(490 * MS, 620 * MS)]))
         replacement = world.state.replacements.get("g")
         world.kill_manager()
@@ -80,13 +90,14 @@ def wrong(world: World) -> str:
         held = [(sorted(context.syncs), context.held) for context in ensemble.node.host.contexts.values()]
         if held != [(mine, set())]:
             return f"{name} has {held}, not {mine}"
-    rows = [json.loads(line) for line in world.disk.lines]
+    rows = [row for row in map(json.loads, world.disk.lines) if row["sq"] == "total-2"]
     if rows[-1]["start"] - rows[0]["start"] < world.now - 3 * S:  # the first one is of the first second
         return f"it stands still: {len(rows)} outputs"
     values, instants = [row["value"] for row in rows], [row["start"] + PERIOD // 4 for row in rows]
     missing = (instants[-1] - instants[0]) // PERIOD + 1 - len(rows)
     skipped = world.process.requests.reports.counts(graph.name).get("count-1", {}).get("skipped", 0)
-    if values != in_plain_python(len(rows)) or instants != sorted(set(instants)) or missing != skipped:
+    wanted = in_plain_python([row["context"] for row in rows])
+    if values != wanted or instants != sorted(set(instants)) or missing != skipped:
         return f"an output is lost, or twice: {missing} are missing, {skipped} were skipped"
     return ""
 

@@ -23,6 +23,7 @@ from ticktalk.messages import RuntimeMsg
 from ticktalk.payloads import IdleReport, Placed, ReportRequest
 from ticktalk.ranges import known
 from ticktalk.replacement import Switch, Switched, TryStates
+from ticktalk.time import NEG_INFINITY
 
 At = Callable[[int, Callable[[], None]], None]
 """`(tick, call)`: calls `call()` at a root tick."""
@@ -55,10 +56,11 @@ class Switching:
             for context in contexts:
                 streams = [sync for sync in context.syncs.values() if isinstance(sync, GridSync)]
                 for sync in streams:
+                    since = order.since.get(sync.sq.name, order.at)
                     sync.catch_up = self._host.eviction_bound
-                    sync.considered = max(sync.considered, order.at - 1)
-                    if sync.instant is not None and sync.instant < order.at:
-                        sync.next_after(order.at - 1)
+                    sync.considered = max(sync.considered, since - 1)
+                    if sync.instant is not None and sync.instant < since:
+                        sync.next_after(since - 1)
                 context.release(context.syncs)
                 in_time_again(context, [sync.sq for sync in streams], self._at)
         elif order.at > self._host.agenda.now:
@@ -68,7 +70,11 @@ class Switching:
             for context in contexts if order.hold else ():
                 context.hold(context.syncs)
             reports = [self._report(order, context) for context in contexts]
-            self._tell(RuntimeMsg.SWITCHED, Switched(order.graph, self._host.name, order.round, reports))
+            fired: dict[str, int] = {}
+            for each in (each for context in contexts for each in context.syncs.values()):
+                if isinstance(each, GridSync) and each.considered != NEG_INFINITY:
+                    fired[each.sq.name] = max(int(each.considered), fired.get(each.sq.name, 0))
+            self._tell(RuntimeMsg.SWITCHED, Switched(order.graph, self._host.name, order.round, reports, fired))
 
     def try_values(self, order: TryStates) -> None:
         """See whether values of SQs that are expected fit the classes that they have here, and answer."""

@@ -40,7 +40,6 @@ from ticktalk.payloads import (
     StopGraph,
 )
 from ticktalk.ranges import known
-from ticktalk.replacement import Switch
 
 DISMISSED = "it was drained: nothing lives here any more"
 """The reason with which an ensemble that was drained ends."""
@@ -110,7 +109,7 @@ class Heal:
         for graph in sorted(lost.stopped):
             self._send(name, SyncMsg.STOP, StopGraph(graph))
         for graph in sorted(lost.goes_on.keys() & self._state.graphs.keys()):
-            self._send(name, SyncMsg.SWITCH, Switch(graph, lost.goes_on[graph], cancel=True))
+            self._send(name, SyncMsg.SWITCH, lost.goes_on[graph])
         for state in self._state.running():
             held = state.name in lost.holds
             if held:

@@ -114,7 +114,8 @@ class Liveness:
         state.awaited += state.ensembles
         gone = list(state.ensembles)
         for name in gone:
-            state.lost[name] = LostEnsemble(state.ensembles.pop(name).info)
+            ended = {*state.ended} - state.graphs.keys()
+            state.lost[name] = LostEnsemble(state.ensembles.pop(name).info, stopped=ended)
         self._replace.restarted()  # before it hears that they are lost: they are not dead
         for name in gone:
             self._forget(name)

@@ -169,6 +169,7 @@ class Replace:
             return
         leaving = self._leaving(replacement)
         known([answer.ensemble], leaving.hosts, "ensembles that hold the graph and")
+        known(answer.fired, leaving.host_of, f"SQs of graph {leaving.title!r}")
         rest.take(replacement, answer, leaving.contexts, self._driver.now())
         if not replacement.waits_for:
             self._at_rest(replacement)
@@ -300,7 +301,7 @@ class Replace:
         ticks = max((changes.at - context.start_tick for context in old.live), default=0)
         outputs = sum(context.output_count for context in old.live)
         replacement.before = outputs * replacement.watch / ticks if ticks > 0 else 0
-        replacement.stage, replacement.limit = "watch", changes.at + replacement.watch
+        replacement.stage, replacement.limit = "watch", self._driver.now() + replacement.watch
         new.state = "running" if replacement.contexts else "ready"
         new.rows, new.rows_length = old.rows, old.rows_length
         old.rows, old.rows_length = [], 0
@@ -390,7 +391,7 @@ class Replace:
     def _give_up(self, replacement: ReplaceState, why: str) -> None:
         """The old version goes on: nothing of the new one has begun."""
         title, old = replacement.changes.graph, self._state.graphs[replacement.old]
-        self._release(old, 0)
+        self._release(old, Switch(old.name, 0, cancel=True))
         del self._state.replacements[title]
         self._deploy.discard(self._state.graphs[replacement.new])
         self._end(title, TTRuntimeError(why))
@@ -411,22 +412,28 @@ class Replace:
         self._state.versions.pop(title, None)
         if old.version_of:
             self._state.versions[title] = old.name
+        at = replacement.changes.at
+        # A stream that heard too late that it was to end has fired since then.
+        since = {sq: max(at, tick + 1) for sq, tick in replacement.fired.items() if sq in old.host_of}
+        order = Switch(old.name, at, cancel=True, since=since)
         for states in replacement.states.values():
-            rest.go_on_from(old.graph, states, replacement.changes.at)
+            rest.go_on_from(old.graph, states, order)
         old.state = "running" if replacement.contexts else "ready"
         for context in old.live:  # for what goes on elsewhere
             context.checkpoints.update(replacement.states.get(context.number, {}))
-        self._release(old, replacement.changes.at)
-        self._tell(RolledBack(title, replacement.why, replacement.changes.at, outputs))
+        self._release(old, order)
+        self._tell(RolledBack(title, replacement.why, at, outputs))
         self._heal.deployed(old)  # some of its ensembles may have gone
         why = f"{replacement.why} (the old version goes on, with its state of the switch)"
         self._end(title, TTRuntimeError(why), told=True)
 
-    def _release(self, old: GraphState, at: int) -> None:
-        """Let the ensembles go on with the old version, which they hold, from a tick on."""
-        rest.note_resumed(self._state.lost, old, at)
-        for host in [host for host in old.hosts if host not in self._state.lost]:
-            self._send(host, SyncMsg.SWITCH, Switch(old.name, at, cancel=True))
+    def _release(self, old: GraphState, order: Switch) -> None:
+        """Let the ensembles go on with the old version, which they hold; one that is lost now, when it comes back."""
+        for host in old.hosts:
+            if host in self._state.lost:
+                self._state.lost[host].goes_on[old.name] = order
+            else:
+                self._send(host, SyncMsg.SWITCH, order)
 
     def _stopped(self, state: GraphState) -> None:
         """A graph was stopped by a requester: its other version ends, too."""

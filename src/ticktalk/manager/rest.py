@@ -32,6 +32,7 @@ ASK_AT_LEAST = 5_000
 def begin(replacement: ReplaceState, leaving: GraphState, stage: str, limit: int) -> None:
     """A version is to come to rest by tick `limit`."""
     replacement.stage, replacement.limit, replacement.pause = stage, limit, ASK_AGAIN
+    replacement.fired = {}
     replacement.rounds = {context.number: Completion(set(leaving.hosts)) for context in leaving.live}
 
 
@@ -51,6 +52,8 @@ def take(replacement: ReplaceState, answer: Switched, contexts: Mapping[int, Con
         completion = replacement.rounds.get(report.context)
         if completion is not None and not completion.done:
             completion.take(report, contexts[report.context].outputs, now)
+    for sq, tick in answer.fired.items():
+        replacement.fired[sq] = max(tick, replacement.fired.get(sq, 0))
     replacement.waits_for.discard(answer.ensemble)
 
 
@@ -89,17 +92,10 @@ def note_holders(lost: Mapping[str, LostEnsemble], *graphs: GraphState) -> None:
                 lost[host].holds.add(graph.name)
 
 
-def note_resumed(lost: Mapping[str, LostEnsemble], graph: GraphState, at: int) -> None:
-    """An ensemble that is lost and comes back is told that a graph which was held goes on, from a tick on."""
-    for host in graph.hosts:
-        if host in lost:
-            lost[host].goes_on[graph.name] = at
-
-
-def go_on_from(graph: TTGraph, states: dict[str, InstanceState], tick: int) -> None:
-    """Let the streams of a version that comes back fire at no instant before a tick."""
+def go_on_from(graph: TTGraph, states: dict[str, InstanceState], order: Switch) -> None:
+    """Let the streams of a version that goes on fire at no instant before that of an order."""
     for sq in graph.sqs:
         if sq.trigger == "grid" and sq.name in states:
             sync: Any = dict(states[sq.name].sync)
-            sync["considered"] = max(sync["considered"], tick - 1)
+            sync["considered"] = max(sync["considered"], order.since.get(sq.name, order.at) - 1)
             states[sq.name] = msgspec.structs.replace(states[sq.name], sync=sync)

@@ -17,7 +17,7 @@ from ticktalk.hosted.completion import Completion
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.weights import Weights
 from ticktalk.payloads import FiringError, InstanceState, SetGrid
-from ticktalk.replacement import Changes
+from ticktalk.replacement import Changes, Switch
 
 ENDED_KEPT = 100
 """Starts of a graph that have ended and of which everything is known; of older ones there are sums."""
@@ -55,7 +55,7 @@ class LostEnsemble(msgspec.Struct):
         info: its facts, as it told them when it joined.
         holds: the graphs that it holds, should it come back.
         stopped: the graphs that it is to forget: stopped since, or prepared there in vain.
-        goes_on: of graphs that it holds and that were replaced, and go on: the tick since which their streams fire.
+        goes_on: of graphs that it holds, that were replaced and go on: what it is told.
         keeps: by graph, the SQs with which it may go on without the manager: it was told that no other may host them.
         warned: the graphs of which it was told that such SQs could go on elsewhere.
     """
@@ -63,7 +63,7 @@ class LostEnsemble(msgspec.Struct):
     info: EnsembleInfo
     holds: set[str] = set()
     stopped: set[str] = set()
-    goes_on: dict[str, int] = {}
+    goes_on: dict[str, Switch] = {}
     keeps: dict[str, list[str]] = {}
     warned: set[str] = set()
 
@@ -252,6 +252,7 @@ class ReplaceState(msgspec.Struct):
         sent: by context and arc, the number of the last token of the old one.
         contexts: context of the old version to that of the new one.
         states: by context of the old version, the states of its SQs at the switch.
+        fired: by stream of the version that comes to rest, its last instant.
         why: why the old one is to go on; empty: it is not.
         before: (watch) the outputs of the old version in as many ticks as the new one is watched, on average.
         erred: (watch) the SQs of the old version that have raised errors.
@@ -272,6 +273,7 @@ class ReplaceState(msgspec.Struct):
     sent: dict[int, dict[str, int]] = {}
     contexts: dict[int, int] = {}
     states: dict[int, dict[str, InstanceState]] = {}
+    fired: dict[str, int] = {}
     why: str = ""
     before: float = 0
     erred: set[str] = set()
@@ -302,6 +304,7 @@ class ManagerState(msgspec.Struct):
         log_size: bytes of the log of outputs when this was written: lines behind are of outputs taken since.
         logged: by ensemble, marks of outputs that were in the log already when a manager went on with this state; they
             come once more.
+        ended: the graphs that were ended last: a manager that dies may not have told all ensembles of them.
         root_offset: root ticks minus monotonic microseconds of the manager's host, as long as that runs.
     """
 
@@ -326,6 +329,7 @@ class ManagerState(msgspec.Struct):
     versions_made: int = 0
     replacements: dict[str, ReplaceState] = {}
     logged: dict[str, list[bytes]] = {}
+    ended: list[str] = []
 
     @property
     def titles(self) -> list[str]:
