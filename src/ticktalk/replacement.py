@@ -30,6 +30,11 @@ def version_name(title: str, number: int) -> str:
     return f"{title}~{number}"
 
 
+def title_of(name: str) -> str:
+    """What people call the graph of which ensembles have a version under this name."""
+    return re.sub(r"~\d+\Z", "", name)
+
+
 def is_version_name(name: str) -> bool:
     """Whether a name is one that only versions have."""
     return re.search(r"~\d+\Z", name) is not None

@@ -158,6 +158,14 @@ def test_replaced_by_itself_at_any_tick_the_outputs_are_those_of_the_oracle(
     world.check()
 
 
+def test_outputs_of_the_new_version_on_the_manager_come_after_those_of_the_old_one_that_are_under_way() -> None:
+    source, count = Node("s0-1", [], period=4, width=1), Node("f0-1", [0])
+    world = run_replaced([source, count], 20, [4], {"s0-1": "a", "f0-1": "a"}, [MANAGER], 200)
+    starts = [token.start for token in world.outputs if token.sq == "f0-1"]
+    assert starts[:6] == [4, 8, 12, 16, 20, 24] and starts == sorted(starts)
+    world.check()
+
+
 # What the rules hold goes on.
 
 HOLDS = """

@@ -22,6 +22,7 @@ from ticktalk.messages import ExecuteMsg, NetMsg, SyncMsg
 from ticktalk.network_keys import OUTPUT, arc_key
 from ticktalk.payloads import Deployment, FiringError, OutputToken, StartContext, StopGraph, Tell
 from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTNetworkManager, TTProcess
+from ticktalk.replacement import title_of
 from ticktalk.simulation.clocks import ClockedAgenda
 from ticktalk.simulation.cores import Cores
 from ticktalk.simulation.network import SimulatedNetwork
@@ -228,7 +229,7 @@ class Site:
         if self.name == self.manager:
             own = value if value.__class__ in PLAIN else handed_on(value)
             sent: SentOutput = (None, sq, own, None, start, stop, graph, context, self.name)
-            tick, now = self._network.latest((graph, context, sq), self.name), self._network.agenda.now
+            tick, now = self._network.latest(_way_of_output(graph, sq), self.name), self._network.agenda.now
             # Those that its SQ sent from elsewhere come first.
             if tick > now:
                 self._network.agenda.deliver_at(tick, self.take_output_of, sent)
@@ -377,8 +378,13 @@ class Site:
 
 def _arc_of(sent: SentToken | SentOutput) -> Any:
     """The arc on which a token keeps its place among others; an output keeps it among those of its SQ."""
-    sender, sq, _, _, _, _, arc, number, last = sent
+    sender, sq, _, _, _, _, arc, _, last = sent
     if isinstance(last, str):
-        return arc, number, sq  # of an output: its graph, context and SQ
+        return _way_of_output(arc, sq)
     assert sender is not None
     return sender.prepared.graph.name, sender.number, arc
+
+
+def _way_of_output(graph: str, sq: str) -> Any:
+    """The way on which an output keeps its place: that of its SQ, whichever version of its graph sends it."""
+    return title_of(graph), sq
