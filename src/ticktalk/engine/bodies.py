@@ -1,7 +1,8 @@
 """Bodies: from the sources that travel in a graph to functions that can be called.
 
 `GraphCode` is a graph's code in one process. Module-level statements that bodies need run once in it. Every instance
-gets a namespace of its own: classes and modules are shared, assigned values copied, functions re-bound.
+gets a namespace of its own: classes and modules are shared, assigned values copied, functions re-bound. What is shared
+works on the namespace of the instance that calls it (`language/own_names.py`).
 Modules beside the program are imported from the graph. Those of two graphs never meet (`graph/travelled_modules.py`).
 """
 
@@ -27,6 +28,7 @@ from ticktalk.graph.sq import TTSQ
 from ticktalk.graph.travelled_modules import TravelledModules
 from ticktalk.instructions import INSTRUCTIONS
 from ticktalk.language.decorators import DECORATORS, undecorated
+from ticktalk.language.own_names import OwnNames, OwnNamesOfGraph
 from ticktalk.time import TTClock, TTEmpty, TTTime, TTToken
 from ticktalk.values.classes import class_in
 from ticktalk.values.codec import value_decoder
@@ -59,8 +61,9 @@ class GraphCode:
         self.graph = graph
         self.decode = value_decoder(self.find_class)  # of values that may be of the program's classes
         self.file = graph.file or f"{graph.name}.py"
-        self._travelled = TravelledModules(graph.modules, {**_KNOWN, **DECORATORS})
         self.module = types.ModuleType(graph.name)
+        self._own = OwnNamesOfGraph(graph, self.module)
+        self._travelled = TravelledModules(graph.modules, {**_KNOWN, **DECORATORS}, self._own.shared)
         self.module.__file__ = self.file
         self.module.__package__ = ""
         self.module.__dict__.update(_KNOWN)
@@ -96,6 +99,7 @@ class GraphCode:
                 continue
             statement = self.graph.statements[index]
             code = self._compile(statement.source, statement.line)
+            code = self._own.shared(self.module, code, "\n" * (statement.line - 1) + statement.source)
             try:
                 exec(code, self.module.__dict__)
             except (Exception, SystemExit) as error:
@@ -120,7 +124,8 @@ class GraphCode:
         self.prepare([sq])
         function = self.graph.functions[sq.function]
         module = self._module_of(function)
-        namespace = self._namespace(module.__dict__, function.assigns if function.module else self._assigned)
+        assigned = function.assigns if function.module else self._assigned
+        namespace = self._namespace(module.__dict__, assigned, self._own.of.get(function.module))
         try:
             if not function.module:
                 exec(self._codes[sq.function], namespace)
@@ -216,13 +221,15 @@ class GraphCode:
             what = error.msg if isinstance(error, SyntaxError) else str(error)
             raise BodyError(f"{self.file}:{at}: Python {python} cannot compile this: {what}") from None
 
-    def _namespace(self, shared: dict[str, Any], assigned: Collection[str]) -> dict[str, Any]:
+    def _namespace(self, shared: dict[str, Any], assigned: Collection[str], own: OwnNames | None) -> dict[str, Any]:
         namespace = {**_KNOWN, **shared}
-        copies = _Copies(shared, namespace)
+        copies = _Copies(shared, namespace, {} if own is None else own.plain)
         for name, value in shared.items():
             value = undecorated(value)
             if name in assigned or copies.is_function(value):
                 namespace[name] = copies.copy(value)
+        if own is not None:
+            own.let_in(namespace)
         namespace["sq_state"] = {}
         return namespace
 
@@ -285,9 +292,10 @@ class _Copies:
     again, it is the same copy.
     """
 
-    def __init__(self, shared: dict[str, Any], namespace: dict[str, Any]) -> None:
+    def __init__(self, shared: dict[str, Any], namespace: dict[str, Any], plain: dict[Any, Any]) -> None:
         self._shared = shared
         self._namespace = namespace
+        self._plain = plain
         self._memo: dict[Any, Any] = {_Copies: self}
         # Objects that deepcopy will meet inside other objects.
         for value in map(undecorated, shared.values()):
@@ -326,7 +334,8 @@ class _Copies:
         originals = function.__closure__ or ()
         new = {id(cell) for cell in originals} - self._memo.keys()  # two functions may share a cell
         cells = tuple(self._memo.setdefault(id(cell), types.CellType()) for cell in originals)
-        made = types.FunctionType(function.__code__, self._namespace, function.__name__, None, cells or None)
+        code = self._plain.get(function.__code__, function.__code__)
+        made = types.FunctionType(code, self._namespace, function.__name__, None, cells or None)
         self._memo[id(function)] = made  # before its content, which may hold it
         for cell, original in zip(cells, originals, strict=True):
             try:
@@ -347,9 +356,23 @@ def _deepcopied(function: types.FunctionType, memo: dict[Any, Any]) -> types.Fun
     return function if copies is None or not copies.is_function(function) else copies.copy(function)
 
 
+def _deepcopied_method(method: Any, memo: dict[Any, Any]) -> Any:
+    """`LIST.append`, as that of the copy of `LIST`."""
+    if _Copies not in memo or isinstance(method.__self__, types.ModuleType | type | None):
+        return method
+    return getattr(memo[_Copies].copy(method.__self__), method.__name__)
+
+
 # Functions that only a table holds, such as a `lambda`, see the instance's names as well. Others stay as they are.
-copy._deepcopy_dispatch[types.FunctionType] = _deepcopied  # type: ignore[attr-defined]
-getattr(copy, "_atomic_types", set()).discard(types.FunctionType)  # Python 3.14 looks there first
+_DEEPCOPIED: dict[type, Callable[[Any, dict[Any, Any]], Any]] = {
+    types.FunctionType: _deepcopied,
+    types.BuiltinMethodType: _deepcopied_method,
+    types.MethodWrapperType: _deepcopied_method,
+    # A bare `object()` has nothing that could change: it marks something by being this one.
+    object: lambda mark, memo: mark if _Copies in memo else object(),
+}
+copy._deepcopy_dispatch.update(_DEEPCOPIED)  # type: ignore[attr-defined]
+getattr(copy, "_atomic_types", set()).difference_update(_DEEPCOPIED)  # Python 3.14 looks there first
 
 
 def _line_of(error: BaseException, file: str) -> int | None:

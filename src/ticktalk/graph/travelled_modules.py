@@ -20,7 +20,7 @@ import sys
 import sysconfig
 import threading
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import _bootstrap  # its locks: no public ones tell who waits for whom
 from pathlib import Path
 from typing import Any
@@ -48,10 +48,17 @@ class TravelledModules(importlib.abc.Loader):
     Args:
         sources: of the modules, by dotted name; a package is `name.__init__`.
         names: further builtins of these modules.
+        compiled: takes a module, its code and its text, and gives the code that is run.
     """
 
-    def __init__(self, sources: dict[str, str], names: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        sources: dict[str, str],
+        names: dict[str, Any],
+        compiled: Callable[[types.ModuleType, types.CodeType, str], types.CodeType] = lambda module, code, text: code,
+    ) -> None:
         self._sources = sources
+        self._compiled = compiled
         self._folders = {outer for name in sources for outer in _outer(name)}
         self._modules: dict[str, types.ModuleType] = {}
         self._loading: set[str] = set()
@@ -142,7 +149,8 @@ class TravelledModules(importlib.abc.Loader):
         try:
             source = self._sources.get(inner, "")
             linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-            exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
+            code: types.CodeType = compile(source, file, "exec", dont_inherit=True)
+            exec(self._compiled(module, code, source), module.__dict__)
         except BaseException:
             del self._modules[name]
             self._give_up(name)

@@ -1,0 +1,432 @@
+"""The names of a module of which each instance has its own, as the code that all instances share sees them.
+
+Classes are shared by the instances of an ensemble, and so are functions that a class, a library or another module has
+taken in. Such a function works on the names of the instance that has called it, as a method does in plain Python on
+those of its module. So its code begins with a question for them (`MEANT`), and `SEEN.append(x)` is compiled as an
+attribute of what it is given. An instance's own copies of functions are of the plain code, which asks nothing.
+"""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import builtins
+import sys
+import threading
+import types
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any
+
+from ticktalk.graph.graph import TTFunction, TTGraph, TTStatement
+
+MEANT = "__names of the running instance__"
+"""In a module: what gives the names that are meant. In a namespace of an instance: that instance's names."""
+
+_GIVEN = "__names that are meant__"
+_STARTED_IN = "__names of the instances in which it was started__"
+_BY_TEXT = frozenset({"globals", "locals", "vars", "dir", "exec", "eval", "setattr", "delattr"})
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+_Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+
+
+class _Names:
+    """A namespace, its names as attributes."""
+
+    __slots__ = ("__copies", "__dict__", "__of")
+
+    def __init__(self, namespace: dict[str, Any], of: _Meant, copies: dict[int, tuple[Any, Any]]) -> None:
+        self.__of = of
+        self.__copies = copies
+        self.__dict__ = namespace
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return vars(builtins)[name]
+        except KeyError:
+            raise NameError(f"name {name!r} is not defined", name=name) from None
+
+    def __delattr__(self, name: str) -> None:
+        if self.__dict__.pop(name, self) is self:
+            raise NameError(f"name {name!r} is not defined", name=name)
+
+    def __call__(self, value: Any, name: str = "") -> Any:
+        """What stands here for a value of the module; with a name: bind it, where Python lets no attribute stand."""
+        if name:
+            self.__dict__[name] = value
+            return value
+        return self.__copies.get(id(value), (None, value))[1]
+
+    def __deepcopy__(self, memo: Any) -> _Names:
+        return self
+
+    def module_of(self) -> _Meant:
+        return self.__of
+
+
+class _Meant:
+    """Gives the names that a module's function means: those of the instance whose function is nearest in the stack."""
+
+    __slots__ = ("begun", "module")
+
+    def __init__(self, module: dict[str, Any]) -> None:
+        self.begun = False  # whether there are instances
+        self.module = _Names(module, self, {})
+
+    def __call__(self) -> _Names:
+        if not self.begun:
+            return self.module
+        frame: types.FrameType | None = sys._getframe(1)
+        while frame is not None:
+            found = frame.f_globals.get(MEANT)
+            if found.__class__ is _Names and _Names.module_of(found) is self:  # a program may use that name, too
+                return found
+            frame = frame.f_back
+        names: _Names = getattr(threading.current_thread(), _STARTED_IN, {}).get(self, self.module)
+        return names
+
+    def __deepcopy__(self, memo: Any) -> _Meant:
+        return self
+
+
+_start_thread = threading.Thread.start
+
+
+def _start(thread: threading.Thread) -> None:
+    """Start a thread, which then works on the names of the instance that started it."""
+    known: dict[_Meant, _Names] = {}
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None:
+        found = frame.f_globals.get(MEANT)
+        if found.__class__ is _Names:
+            known.setdefault(_Names.module_of(found), found)
+        frame = frame.f_back
+    setattr(thread, _STARTED_IN, {**getattr(threading.current_thread(), _STARTED_IN, {}), **known})
+    _start_thread(thread)
+
+
+class OwnNames:
+    """The names of one module of which each instance has its own.
+
+    Args:
+        module: the module's namespace.
+        sources: of its statements and of the bodies of its SQs.
+        assigned: the names that its statements assign, which are copied per instance.
+    """
+
+    def __init__(self, module: dict[str, Any], sources: Iterable[str], assigned: Iterable[str]) -> None:
+        self._module = module
+        self._sources = tuple(sources)
+        self._assigned = frozenset(assigned)
+        self.plain: dict[types.CodeType, types.CodeType] = {}
+        """By the code of a function that is shared, the code of its copies in instances."""
+
+    def shared(self, plain: types.CodeType, text: str) -> types.CodeType:
+        """The code of statements, of which `plain` was compiled, with functions that all instances can share."""
+        if not any(isinstance(part, types.CodeType) for part in plain.co_consts):
+            return plain
+        own = _own_names(self._sources, self._assigned)
+        if own.isdisjoint(_names_of(plain)):
+            return plain
+        tree = ast.fix_missing_locations(_InShared(own).visit(ast.parse(text)))
+        flags = plain.co_flags & __future__.annotations.compiler_flag
+        made: types.CodeType = compile(tree, plain.co_filename, "exec", flags=flags, dont_inherit=True)
+        self._pair(made, plain)
+        self._module.setdefault(MEANT, _Meant(self._module))
+        return made
+
+    def let_in(self, namespace: dict[str, Any]) -> None:
+        """Let a copy of the module's namespace be an instance's, which shared functions find."""
+        if MEANT not in namespace:
+            return
+        module, meant = self._module, self._module[MEANT]
+        names = [name for name in self._assigned if name in module and namespace[name] is not module[name]]
+        namespace[MEANT] = _Names(namespace, meant, {id(module[n]): (module[n], namespace[n]) for n in names})
+        if not meant.begun:
+            meant.begun = True
+            threading.Thread.start = _start  # type: ignore[assignment,method-assign]
+            _let_see({id(module[name]): name for name in names}, meant)
+
+    def _pair(self, made: types.CodeType, plain: types.CodeType) -> None:
+        inner = [[part for part in code.co_consts if isinstance(part, types.CodeType)] for code in (made, plain)]
+        for one, other in zip(*inner, strict=True):
+            self.plain[one] = other
+            self._pair(one, other)
+
+
+class _OfClass:
+    """An attribute of a class that is what a name of the module holds: `class Log: entries = ENTRIES`."""
+
+    def __init__(self, name: str, meant: _Meant) -> None:
+        self._name, self._meant = name, meant
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return getattr(self._meant(), self._name)
+
+
+def _let_see(names: dict[int, str], meant: _Meant) -> None:
+    """Let the classes of a module see what its names hold in the instance that asks."""
+    waiting = [each for each in vars(meant.module).values() if isinstance(each, type)]
+    for kind in waiting:
+        if kind.__module__ == vars(meant.module).get("__name__"):
+            for attribute, value in list(vars(kind).items()):
+                if id(value) in names and not attribute.startswith("_"):
+                    with suppress(Exception):  # of a class that allows no change
+                        setattr(kind, attribute, _OfClass(names[id(value)], meant))
+
+
+class OwnNamesOfGraph:
+    """The names of each module that defines SQs of a graph.
+
+    Attributes:
+        of: by a module's name, "" for the program, what is known when the first of its code has been compiled.
+    """
+
+    def __init__(self, graph: TTGraph, program: types.ModuleType) -> None:
+        self._graph = graph
+        self._program = program
+        self.of: dict[str, OwnNames] = {}
+
+    def shared(self, module: types.ModuleType, code: types.CodeType, text: str) -> types.CodeType:
+        """The code of a module, or of one of the program's statements, as all instances share it."""
+        name = "" if module is self._program else module.__name__
+        functions = [function for function in self._graph.functions.values() if function.module == name]
+        if not functions:
+            return code
+        if name not in self.of:
+            parts: list[TTFunction | TTStatement] = [*functions, *([] if name else self._graph.statements)]
+            sources = [text] if name else [each.source for each in parts]
+            self.of[name] = OwnNames(module.__dict__, sources, [name for each in parts for name in each.assigns])
+        return self.of[name].shared(code, text)
+
+
+def _names_of(code: types.CodeType) -> set[str]:
+    """The names in a piece of code, and in the functions in it."""
+    names = set(code.co_names)
+    for part in code.co_consts:
+        if isinstance(part, types.CodeType):
+            names |= _names_of(part)
+    return names
+
+
+@lru_cache(64)
+def _own_names(sources: tuple[str, ...], assigned: frozenset[str]) -> frozenset[str]:
+    """The names that may mean something else to each instance: what they hold may change, or leads to what does."""
+    statements: list[ast.stmt] = []
+    for source in sources:
+        try:
+            statements += ast.parse(source).body
+        except (SyntaxError, ValueError):
+            pass  # it is told where it is compiled
+    nodes = [node for statement in statements for node in ast.walk(statement)]
+    declared = {name for node in nodes if isinstance(node, ast.Global) for name in node.names}
+    own = {"sq_state"} | assigned
+    if _BY_TEXT.isdisjoint(node.id for node in nodes if isinstance(node, ast.Name)):
+        own -= _constants(statements, nodes)
+    own = {name for name in own | declared if not (name.startswith("__") and name.endswith("__"))}
+    reads = [
+        (node.name, {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)})
+        for node in nodes
+        if isinstance(node, _Function)
+    ]
+    more = own
+    while more:
+        more = {name for name, read in reads if not own.isdisjoint(read)} - own
+        own |= more
+    return frozenset(own)
+
+
+def _constants(statements: list[ast.stmt], nodes: list[ast.AST]) -> set[str]:
+    """The names that are bound once, to a number, a text or a tuple of such."""
+    bound = Counter(node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load))
+    return {
+        target.id
+        for node in statements
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None and _is_constant(node.value)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name) and bound[target.id] == 1
+    }
+
+
+def _is_constant(node: ast.expr) -> bool:
+    if isinstance(node, ast.Tuple):
+        return all(map(_is_constant, node.elts))
+    return isinstance(node.operand if isinstance(node, ast.UnaryOp) else node, ast.Constant)
+
+
+class _InShared(ast.NodeTransformer):
+    """Makes the module's own names in functions attributes of the names that are meant.
+
+    What runs once, at module level and in the classes there, stays as it is.
+    """
+
+    def __init__(self, own: frozenset[str]) -> None:
+        self._own = own
+        self._here: frozenset[str] | None = None  # the names of functions and classes around; None: in no function
+        self._around: frozenset[str] = frozenset()  # those that functions in here see
+        self._is_given = False  # whether the names that are meant are asked for once for each call
+        self._asks = False  # whether any is used
+
+    def _inside(
+        self, names: set[str], nodes: Iterable[ast.AST], function: bool = True, given: bool = False
+    ) -> list[Any]:
+        """Nodes in a function with these names, or in a comprehension or class."""
+        before = self._here, self._around, self._is_given
+        around = self._around | names
+        self._here = around if function or self._here is not None else None
+        self._around, self._is_given = around, given
+        made: list[Any] = []
+        for node in nodes:
+            found = self.visit(node)
+            made += found if isinstance(found, list) else [found]
+        self._here, self._around, self._is_given = before
+        return made
+
+    def visit_FunctionDef(self, node: Any) -> Any:
+        defaults = self._own_defaults(node.args)
+        node.args, node.decorator_list = self.visit(node.args), [self.visit(each) for each in node.decorator_list]
+        node.returns = node.returns and self.visit(node.returns)
+        bound, declared = _bound_in(node.body)
+        bound |= _parameters(node.args) | {each.name for each in getattr(node, "type_params", ())}
+        before = self._around, self._asks
+        self._around, self._asks = self._around - declared, False
+        given = _BY_TEXT.isdisjoint(inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name))
+        node.body = self._inside(bound - declared, node.body, given=given)
+        before_all: list[ast.stmt] = []
+        self._is_given, is_given = given, self._is_given
+        for name in defaults:
+            value = ast.Call(self._names(), [ast.Name(name, ast.Load())], [])
+            before_all.append(ast.Assign([ast.Name(name, ast.Store())], value))
+        self._is_given = is_given
+        if self._asks:
+            ask = ast.Call(ast.Name(MEANT, ast.Load()), [], [])
+            before_all.insert(0, ast.Assign([ast.Name(_GIVEN, ast.Store())], ask))
+        first = node.body[0]
+        place = 1 if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) else 0
+        node.body[place:place] = [ast.copy_location(each, first) for each in before_all]
+        self._around, self._asks = before
+        return self._bound_as_well(node, [node.name])
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def _own_defaults(self, arguments: ast.arguments) -> list[str]:
+        """The parameters whose defaults are what the module's own names held when the function was made."""
+        if self._here is not None:
+            return []
+        named = [*arguments.posonlyargs, *arguments.args]
+        pairs = [*zip(named[len(named) - len(arguments.defaults) :], arguments.defaults, strict=True)]
+        pairs += [(a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None]
+        return [a.arg for a, default in pairs if isinstance(default, ast.Name) and default.id in self._own]
+
+    def visit_Lambda(self, node: ast.Lambda) -> Any:
+        node.args = self.visit(node.args)
+        (node.body,) = self._inside(_parameters(node.args) | _bound_in([node.body])[0], [node.body])
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> Any:
+        for part in (node.bases, node.keywords, node.decorator_list):
+            part[:] = [self.visit(each) for each in part]
+        bound, declared = _bound_in(node.body)
+        here = self._here
+        if here is not None:
+            self._here = (here | bound) - declared
+        made: list[Any] = []
+        for each in node.body:
+            found = self.visit(each)
+            made += found if isinstance(found, list) else [found]
+        node.body, self._here = made, here
+        return self._bound_as_well(node, [node.name])
+
+    def _comprehension(self, node: Any) -> Any:
+        first = node.generators[0]
+        first.iter = self.visit(first.iter)
+        bound = {
+            inner.id
+            for each in node.generators
+            for inner in ast.walk(each.target)
+            if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store)
+        }
+        parts = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
+        parts = self._inside(bound, parts, function=False, given=self._is_given)
+        if isinstance(node, ast.DictComp):
+            node.key, node.value = parts
+        else:
+            (node.elt,) = parts
+        for each in node.generators:
+            each.ifs = self._inside(bound, each.ifs, function=False, given=self._is_given)
+            if each is not first:
+                (each.iter,) = self._inside(bound, [each.iter], function=False, given=self._is_given)
+        return node
+
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension
+
+    def _is_meant(self, name: str) -> bool:
+        return self._here is not None and name in self._own and name not in self._here
+
+    def _names(self) -> ast.expr:
+        if self._is_given:
+            self._asks = True
+            return ast.Name(_GIVEN, ast.Load())
+        return ast.Call(ast.Name(MEANT, ast.Load()), [], [])
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        if not self._is_meant(node.id):
+            return node
+        return ast.copy_location(ast.Attribute(self._names(), node.id, node.ctx), node)
+
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> ast.expr:
+        node.value = self.visit(node.value)
+        return self._bind(node.target.id, node.value, node) if self._is_meant(node.target.id) else node
+
+    def visit_Import(self, node: Any) -> Any:
+        return self._bound_as_well(node, [each.asname or each.name.partition(".")[0] for each in node.names])
+
+    visit_ImportFrom = visit_Import
+
+    def _bound_as_well(self, node: Any, names: list[str]) -> Any:
+        """A statement that binds names otherwise than by assignment, in a function that declares them `global`."""
+        more = [self._bind(name, ast.Name(name, ast.Load()), node) for name in names if self._is_meant(name)]
+        return [node, *[ast.copy_location(ast.Expr(each), node) for each in more]] if more else node
+
+    def _bind(self, name: str, value: ast.expr, node: Any) -> ast.expr:
+        return ast.copy_location(ast.Call(self._names(), [value, ast.Constant(name)], []), node)
+
+
+def _parameters(arguments: ast.arguments) -> set[str]:
+    several = [arguments.vararg, arguments.kwarg]
+    named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    return {each.arg for each in named + [each for each in several if each is not None]}
+
+
+def _bound_in(nodes: Iterable[ast.AST]) -> tuple[set[str], set[str]]:
+    """The names that a function of these statements binds, its parameters apart, and those it declares `global`."""
+    bound: set[str] = set()
+    declared: set[str] = set()
+    waiting = [*nodes]
+    while waiting:
+        node = waiting.pop()
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                bound.add(node.name)
+                continue
+            case ast.Lambda():
+                continue
+            case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+                bound |= {inner.target.id for inner in ast.walk(node) if isinstance(inner, ast.NamedExpr)}
+                continue
+            case ast.Name(ctx=ast.Store() | ast.Del()):
+                bound.add(node.id)
+            case ast.alias():
+                bound.add(node.asname or node.name.partition(".")[0])
+            case ast.Global():
+                declared.update(node.names)
+            case ast.Nonlocal():
+                bound.update(node.names)
+            case ast.ExceptHandler(name=str() as name) | ast.MatchStar(name=str() as name):
+                bound.add(name)
+            case ast.MatchAs(name=str() as name) | ast.MatchMapping(rest=str() as name):
+                bound.add(name)
+        waiting.extend(ast.iter_child_nodes(node))
+    return bound, declared
