@@ -19,7 +19,7 @@ import time
 import types
 import uuid
 import zoneinfo
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -124,6 +124,25 @@ class Fault(Exception):
         self.code = code
 
 
+class Short(Exception):
+    """It says how it is made again."""
+
+    def __init__(self, need: int, have: int) -> None:
+        super().__init__(f"{need} is more than {have}")
+        self.need, self.have = need, have
+
+    def __reduce__(self) -> Any:
+        return Short, (self.need, self.have)
+
+
+Item = TypeVar("Item")
+
+
+@dataclasses.dataclass
+class Crate(Generic[Item]):
+    item: Item
+
+
 class Named(Pair):
     """A named tuple with more to it."""
 
@@ -218,6 +237,7 @@ VALUES: list[Any] = [
     ipaddress.ip_network("fe80::/64"), time.gmtime(0), time.localtime(), os.stat("/"), shutil.disk_usage("/"),
     os.terminal_size((80, 24)), Colour.RED, Level.HIGH, Rights.READ | Rights.WRITE, named(), grown(),
     Point(decimal.Decimal(1), collections.deque([Point(1)])), ValueError("x", 1), noted(), Fault(3, "door"),
+    Short(5, 1),
     KeyError("k"), FileNotFoundError(2, "No such file", "x.txt"), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"),
     StopIteration(5), SystemExit(3), ImportError("no", name="m", path="p"), ExceptionGroup("many", [ValueError(1)]),
     *map(raised, ("from", "from None", "from another", "while")), in_a_circle(), retried(40),
@@ -246,6 +266,10 @@ VALUES: list[Any] = [
     pd.Timestamp("2024-01-01 00:00:00.123456789"),
     pd.Timestamp("2024-10-27 12:30", tz="Europe/Vienna"), pd.Timedelta("3s"), pd.NaT, pd.NA,
 ]  # fmt: skip
+
+
+def test_a_value_of_a_class_with_its_parameters_arrives() -> None:
+    assert same(crossed(Crate[int](1)), Crate(1)) and same(handed_on(Crate[int](1)), Crate(1))
 
 
 @pytest.mark.parametrize("place", range(len(VALUES)))

@@ -107,9 +107,10 @@ def take_apart(value: Any) -> list[Any] | None:
 
 
 def _error_parts(error: BaseException) -> list[Any]:
-    """The arguments of an exception, and its attributes."""
+    """The arguments of an exception for its built-in base, and its attributes."""
     kind = type(error)
-    reduced: Any = error.__reduce__()
+    base: Any = next(each for each in kind.__mro__ if not each.__flags__ & _HEAP)
+    reduced = base.__reduce__(error)
     made_by, arguments = reduced[0], reduced[1]
     state = reduced[2] if len(reduced) > 2 and isinstance(reduced[2], dict) else {}
     attributes: dict[str, Any] = {**state, **vars(error)}
@@ -169,7 +170,8 @@ def _slots(kind: type) -> list[str]:
 
 
 def _attributes(kind: type, state: dict[str, Any]) -> dict[str, Any]:
-    """Without what is computed again when it is asked for."""
+    """Without what is computed again when it is asked for, and what `Box[int](1)` notes of itself."""
+    state = {name: value for name, value in state.items() if name != "__orig_class__"}
     return {n: v for n, v in state.items() if not isinstance(getattr(kind, n, None), functools.cached_property)}
 
 
