@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -82,7 +83,8 @@ def test_a_listener_that_ends_the_context_ends_the_region(which: str) -> None:
 
 
 def test_interrupted_from_the_keyboard_in_the_middle() -> None:
-    more = "@SQify\ndef interrupted(x):\n    if x == 2:\n        raise KeyboardInterrupt\n    return x\n"
+    stop = "signal.raise_signal(signal.SIGINT)"
+    more = f"import signal\n@SQify\ndef interrupted(x):\n    if x == 2:\n        {stop}\n    return x\n"
     graph = program(BOTH + "between = interrupted(show(both))\nreturn step(between)", more)
     manager = TTRuntimeManagerSim(None, [], simpy.Environment())
     values: list[int] = []
@@ -92,6 +94,15 @@ def test_interrupted_from_the_keyboard_in_the_middle() -> None:
     with pytest.raises(KeyboardInterrupt), redirect_stdout(io.StringIO()):
         manager.simulation.run(25)
     assert values == [11, 2, 11]  # at 20 it was interrupted
+
+
+def test_an_interrupt_that_a_body_raises_is_an_error_of_its_firing() -> None:
+    more = "@SQify\ndef interrupted(x):\n    if x == 2:\n        raise KeyboardInterrupt('no')\n    return x\n"
+    graph = program("return step(interrupted(src(trigger, TTPeriod=10)))", more)
+    assert "interrupted-1" in planned(graph, 300)
+    outputs, _, errors, *_ = same(graph, until=65).seen
+    assert [json.loads(line)["value"] for line in outputs] == [2, 4, 5, 6, 7]
+    assert [error.exception for error in errors] == ["KeyboardInterrupt: no"]
 
 
 class Flushed(io.StringIO):

@@ -700,10 +700,11 @@ return READ_TTCLOCK(MERGE(a, b))
 
 def test_counters_can_be_read_after_an_interrupt_from_the_keyboard() -> None:
     more = """
+import signal
 @SQify
 def interrupted(x):
     if x == 3:
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
     return x
 """
     graph = program("return step(interrupted(src(trigger, TTPeriod=10)))", more)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable
+from dis import opname
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -163,11 +164,19 @@ class TTSQExecute:
             self._setting.state = memory
 
     def failed(self, error: BaseException, start: Tick, stop: Tick) -> None:
-        """Report a firing that raised; SystemExit too: a body ends itself, never the runtime."""
-        running.current = None
-        if isinstance(error, KeyboardInterrupt):
+        """Report a firing that raised; SystemExit too: a body ends itself, never the runtime. Ctrl-C ends it."""
+        in_body, running.current = running.current is not None, None
+        if isinstance(error, KeyboardInterrupt) and not (in_body and _by_statement(error)):
             raise error
         self.report(firing_error(self.sq, self.ensemble, self.code, error, start, stop))
+
+
+def _by_statement(error: BaseException) -> bool:
+    """True if a `raise` has raised it, not the user's Ctrl-C."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
 
 
 def _as_tuple(*values: Any) -> tuple[Any, ...]:
