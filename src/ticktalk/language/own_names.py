@@ -130,9 +130,7 @@ class OwnNames:
         own = _own_names(self._sources, self._assigned)
         if own.isdisjoint(_names_of(plain)):
             return plain
-        tree = ast.fix_missing_locations(_InShared(own).visit(ast.parse(text)))
-        flags = plain.co_flags & __future__.annotations.compiler_flag
-        made: types.CodeType = compile(tree, plain.co_filename, "exec", flags=flags, dont_inherit=True)
+        made = _compiled(text, plain.co_filename, plain.co_flags & __future__.annotations.compiler_flag, own)
         self._pair(made, plain)
         self._module.setdefault(MEANT, _Meant(self._module))
         return made
@@ -200,6 +198,13 @@ class OwnNamesOfGraph:
             sources = [text] if name else [each.source for each in parts]
             self.of[name] = OwnNames(module.__dict__, sources, [name for each in parts for name in each.assigns])
         return self.of[name].shared(code, text)
+
+
+@lru_cache(256)
+def _compiled(text: str, file: str, flags: int, own: frozenset[str]) -> types.CodeType:
+    tree = ast.fix_missing_locations(_InShared(own).visit(ast.parse(text)))
+    code: types.CodeType = compile(tree, file, "exec", flags=flags, dont_inherit=True)
+    return code
 
 
 def _names_of(code: types.CodeType) -> set[str]:
