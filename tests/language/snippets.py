@@ -70,11 +70,12 @@ def compiled(body: str) -> TTGraph:
 
 
 def problems(body: str) -> list[tuple[int, int, str, str]]:
-    """The problems of a graph body: line (its first is 1), column (without indentation), what, instead."""
+    """The errors of a graph body: line (its first is 1), column (without indentation), what, instead."""
     try:
         compile_source(program(body), "prog.py", "prog")
     except TTSyntaxError as error:
-        return [(p.line - FIRST_LINE + 1, p.column - 4, p.what, p.instead) for p in error.problems]
+        found = [p for p in error.problems if not p.harmless]
+        return [(p.line - FIRST_LINE + 1, p.column - 4, p.what, p.instead) for p in found]
     return []
 
 

@@ -1,9 +1,11 @@
 """Every problem is reported at its place, with the remedy; all of a file at once."""
 
-import pytest
-from snippets import STREAM, compiled, problems
+import warnings
 
-from ticktalk.errors import TTError, TTSyntaxError
+import pytest
+from snippets import FIRST_LINE, STREAM, compiled, problems
+
+from ticktalk.errors import TTError, TTSyntaxError, TTWarning
 from ticktalk.language.compiler import compile_program, compile_source
 
 BODY = [
@@ -64,7 +66,7 @@ BODY = [
     ("x = RESAMPLE(a, TTPeriod=4, TTMaxGap=0)", 1, 29, "TTMaxGap must be at least 1", ""),
     ("s = src(a)", 1, 5, "the stream `src` has no period", "TTPeriod="),
     ("s = src(a, TTPeriod=0)", 1, 12, "TTPeriod must be at least 1", ""),
-    ("s = src(a, TTPeriod=2.5)", 1, 12, "whole number, not 2.5", "shorter period"),
+    ("s = src(a, TTPeriod=2.5)", 1, 12, "whole number, not 2.5", "Hz(60)"),
     ("s = src(a, TTPeriod=b)", 1, 12, "`TTPeriod` is fixed at compile time", ""),
     ("s = src(a, TTPeriod='x')", 1, 12, "whole number, not 'x'", ""),
     ("s = src(a, TTPeriod=2**62)", 1, 12, "TTPeriod is too large", ""),
@@ -312,3 +314,48 @@ def test_an_erroneous_setting_of_a_deadline_gives_no_sq():
 
 def test_a_correct_body_has_no_problems():
     assert compiled("return f(a)").sqs
+
+
+DOUBTS = [
+    ("x = src(a, TTPeriod=100)", 1, 12, "TTPeriod=100 means 100us", "write ms(100), or us(100) if that is meant"),
+    ("x = f(a, TTTimeout=20)", 1, 10, "TTTimeout=20 means 20us", "write ms(20)"),
+    (
+        "tag, x = src(a, TTPeriod=ms(9))\ny = TTFinishByOtherwise(x, TTTimeDeadline=tag + 40)",
+        2, 43, "40 added to a tag means 40us", "write ms(40)",
+    ),
+    (
+        "tag, x = src(a, TTPeriod=ms(9))\ny = TTFinishByOtherwise(x, TTTimeDeadline=tag + 0.04)",
+        2, 43, "0.04 added to a tag is no whole number of ticks", "write s(0.04) if seconds are meant",
+    ),
+    (
+        "x = TTFinishByOtherwise(f(a), TTTimeDeadline=ms(40))",
+        1, 31, "this is a duration: all data is due at tick 40000", "write `tag + ms(40)`",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "line", "column", "what", "instead"), DOUBTS)
+def test_a_number_whose_unit_may_be_forgotten_is_warned_of(
+    body: str, line: int, column: int, what: str, instead: str
+) -> None:
+    with pytest.warns(TTWarning) as told:
+        compiled(body)
+    (text,) = [str(warning.message) for warning in told]
+    assert f"prog.py:{FIRST_LINE + line - 1}:{column + 4}: warning: " in text and what in text and instead in text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "x = src(a, TTPeriod=us(100))",
+        "x = src(a, TTPeriod=1000, TTDataIntervalWidth=1)",
+        "c = TTClock('c', TTClock.root(), 1000)\nx = src(a, TTPeriod=100, TTClock=c)",
+        "tag, x = src(a, TTPeriod=ms(9))\ny = TTFinishByOtherwise(x, TTTimeDeadline=tag + us(40) + 0)",
+        "tag, x = src(a, TTPeriod=ms(9))\ny = (x + 40, tag - 1000)",
+        "x = TTFinishByOtherwise(f(a), TTTimeDeadline=40)",  # a tick of the root clock
+    ],
+)
+def test_what_has_a_unit_or_is_no_short_time_is_not_warned_of(body: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        compiled(body)

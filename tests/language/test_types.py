@@ -366,7 +366,7 @@ def _problems(body: str) -> list[tuple[int, int, str]]:
     try:
         compile_source(text, "prog.py", "prog", None, "main")
     except TTSyntaxError as error:
-        return [(p.line - HEAD.count("\n"), p.column - 4, p.what) for p in error.problems]
+        return [(p.line - HEAD.count("\n"), p.column - 4, p.what) for p in error.problems if not p.harmless]
     return []
 
 

@@ -152,11 +152,11 @@ class ArcTypes:
                     where = f"{given.shown}:{given.annotation.lineno}"
                     self._report(given.file, given.place, f"{wanted} ({where})", way)
 
-    def _report(self, file: str, place: Place, wanted: str, way: ValuePath) -> None:
-        instead = "mend one of the two annotations, or put an SQ between that converts the value"
+    def _report(self, file: str, place: Place, wanted: str, way: ValuePath, instead: str = "") -> None:
+        mend = "mend one of the two annotations, or put an SQ between that converts the value"
         if isinstance(way.type, Value):
-            instead = "give another value, or mend the annotation"
-        self._files[file].report(place, f"{wanted}, but {way.said}", instead)
+            mend = "give another value, or mend the annotation"
+        self._files[file].report(place, f"{wanted}, but {way.said}", instead or mend)
 
     # -- functions of the program
 
@@ -283,7 +283,8 @@ class ArcTypes:
             for way in inputs[1] if name == "TTFinishByOtherwise" else ():
                 if way.declared and not way.fits(_TICK):
                     wanted = "`TTFinishByOtherwise` takes a tick, a whole number, as `TTTimeDeadline`"
-                    self._report(sq.file, made.place, wanted, way)
+                    instead = "ticks are microseconds: write `tag + ms(40)` for 40 ms after a tag"
+                    self._report(sq.file, made.place, wanted, way, instead)
             if name == "TTFinishByOtherwise" and made.plan_b is not None and sq.will_continue:
                 return tuple(dict.fromkeys([*inputs[0], *self._ways[made.plan_b]]))
             if name != "RESAMPLE" or decode_constant(sq.instruction["order"]) == 0:

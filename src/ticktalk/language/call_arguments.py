@@ -24,6 +24,8 @@ CALLABLE = ("TTPlanB", "TTUnmatched")
 """Keywords that take a function or its call, which is no value."""
 BODY_KEYWORDS = ("TTTimeout",)
 """Of calls of functions: they say how long the body may run."""
+_PERIODS = ("TTPeriod", "TTTimeout")
+"""Keywords that nobody gives less than a millisecond without saying so."""
 OPTIONAL = ast.Constant(None)
 """Stands for some default where only its presence matters."""
 
@@ -149,6 +151,7 @@ class Arguments(Evaluation):
         what, instead = f"{shown} has no parameter `{name}`", "leave it out"
         if name in STREAM_KEYWORDS:
             what = f"`{name}` is for calls of a @STREAMify function, not of {shown}"
+            instead = f"leave it out, or decorate the function of {shown} with @STREAMify"
         elif name in BODY_KEYWORDS:
             what = f"`{name}` is for calls of @SQify and @STREAMify functions, not of {shown}"
         elif name in COMMON_KEYWORDS:
@@ -198,10 +201,12 @@ class Arguments(Evaluation):
             ticks = whole_tick(value, name)
         except (ValueError, TypeError):
             what = f"{name} must be a whole number, not {folding.shown(value)}"
-            instead = "write a rate as Hz(60), or count on a clock with a shorter period" * isinstance(value, float)
+            instead = "write a time with its unit, such as ms(100) or s(2), or a rate, such as Hz(60)"
             raise self.refused(argument.where, what, instead) from None
         if least is not None and ticks < least:
             raise self.refused(argument.where, f"{name} must be at least {least}, not {folding.shown(ticks)}")
+        if name in _PERIODS and clock is ROOT:
+            self.doubt_unit(argument.where, ticks, f"{name}={ticks}")
         return self._in_bounds(argument, name, Fraction(ticks * clock.root_period), None)
 
     def _in_bounds(self, argument: Argument, name: str, ticks: Fraction, least: int | None) -> int | Fraction:

@@ -117,11 +117,20 @@ class Constructs(Instances):
             deadline = self.to_port(due.given, due.place)
             if isinstance(deadline, Constant):
                 deadline = Constant(self.ticks(due, "TTTimeDeadline"))
+                self._doubt_deadline(due)
         plan_b = None if plan is None else self.plan_b(plan)
         attempts.check()
         arc = self.deadline(node, data, deadline, plan_b, will_continue, clock=clock.name, **fields)
         self.handle_unmatched(bound, arc)
         return arc
+
+    def _doubt_deadline(self, argument: Argument) -> None:
+        """Warn of a duration where a point in time is wanted; as a plain number it may be meant."""
+        value = self.fixed(argument, "TTTimeDeadline")
+        if isinstance(value, folding.Duration):
+            what = f"TTTimeDeadline is a point in time, but this is a duration: all data is due at tick {value}"
+            instead = f"bind `tag, data = stream(...)` and write `tag + {ast.unparse(argument.place)}`"
+            self.problems.report(argument.where, what, instead, harmless=True)
 
     def deadline(
         self,

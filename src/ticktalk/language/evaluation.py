@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, TypeVarTuple
 
+from ticktalk.durations import UNITS, duration_text
 from ticktalk.instructions import INSTRUCTIONS
 from ticktalk.language import folding
 from ticktalk.language.draft import Arc, Branch, Constant, GraphDraft, PortDraft
@@ -202,6 +203,20 @@ class Evaluation:
         self.problems.report(place, what, instead)
         return NoValue()
 
+    def doubt_unit(self, place: Place, value: object, what: str) -> None:
+        """Warn of a number without a unit that is less than a millisecond, or not whole: its unit may be forgotten.
+
+        Args:
+            value: a count of root ticks; a duration was written with its unit, and is not warned of.
+            what: the expression, as the message shows it.
+        """
+        if isinstance(value, float) and not value.is_integer():
+            meaning = f"{what} is no whole number of ticks, which are microseconds"
+            self.problems.report(place, meaning, f"write s({value}) if seconds are meant", harmless=True)
+        elif type(value) is int and 0 < value < UNITS["ms"]:
+            meaning = f"{what} means {duration_text(value)}: numbers without a unit are ticks, which are microseconds"
+            self.problems.report(place, meaning, f"write ms({value}), or us({value}) if that is meant", harmless=True)
+
     def seen(self, rule: Callable[[*Ts], T], *arguments: *Ts) -> T | Unknown:
         """The result of a rule; unknown if the rule refuses."""
         try:
@@ -310,7 +325,8 @@ class Evaluation:
         """The constant `value`, which must be known at compile time; `what` names it in the message."""
         lowered = self.lower(value, place)
         if lowered is None:
-            raise self.refused(place, f"{what} must be known at compile time, but this is an arc")
+            instead = "give a constant, or do this in the body of an SQ"
+            raise self.refused(place, f"{what} must be known at compile time, but this is an arc", instead)
         if isinstance(lowered, Unknown):
             raise NoValue
         return lowered.value

@@ -161,7 +161,7 @@ class Instances(Arguments):
             given[name].value = self.at_home(home, default)
         if "TTPeriod" not in given:
             what = f"the stream `{template.name}` has no period"
-            raise self.refused(node, what, "give `TTPeriod=`, in ticks of `TTClock=`")
+            raise self.refused(node, what, "say how often it fires, such as `TTPeriod=ms(100)`")
         width, older = "TTDataIntervalWidth", "TTDataValidityInterval"
         if width in bound and older in bound:
             what = f"`{older}` is an older name of `{width}`: the width is given twice"

@@ -40,6 +40,9 @@ class Operators(Evaluation):
             if isinstance(a, Listing) and isinstance(b, Listing) and a.is_tuple == b.is_tuple:
                 self.spend(place, len(a.items) + len(b.items))
                 return Listing([*a.items, *b.items], is_tuple=a.is_tuple)
+            for tag, ticks in ((left, right), (right, left)):
+                if isinstance(tag, Arc) and tag.kind == "tag" and isinstance(ticks, Constant):
+                    self.doubt_unit(place, ticks.value, f"{folding.shown(ticks.value)} added to a tag")
         elif isinstance(operator, ast.Mult):
             for listing, times in ((left, right), (right, left)):
                 if isinstance(listing, Listing) and isinstance(times, Constant) and isinstance(times.value, int):

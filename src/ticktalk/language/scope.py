@@ -125,7 +125,8 @@ class ModuleScope:
     def _read_function(self, node: Function) -> None:
         name, report = node.name, self._problems.report
         self.meanings[name] = Foreign(
-            f"`{name}` is not an SQ", f"decorate `def {name}` with @SQify to call it in a graph"
+            f"`{name}` is not an SQ",
+            f"decorate `def {name}` with @SQify to call it in a graph, or with @STREAMify for a stream",
         )
         self.templates.pop(name, None)
         decorated = self.decorator_of(node)
