@@ -193,7 +193,7 @@ return same(y)
         with pytest.raises(TTRuntimeError) as raised:
             world.manager.drain("b")
         text = str(raised.value)
-        assert "count-1 of graph 'prog' (wants TTConstraint(name='b'))" in text
+        assert "count-1 of graph 'prog' (wants the ensemble 'b')" in text
         assert "total-1 of graph 'prog'" in text and "camera" in text and "same-1" not in text
 
     world.at(1100 * MS, refused)

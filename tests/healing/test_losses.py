@@ -62,7 +62,7 @@ return pair(z, x), u
         if host != "b":
             assert waiting[sq] == host
     assert (waiting["count-1"], waiting["total-1"], waiting["same-2"]) == ("e", "d", "")
-    assert world.told("same-2 wants TTConstraint(name='b')") == [5 * S]
+    assert world.told("same-2 wants the ensemble 'b'") == [5 * S]
     assert world.hosts() == {**waiting, "same-2": "b"}  # it takes the SQs that wait, and nothing else
     assert world.told("same-2 goes on on 'b'") == [8 * S]
     world.check()

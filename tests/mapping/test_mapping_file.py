@@ -112,9 +112,9 @@ def test_a_mapping_for_another_graph_is_refused(tmp_path: Path) -> None:
     said = str(result.exception).replace(str(tmp_path / "m.json"), "m.json").splitlines()
     assert said == [
         "m.json:1: error: look-2: the mapping gives it no ensemble",
-        "m.json:2: error: look-1: 'rsu' is not 'edge' (TTConstraint(name='edge'))",
+        "m.json:2: error: look-1: 'rsu' is not 'edge' (wants the ensemble 'edge')",
         "m.json:3: error: lok-2: the graph 'prog' has no such SQ; did you mean `look-2`?",
-        "m.json:4: error: show-1: 'edge' has no component 'screen' (TTConstraint(components=['screen']))",
+        "m.json:4: error: show-1: 'edge' has no component 'screen' (wants the component 'screen')",
     ]
 
 

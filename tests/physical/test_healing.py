@@ -403,7 +403,7 @@ def test_waiting_sqs_start_where_they_fit_and_a_returned_ensemble_takes_no_other
     assert not system.manager.wait("needy", 0.5)  # nothing is done for that
     asked = Process("status", "needy", "--manager", system.address)
     assert asked.wait() == 0 and "wait for an ensemble that fits: count-1" in "\n".join(asked.out)
-    system.event("graph 'needy' waits for an ensemble that fits: count-1 wants TTConstraint(components=['scale'])")
+    system.event("graph 'needy' waits for an ensemble that fits: count-1 wants the component 'scale'")
     system.manager.stop_graph("ended")
     system.begin("other", "--component", "scale", view=views["other"])
     until(lambda: any(token.ensemble == "other" for token in of(system, "needy")), "it starts where it fits")

@@ -549,7 +549,7 @@ def test_a_killed_ensemble_is_noticed_and_reported(own: Callable[..., System]) -
     far.popen.kill()
     told = system.event("'far' is gone", "no heartbeat")
     assert in_time(told), told
-    system.event("graph 'bereft' waits for an ensemble that fits: same-1 wants TTConstraint(name='far')")
+    system.event("graph 'bereft' waits for an ensemble that fits: same-1 wants the ensemble 'far'")
     until(lambda: not any(alive(pid) for pid in family), "its workers end with it")
     assert system.manager.ensembles == ["near", "runtime-manager"]
     # A new one of the same name is taken in.

@@ -82,12 +82,9 @@ class TTConstraintSpec(msgspec.Struct, omit_defaults=True):
     components: list[str] = []
 
     def __str__(self) -> str:
-        parts = []
-        if self.names:
-            parts.append("name=" + (repr(self.names[0]) if len(self.names) == 1 else repr(self.names)))
-        if self.components:
-            parts.append(f"components={self.components!r}")
-        return f"TTConstraint({', '.join(parts)})"
+        wants = [f"the ensemble {' or '.join(map(repr, self.names))}"] if self.names else []
+        wants += [f"the component {component!r}" for component in self.components]
+        return " and ".join(wants)
 
 
 class TTSQ(msgspec.Struct, omit_defaults=True):

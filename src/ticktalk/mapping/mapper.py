@@ -87,7 +87,7 @@ class TTMapper:
                 hint = f"; {hint}" if hint else ""
                 problems.append((sq.name, f"mapped to {host!r}, which {self.absent} (there are: {known}){hint}"))
             elif (lack := why_not(sq, by_name[host], needs[sq.name])) is not None:
-                problems.append((sq.name, f"{host!r} {lack} ({wants_text(sq, needs)})"))
+                problems.append((sq.name, f"{host!r} {lack} (wants {wants_text(sq, needs)})"))
             elif sq.plan_b is not None and mapping.get(sq.plan_b, host) != host:
                 problems.append(
                     (
@@ -181,6 +181,6 @@ def modules_of(graph: TTGraph) -> dict[str, frozenset[str]]:
 
 def wants_text(sq: TTSQ, needs: Mapping[str, frozenset[str]]) -> str:
     """The demands of an SQ on its ensemble, for messages."""
-    wants = [str(constraint) for constraint in sq.constraints]
+    wants = [text for constraint in sq.constraints if (text := str(constraint))]
     wants += [f"the module {name!r}" for name in sorted(needs[sq.name])]
     return " and ".join(wants) or "any ensemble"
