@@ -170,6 +170,20 @@ def test_a_line_that_the_disk_does_not_take_is_known_to_this_console(
     assert history.get_strings()[-1] == "rates"
 
 
+def test_the_file_of_lines_does_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(prompt, "MOST_LINES", 10)
+    history = prompt._history()
+    for number in range(20):
+        history.append_string(f"start prog --input x={number}\n# of two lines")
+    assert len(list(prompt._history().load_history_strings())) == 20
+    history.append_string("status")
+    newest_first = list(prompt._history().load_history_strings())
+    assert newest_first == ["status"] + [f"start prog --input x={n}\n# of two lines" for n in range(19, 10, -1)]
+    (file,) = (tmp_path / "ticktalk").iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
 def test_texts_that_come_during_a_print_are_printed_at_once() -> None:
     """Each print draws the typed line anew."""
     begun, go = threading.Event(), threading.Event()

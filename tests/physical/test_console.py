@@ -48,7 +48,7 @@ def main(trigger):
 class Terminal:
     """A command at a terminal of 200 columns; what has left the screen is kept, too."""
 
-    def __init__(self, folder: Path, *command: str) -> None:
+    def __init__(self, folder: Path, *command: str, interpreter: bool = False) -> None:
         self.screen = pyte.HistoryScreen(200, 40, history=10_000)
         self._stream = pyte.ByteStream(self.screen)
         self._lock = threading.Lock()
@@ -60,7 +60,7 @@ class Terminal:
         environment = {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", "XDG_STATE_HOME": str(folder)}
         inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "ticktalk.cli.entry", *command],
+            [sys.executable, *(() if interpreter else ("-m", "ticktalk.cli.entry")), *command],
             stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, start_new_session=True,
             env={**inherited, **environment}, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )  # fmt: skip
@@ -153,3 +153,33 @@ def test_a_signal_ends_it_and_leaves_the_terminal_as_it_was(terminal: Terminal) 
     terminal.process.send_signal(signal.SIGTERM)
     assert terminal.process.wait(LIMIT) == 0
     assert termios.tcgetattr(terminal.theirs) == terminal.modes
+
+
+ASKING = """
+from pathlib import Path
+import time
+from ticktalk.cli.prompt import Prompt
+with Prompt("> ", lambda typed: []) as prompt:
+    print("asked", prompt.ask())
+    while not Path("typed").exists():
+        time.sleep(0.01)
+    print("asked", prompt.ask())
+"""
+
+
+def test_what_is_typed_while_a_command_runs_shows_in_its_line_only(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, "-c", ASKING, interpreter=True)
+    try:
+        terminal.ends_with(">")
+        terminal.type("one\r")
+        terminal.ends_with("asked one")
+        terminal.type("two\r")
+        until(lambda: fcntl.ioctl(terminal.theirs, termios.FIONREAD, b"1234") != bytes(4), "the terminal has it")
+        assert terminal.last == "asked one"
+        (tmp_path / "typed").touch()
+        terminal.ends_with("asked two")
+        assert [line for line in terminal.lines if "two" in line] == ["> two", "asked two"]
+        assert terminal.process.wait(LIMIT) == 0
+        assert termios.tcgetattr(terminal.theirs) == terminal.modes
+    finally:
+        terminal.close()

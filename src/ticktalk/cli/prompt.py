@@ -12,6 +12,8 @@ import os
 import queue
 import signal
 import sys
+import tempfile
+import termios
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -34,6 +36,9 @@ DRAINS = 1.0
 
 LOOK = 0.05
 """Seconds after which a print looks whether there still is a line to print above."""
+
+MOST_LINES = 1_000
+"""Lines of earlier consoles that are kept, at least; when there are twice as many, the older ones go."""
 
 FILE = object()
 """Stands among the words that may follow for the name of a file."""
@@ -60,6 +65,8 @@ class Prompt:
         self._stderr = -1  # a copy of descriptor 2 as it was; -1: that is no terminal, and left as it is
         self._mark = os.urandom(8).hex()
         self._drained = threading.Event()
+        self._asking = self._left = False
+        self._changing = threading.Lock()
 
     def __enter__(self) -> Prompt:
         self._stdout, sys.stdout = sys.stdout, self._above
@@ -89,19 +96,33 @@ class Prompt:
         self._above.close()
 
     def ask(self) -> str:
-        """The next line.
+        """The next line. What is typed before it is asked for is shown then, and not by the terminal.
 
         Raises:
             EOFError: there are no more, or `leave` was called.
         """
+        with self._changing:
+            if self._left:
+                raise EOFError
+            self._asking = True
+            _echo(True)  # the session leaves the terminal as it finds it
         try:
             return self._session.prompt(self._text)
         except KeyboardInterrupt:
             os.kill(os.getpid(), signal.SIGINT)  # the terminal made a key of it
             raise EOFError from None
+        finally:
+            with self._changing:
+                self._asking = False
+                if not self._left:
+                    _echo(False)
 
     def leave(self) -> None:
         """Have `ask` end, from another thread, and leave the terminal as it was."""
+        with self._changing:
+            self._left = True
+            if not self._asking:
+                _echo(True)
         app = self._session.app
         if app.is_running and app.loop is not None:
             app.loop.call_soon_threadsafe(lambda: app.is_running and app.exit(exception=EOFError()))
@@ -213,6 +234,14 @@ class _Lines(FileHistory):
             super().store_string(string)
 
 
+def _echo(shown: bool) -> None:
+    """Have the terminal show what is typed, or not."""
+    with suppress(termios.error):
+        modes = termios.tcgetattr(0)
+        modes[3] = modes[3] | termios.ECHO if shown else modes[3] & ~termios.ECHO
+        termios.tcsetattr(0, termios.TCSANOW, modes)
+
+
 def _history() -> History:
     """The lines of earlier consoles, in a file of this user; only of this one where there can be none."""
     folder = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "ticktalk"
@@ -220,6 +249,17 @@ def _history() -> History:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = folder / "console"
         file.touch(0o600)
+        _shorten(file)
     except (OSError, RuntimeError):
         return InMemoryHistory()
     return _Lines(str(file))
+
+
+def _shorten(file: Path) -> None:
+    """Leave the last lines in a file of many. Each begins with a date behind `#`; `+` is before what was typed."""
+    _, *lines = file.read_bytes().split(b"\n# ")
+    if len(lines) <= 2 * MOST_LINES:
+        return
+    with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as shorter:  # readable for this user only
+        shorter.writelines(b"\n# " + line for line in lines[-MOST_LINES:])
+    os.replace(shorter.name, file)
