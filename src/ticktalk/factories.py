@@ -31,7 +31,8 @@ def check_factory(ensemble: str, component: str, factory: str, near: str) -> Non
     module, _, name = factory.partition(":")
     spec = find_module(module, [near, str(Path.cwd())])
     if spec is None:
-        raise TTError(f"{what}: there is no module {module!r} beside the program, in {Path.cwd()}, or installed")
+        hint = f"; write {module.removesuffix('.py')}:{name}" if module.endswith(".py") else ""
+        raise TTError(f"{what}: there is no module {module!r} beside the program, in {Path.cwd()}, or installed{hint}")
     if spec.origin is None or not spec.origin.endswith(".py"):
         return
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from commands import ticktalk
+from ticktalk.cli.arguments import own_components
 from ticktalk.cli.main import COMMANDS
 from ticktalk.cli.placement import placement
 from ticktalk.cli.tables import add, table, terminal
@@ -143,3 +145,40 @@ def test_the_form_for_reports_asks_for_what_a_command_prints() -> None:
         assert len(set(idents)) == len(idents) and all(each["attributes"]["label"] for each in found["body"])
         for word in re.findall(r"`ticktalk (\w+)", form.read_text("utf-8")):
             assert word in COMMANDS
+
+
+def test_a_time_without_a_unit_is_told_with_its_option(tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    for option in ("--until", "--network-delay", "--notice", "--checkpoint"):
+        done = ticktalk("simulate", "prog.py", option, "1000", cwd=tmp_path)
+        assert done.returncode == 2 and f"{option} '1000' is no duration: write a number and a unit" in done.stderr
+
+
+def test_watch_is_for_a_replacement(tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    done = ticktalk("deploy", "prog.py", "--watch", "5s", "--manager", NOBODY, cwd=tmp_path)
+    assert done.returncode == 2 and "--watch is for a version that replaces another: give --replace, too" in done.stderr
+
+
+def test_a_graph_is_printed_where_its_file_is_a_dash(tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    done = ticktalk("compile", "prog.py", "-o", "-", cwd=tmp_path)
+    assert done.returncode == 0 and not (tmp_path / "-").exists()
+    assert json.loads(done.stdout)["graph"]["name"] == "prog"
+
+
+def test_no_option_has_the_program_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    compiled = ticktalk("compile", "prog.py", "-o", "prog.py", cwd=tmp_path)
+    assert compiled.returncode == 2 and "give it a name in .json" in compiled.stderr
+    recorded = ticktalk("simulate", "prog.py", "--record", "prog.py", cwd=tmp_path)
+    assert recorded.returncode == 1 and "that is the file of the program, which would be lost" in recorded.stderr
+    assert (tmp_path / "prog.py").read_text() == PROGRAM
+
+
+def test_a_component_without_a_driver_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its driver is easily forgotten; as a name for constraints it may be meant."""
+    assert own_components(["mast2", "camera=drivers:Camera"]) == {"mast2": None, "camera": "drivers:Camera"}
+    assert capsys.readouterr().err == (
+        "--component mast2: it has no driver, so no body can use it; with one: mast2=module:factory\n"
+    )

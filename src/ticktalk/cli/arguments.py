@@ -13,25 +13,27 @@ from typing import Any, NamedTuple
 
 import typer
 
+from ticktalk.cli.streams import say
 from ticktalk.durations import EPOCH_SECONDS, UNITS, Hz, instant_text, moment
 from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.mapping.ensembles import check_address, check_ensemble_name
 
 
-def duration(text: str) -> int:
-    """Microseconds in a duration such as `20s`, `5ms`, `1.5min`.
+def duration(text: str, option: str = "") -> int:
+    """Microseconds in a duration such as `20s`, `5ms`, `1.5min`; `option` is where it was given, for messages.
 
     Raises:
         typer.BadParameter: it has no unit, or is no whole number of microseconds.
     """
     match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(us|ms|s|min|h)", text.strip())
+    given = f"{option} {text!r}".lstrip()
     if match is None:
-        raise typer.BadParameter(f"{text!r} is no duration: write a number and a unit (us, ms, s, min, h), such as 20s")
+        raise typer.BadParameter(f"{given} is no duration: write a number and a unit (us, ms, s, min, h), such as 20s")
     whole, _, fraction = match[1].partition(".")
     ticks, rest = divmod(int(whole + fraction or "0") * UNITS[match[2]], 10 ** len(fraction))
     if rest:
-        raise typer.BadParameter(f"{text!r} is no whole number of microseconds, the unit of the root clock")
+        raise typer.BadParameter(f"{given} is no whole number of microseconds, the unit of the root clock")
     return int(ticks)
 
 
@@ -86,7 +88,7 @@ def start_tick(text: str) -> int:
     try:
         if text.isdecimal():
             return int(text)
-        return duration(text) if text.endswith(tuple(UNITS)) else moment(text)
+        return duration(text, "--start-at") if text.endswith(tuple(UNITS)) else moment(text)
     except (ValueError, OverflowError):
         raise typer.BadParameter(
             f"--start-at {text!r} is no time: write a date such as '2026-11-29 12:30', a clock time such as 12:30:05,"
@@ -128,13 +130,13 @@ def length(until: str | None, start: int | None) -> int | None:
         typer.BadParameter: it is neither, or past, or a date where time begins at 0.
     """
     if until is None or until.strip().endswith(tuple(UNITS)):
-        return None if until is None else duration(until)
+        return None if until is None else duration(until, "--until")
     try:
         if until.strip().isdecimal():
             raise ValueError  # a number whose unit was forgotten, though a clock may show it
         end = moment(until)
     except (ValueError, OverflowError):
-        return duration(until)  # which says what to write
+        return duration(until, "--until")  # which says what to write
     begun = time.time_ns() // 1_000 if start is None else start
     if begun < EPOCH_SECONDS * 1_000_000:
         what = f"--until {until}: a date, but the run starts at {instant_text(begun)}"
@@ -152,7 +154,7 @@ def rate(text: str) -> int | Fraction:
     """
     number = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*Hz", text.strip())
     if number is None:
-        return duration(text)
+        return duration(text, "period")
     try:
         return Hz(Fraction(number[1]))
     except ValueError as error:
@@ -259,6 +261,8 @@ def own_components(options: Iterable[str]) -> dict[str, str | None]:
         if name in made:
             raise typer.BadParameter(f"--component: {name!r} is given twice")
         made[name] = factory if equals else None
+        if not equals:
+            say(f"--component {name}: it has no driver, so no body can use it; with one: {name}=module:factory")
     return made
 
 
@@ -275,7 +279,7 @@ def grid_changes(changes: Iterable[str]) -> dict[str, Any]:
             raise typer.BadParameter(f"{change!r}: write period=250ms or phase=0")
         if name in given:
             raise typer.BadParameter(f"{name} is given twice")
-        given[name] = 0 if text.strip() == "0" else rate(text) if name == "period" else duration(text)
+        given[name] = 0 if text.strip() == "0" else rate(text) if name == "period" else duration(text, "phase")
     return given
 
 
@@ -321,13 +325,13 @@ def constraint_names(graph: TTGraph) -> list[str]:
     )
 
 
-def check_different(**files: Path | None) -> None:
-    """See that no two options name one file to be written.
+def check_different(program: str | None = None, /, **files: Path | None) -> None:
+    """See that no two options name one file to be written, and that none names the program.
 
     Raises:
-        TTError: two do.
+        TTError: one does.
     """
-    seen: dict[Path, str] = {}
+    seen = {} if program is None else {Path(program).resolve(): "the program"}
     for name, path in files.items():
         option = f"--{name.replace('_', '-')}"
         if path is None:

@@ -15,13 +15,19 @@ from ticktalk.language.compiler import compile_program
 def compile_command(
     program: Annotated[str, typer.Argument(metavar="PROGRAM", help="A TickTalk program.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="GRAPH.json", help="Default: PROGRAM's stem + .json.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="GRAPH.json", help="Default: PROGRAM's stem + .json; -: print it."),
     ] = None,
     of: options.Graph = None,
 ) -> None:
     if program.endswith(".json"):
         raise typer.BadParameter(f"{program}: a graph file is compiled already; name the program")
-    graph = compile_program(program, of)
     path = output or Path(Path(program).stem + ".json")
+    if path.suffix != ".json" and path != Path("-") and not path.is_char_device():
+        raise typer.BadParameter(f"-o {path}: other commands know a graph file by its ending: give it a name in .json")
+    graph = compile_program(program, of)
+    if path == Path("-"):
+        print(graph.to_json().decode(), end="")
+        return
     graph.save(path)
     say(f"{path}: {len(graph.sqs)} SQs, {len(graph.inputs)} inputs, {len(graph.outputs())} outputs")

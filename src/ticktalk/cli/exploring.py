@@ -318,7 +318,7 @@ def explore(
             "delay": network_delay_of(network_delay, deployment),
             "events": None if events is None else Path(events).resolve(),
         }
-        least_step = arguments.duration(resolution)
+        least_step = arguments.duration(resolution, "--resolution")
     except typer.BadParameter as error:
         raise TTError(error.message) from None
     placed = SimulatedRun(graph=compiled, **settings).placed

@@ -199,7 +199,7 @@ def top(
     from rich.console import Group
     from rich.live import Live
 
-    pause = duration(every) / 1e6
+    pause = duration(every, "--every") / 1e6
     if pause < 0.1:
         raise typer.BadParameter(f"--every {every}: look every 100ms at most, the manager has other things to do")
     console = terminal()

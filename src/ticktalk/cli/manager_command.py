@@ -90,7 +90,7 @@ def manager(
 ) -> None:
     arguments.check_different(record=record, log=log, record_outputs=record_outputs)
     stopped = threading.Event()
-    save_every = arguments.duration(checkpoint)
+    save_every = arguments.duration(checkpoint, "--checkpoint")
     memory = arguments.worker_memory(worker_memory, workers)
     keep_time(realtime, cpus, workers)
     try:
@@ -280,7 +280,7 @@ class _Console:
             )
         graph, name = arguments.load_graph(names[0], of), names[1] if len(names) > 1 else None
         if replaces:
-            watched = WATCH if watch is None else arguments.duration(watch)
+            watched = WATCH if watch is None else arguments.duration(watch, "--watch")
             self._print(f"watching the new version for {duration_text(watched)}" if watched else "replacing")
             self._runtime.replace_graph(graph, name=name, drop_state=dropped, watch=watched)
             self._print(f"{name or graph.name} is replaced")

@@ -46,7 +46,7 @@ def map_command(
 ) -> None:
     if strategy not in STRATEGIES:
         raise typer.BadParameter(f"--strategy {strategy}: it is one of {', '.join(STRATEGIES)}")
-    limit = arguments.duration(time_limit)
+    limit = arguments.duration(time_limit, "--time-limit")
     if not limit:
         raise typer.BadParameter(f"--time-limit {time_limit}: give it some time, such as 10s")
     graph = arguments.load_graph(program, of)

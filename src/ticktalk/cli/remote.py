@@ -28,7 +28,7 @@ from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.mapping_file import read_mapping
 from ticktalk.mapping.weights import Weights
 from ticktalk.printable import escaped
-from ticktalk.replacement import REST_LIMIT, Changes
+from ticktalk.replacement import REST_LIMIT, WATCH, Changes
 from ticktalk.time.grid import period_of
 
 if TYPE_CHECKING:
@@ -68,8 +68,12 @@ def deploy(
         typer.Option("--drop-state", metavar="SQ-NAME", help="(--replace) An SQ whose state is not carried over."),
     ] = None,
     watch: Annotated[
-        str, typer.Option(help="(--replace) How long it is watched: if it fails, the old version comes back; 0s: not.")
-    ] = "10s",
+        str | None,
+        typer.Option(
+            help="(--replace) How long it is watched: if it fails, the old version comes back; 0s: not."
+            f" Default: {duration_text(WATCH)}."
+        ),
+    ] = None,
     start_at: options.StartAt = None,
     input: options.Inputs = None,
     credentials: options.Credentials = None,
@@ -82,9 +86,10 @@ def deploy(
     values = arguments.inputs(input or [])
     if replace and start:
         raise typer.BadParameter("--start with --replace: what is replaced goes on, started as it was")
-    if drop_state and not replace:
-        raise typer.BadParameter("--drop-state is for a version that replaces another: give --replace, too")
-    watched = arguments.duration(watch)
+    for option, value in (("--drop-state", drop_state), ("--watch", watch)):
+        if value and not replace:
+            raise typer.BadParameter(f"{option} is for a version that replaces another: give --replace, too")
+    watched = WATCH if watch is None else arguments.duration(watch, "--watch")
     if (values or start_at is not None) and not (start or (replace and start_at is None)):
         raise typer.BadParameter(f"{'--input' if values else '--start-at'} is for a start: give --start, too")
     at = None if start_at is None else arguments.start_tick(start_at)

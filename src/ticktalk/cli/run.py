@@ -73,11 +73,11 @@ def run(
     of: options.Graph = None,
 ) -> None:
     arguments.check_different(
-        record=record, log=log, record_outputs=record_outputs, plot=plot, profile=profile, trace=trace
+        program, record=record, log=log, record_outputs=record_outputs, plot=plot, profile=profile, trace=trace
     )
     start_tick = None if start_at is None else arguments.start_tick(start_at)
     length = arguments.length(until, start_tick)
-    save_every = arguments.duration(checkpoint)
+    save_every = arguments.duration(checkpoint, "--checkpoint")
     memory = arguments.worker_memory(worker_memory, workers)
     values = arguments.inputs(input or [])
     if plot is not None:

@@ -110,9 +110,8 @@ def simulate(
         raise typer.BadParameter(f"{given[0]} is for many runs: give --runs FILE.yaml, too")
     if summary is not None and not summary.parent.is_dir():
         raise TTError(f"--summary {summary}: there is no folder {summary.parent}")
-    arguments.check_different(
-        record=record, log=log, record_outputs=record_outputs, plot=plot, profile=profile, trace=trace, summary=summary
-    )
+    written = {"record": record, "log": log, "record_outputs": record_outputs, "plot": plot, "profile": profile}
+    arguments.check_different(program, **written, trace=trace, summary=summary)
     start = arguments.start_tick(start_at)
     length = arguments.length(until, start)
     delay = network_delay_of(network_delay, deployment)
@@ -123,7 +122,8 @@ def simulate(
         from ticktalk.cli.plot import check_plot_file, plot_outputs
 
         check_plot_file(str(plot))
-    noticed_after, save_every = arguments.duration(notice), arguments.duration(checkpoint)
+    noticed_after = arguments.duration(notice, "--notice")
+    save_every = arguments.duration(checkpoint, "--checkpoint")
     if profile is not None:
         from ticktalk.cli.profile import check_profile_file, write_profile
 

@@ -240,7 +240,7 @@ def network_delay_of(text: str | None, deployment: str | Path | None) -> int:
             f"--network-delay {text} with --deployment: the links of the deployment file say what tokens take."
             f" Write `links: [default: {{latency: {text}}}]` there, or leave --deployment out"
         )
-    return arguments.duration(text or "0us")
+    return arguments.duration(text or "0us", "--network-delay")
 
 
 class Simulated:
