@@ -46,6 +46,8 @@ class Path(enum.Enum):
     TOKENS = "tokens"
     """Publications that reach several receivers. One that stands still loses them; the others do not wait for it."""
 
+    __hash__ = object.__hash__  # tables by path are looked into several times a token, and Enum's is written in Python
+
 
 def control_key(ensemble: str) -> str:
     """The key of control messages for an ensemble."""

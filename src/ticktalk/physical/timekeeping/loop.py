@@ -67,6 +67,8 @@ class Loop:
         ensemble: the ensemble's name, for the message if the timekeeper ends by an error.
     """
 
+    _woken = False  # the last sleep has ended early: descriptors are ready, or the wake has come
+
     def __init__(self, clock: RootClock, agenda: Agenda, ensemble: str = "") -> None:
         self.clock = clock
         self.agenda = agenda
@@ -122,7 +124,8 @@ class Loop:
                 self._do_first()
             self._guarded(self.advance, tick_of_arrival)
             self._guarded(call, *arguments)
-            self._guarded(agenda.run_until, max(self.clock.now(), agenda.now))
+            if agenda.ready or not self._jobs:  # else the timekeeper is woken anyway, and looks
+                self._guarded(agenda.run_until, max(self.clock.now(), agenda.now))
             tick = agenda.next_tick()
             wakes = bool(self._jobs or self._inbox) or (tick is not None and tick < self._wakes_at)
         finally:
@@ -238,42 +241,45 @@ class Loop:
             self._signalled = False  # before the inbox is looked at, so that nothing posted meanwhile sleeps in it
             if not self._inbox:
                 self._thread = None
-                self._role.rest(monotonic_us() + int(wait * 1e6) + LOAN)
+                self._role.rest(monotonic_us() + wait + LOAN)
                 mutex.release()
-                self._sleep(wait)
+                self._woken = self._sleep(wait / 1e6)
                 mutex.acquire()
                 self._thread = thread
             self._signalled = True
         self._thread = None
         self._role.end()
 
-    def _sleep(self, seconds: float) -> None:
-        """Sleep until an arrival or a timer, sometimes less; without the role."""
+    def _sleep(self, seconds: float) -> bool:
+        """Sleep until an arrival or a timer, sometimes less; without the role. True: the descriptors ended it."""
         sleep = self._descriptors.sleep
         if not self._to_tick:
-            sleep(seconds)
-        elif seconds > LONG:
-            sleep(seconds - EARLY)
-        elif not sleep(max(0.0, seconds - NEAR)):
-            due, now = self._wakes_at, self.clock.now
-            while not self._signalled and now() < due:
-                pass
+            return sleep(seconds)
+        if seconds > LONG:
+            return sleep(seconds - EARLY)
+        if sleep(max(0.0, seconds - NEAR)):
+            return True
+        due, now = self._wakes_at, self.clock.now
+        while not self._signalled and now() < due:
+            pass
+        return self._signalled
 
-    def _until_next(self) -> float:
-        """Seconds until a timer is due."""
+    def _until_next(self) -> int:
+        """Microseconds until a timer is due."""
         now = self.clock.now()
-        self._wakes_at = now + 1_000_000
+        wakes_at = now + 1_000_000
+        if self._timers and (due := self._timers[0][0] + self.clock.offset) < wakes_at:
+            wakes_at = due
         tick = self.agenda.next_tick()
-        if self._timers:
-            self._wakes_at = min(self._wakes_at, now + self._timers[0][0] - monotonic_us())
-        self._to_tick = tick is not None and tick < self._wakes_at
-        if tick is not None and self._to_tick:
-            self._wakes_at = tick
-        return (self._wakes_at - now) / 1e6
+        self._to_tick = False
+        if tick is not None and tick < wakes_at:
+            wakes_at, self._to_tick = tick, True
+        self._wakes_at = wakes_at
+        return wakes_at - now
 
     def _lend(self, microseconds: int, call: Callable[..., None], arguments: tuple[Any, ...]) -> bool:
         """Make a call with the role lent; whether this thread has the role afterwards."""
-        due = max(SHORT, int(self._until_next() * 1e6))
+        due = max(SHORT, self._until_next())
         self._thread = None
         if not microseconds or self._jobs or self._inbox or self._watched:
             loan = self._role.lend(min(microseconds, due))
@@ -286,17 +292,20 @@ class Loop:
 
     def _turn(self) -> None:
         clock, agenda = self.clock, self.agenda
-        if clock.now() >= self._first[0]:
+        if self._first[0] < NEVER and clock.now() >= self._first[0]:
             self._do_first()
-        for descriptor, events in self._descriptors.poll(0):
-            ready = self._watched.get(descriptor)
-            if ready is not None:
-                self._guarded(ready, bool(events & READABLE), bool(events & WRITABLE))
+        if self._watched or self._woken:
+            # With no sockets to workers, only the wake is there, and it is to be taken only if it ended the sleep.
+            self._woken = False
+            for descriptor, events in self._descriptors.poll(0):
+                ready = self._watched.get(descriptor)
+                if ready is not None:
+                    self._guarded(ready, bool(events & READABLE), bool(events & WRITABLE))
         now = monotonic_us()
         until = now + TURN
         for _ in range(len(self._inbox)):
             stamp, call, arguments = self._inbox.popleft()
-            self._guarded(self.advance, clock.at(stamp))
+            self._guarded(self.advance, stamp + clock.offset)
             self._guarded(call, *arguments)
             now = monotonic_us()
             if now > until:
