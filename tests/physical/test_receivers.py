@@ -249,3 +249,20 @@ def test_a_part_of_a_placement_that_is_refused_takes_those_before_it_along(pair:
     with pytest.raises(InvalidMessageError, match="nowhere"):
         edge.moves.place(part("nowhere"))
     assert not edge.moves._states
+
+
+def test_a_token_is_taken_in_by_the_thread_that_brings_it_while_the_timekeeper_sleeps(pair: Pair) -> None:
+    """Bodies in threads, too: waking another thread first costs as long as taking the token in."""
+    pair.receivers = ["edge"]
+    edge = pair.nodes["edge"]
+    came = edge.tokens.of["prog", 1].numbers
+    first, second = pair.publish(10, 2)
+    turn(edge)
+    edge.loop._signalled = False  # the timekeeper sleeps
+    edge.tokens.incoming("prog", "src-1/0")(*first[1:])
+    assert came.came == 1 and not edge.loop._inbox
+    with edge.loop._role.mutex:  # another thread keeps time
+        edge.tokens.incoming("prog", "src-1/0")(*second[1:])
+    assert came.came == 1 and edge.loop._inbox
+    turn(edge)
+    assert came.came == 2 and not edge.own

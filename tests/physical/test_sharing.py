@@ -65,7 +65,7 @@ class Node:
         loop: Any = self.loop
         self.sharing = Sharing(name, self.link, loop, lambda: self.workers, lambda: self.moves.keeps)
         guard = Guard(ByToken(b"", name, "ensemble"))
-        tokens: Any = SimpleNamespace(loop=self.loop, in_processes=False, sharing=self.sharing, guard=guard)
+        tokens: Any = SimpleNamespace(loop=self.loop, sharing=self.sharing, guard=guard)
         self.incoming = Incoming(tokens, "graph", "src-1/0")
         network[name] = self
 

@@ -174,7 +174,6 @@ class Node:
             self.sharing,
             self.moves,
             self.workers.accelerator.taking,
-            self.workers.in_processes,
             self.own,
             guard or Guard(ByToken(b"", name, "ensemble")),
             self.dropped,

@@ -253,7 +253,6 @@ class Incoming:
         self._tokens = tokens
         self._open = tokens.guard.open_tokens
         self._visit = tokens.loop.visit
-        self._visits = tokens.in_processes
         self._missed: Head | None = None  # of the latest parcel, if its data were not for this ensemble to look at
 
     def __call__(self, payload: bytes, attached: bytes | None) -> None:
@@ -265,7 +264,7 @@ class Incoming:
         except FrameError as error:
             error.__traceback__ = error.__context__ = None  # they would hold the frame
             came = error
-        if self._visits and not tokens.inboxes.waiting and self._visit(monotonic_us(), tokens.take, self, came):
+        if not tokens.inboxes.waiting and self._visit(monotonic_us(), tokens.take, self, came):
             return
         sender, size = (came.sender, came.size) if isinstance(came, OpenedTokens) else ("", 0)
         tokens.inboxes.put(sender, size, tokens.take, self, came)
@@ -295,7 +294,6 @@ class Tokens:
         sharing: long values in memory that ensembles share.
         moves: SQs that come and leave.
         taking: by graph and context, the parts that run together and take parcels as they came, by sender.
-        in_processes: bodies run in processes of their own.
         own: the ensemble's own counts, by kind.
         guard: seals and opens them.
         dropped: told of a sender, and how many of its frames did not find room.
@@ -313,14 +311,13 @@ class Tokens:
         sharing: Sharing,
         moves: Moves,
         taking: Mapping[tuple[str, int], Mapping[str, TakesParcels]],
-        in_processes: bool,
         own: Counter[str],
         guard: Guard,
         dropped: Callable[[str, int], None],
     ) -> None:
         self.guard = guard
         self.link, self.loop, self.sharing, self.moves = link, loop, sharing, moves
-        self.taking, self.in_processes = taking, in_processes
+        self.taking = taking
         self._prepared, self._own = prepared, own
         self.of: dict[tuple[str, int], Passing] = {}
         self.inboxes = Inboxes(loop.post, INBOX, lambda sender: INBOX_BYTES, dropped)
