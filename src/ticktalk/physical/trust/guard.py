@@ -67,7 +67,7 @@ class OpenedMessage(NamedTuple):
     signed: bool
 
 
-class OpenedTokens(NamedTuple):
+class OpenedTokens(msgspec.Struct, frozen=True):
     """Tokens that came: their sender, the number of their frame, and the frame, opened.
 
     Attributes:
@@ -336,9 +336,11 @@ class Guard:
         Raises:
             FrameError: it is no such thing; a `DroppedError`: it is not proven, or not for this process.
         """
-        sealed = sealed_tokens(payload if attached is None else attached)
-        check_length(payload)
-        size = len(payload) if attached is None else len(payload) + len(attached)
+        if attached is None:
+            sealed, size = sealed_tokens(payload), len(payload)
+        else:
+            sealed, size = sealed_tokens(attached), len(payload) + len(attached)
+            check_length(payload)
         if not self.identity.proves:
             return OpenedTokens(None, sealed.sender, sealed.number, size, *published(sealed.body, payload, attached))
         at = sealed.slots.find(self.session[:MARK])

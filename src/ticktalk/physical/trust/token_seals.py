@@ -86,7 +86,7 @@ def sealed_tokens(frame: bytes) -> SealedTokens:
 
 def _about(key: str, payload: Data, attached: Data | None) -> bytes:
     """The further content of a seal of tokens: their key, and the parts in which they are published."""
-    return key.encode() + bytes((attached is not None and 1 + (len(payload) > 0),))
+    return key.encode() + (b"\0" if attached is None else b"\2" if len(payload) else b"\1")
 
 
 def _digest(about: bytes, frame: Data, data: Data) -> bytes:

@@ -21,7 +21,7 @@ from ticktalk.physical.timekeeping.loop import Job, Loop
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.workers.native_output import NativeOutput
 from ticktalk.physical.workers.process import send_settings
-from ticktalk.physical.workers.protocol import Answer, Command, GoOn, Map, Mapped, OfUnit, Unmap
+from ticktalk.physical.workers.protocol import BRIEF, Answer, Command, Map, Mapped, Unmap
 from ticktalk.physical.workers.starting import start
 from ticktalk.physical.workers.worker import Worker
 from ticktalk.physical.workers.worker_frames import Frames, encode_frame, unsent
@@ -336,7 +336,7 @@ class ThreadChannel:
         if not self._commands or not self._reading.acquire(False):
             return None  # the thread that reads will come to the commands that wait
         command = self._commands.popleft()
-        if not isinstance(command, OfUnit | GoOn):
+        if not isinstance(command, BRIEF):
             return 0, self._carry_out, (command,)
         unit = self._worker.take(command)
         self._reading.release()

@@ -195,6 +195,9 @@ class Unmap(msgspec.Struct, array_like=True, tag="unmap"):
 OfUnit = Fire | Save | Restore | RunRegion | SplitRegion
 """Commands that a body, or all bodies of a region, carry out one after the other."""
 
+BRIEF = (Fire, RunRegion, Save, Restore, SplitRegion, GoOn)
+"""The commands that take no time to be taken: a unit carries them out later, or they only wake one."""
+
 Command = OfUnit | GoOn | Load | Start | FormRegion | Drop | Stop
 
 Answer = Loaded | Begun | FiringEnded | SomeResults | MetricsSet | SavedState | RegionRan | RegionSkipped

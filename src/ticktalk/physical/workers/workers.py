@@ -400,10 +400,10 @@ class Workers:
 
     def _take(self, answer: Answer) -> None:
         """Take an answer of a worker; one about a body or a graph that is gone is dropped."""
-        if isinstance(answer, Loaded):
-            self._loaded(answer)
-        elif isinstance(answer, RegionRan | RegionSkipped):
+        if isinstance(answer, (RegionRan, RegionSkipped)):
             self.accelerator.answer(answer)
+        elif isinstance(answer, Loaded):
+            self._loaded(answer)
         elif (body := self._bodies.get(answer.ident)) is None:
             return
         elif isinstance(answer, protocol.SavedState):
