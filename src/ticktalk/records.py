@@ -112,10 +112,15 @@ class Deadline(Record, frozen=True, array_like=True, tag="deadline"):
 
 
 class InstanceMoved(Record, frozen=True, array_like=True, tag="moved"):
-    """An instance came (with what was saved of its state) or left."""
+    """An instance came (with what was saved of its state) or left.
+
+    Attributes:
+        late: (a stream that came) ticks by which its instants may be late, and are run all the same.
+    """
 
     here: bool
     state: bytes
+    late: int = 0
 
 
 class GridSet(Record, frozen=True, array_like=True, tag="grid"):
@@ -128,7 +133,20 @@ class GridSet(Record, frozen=True, array_like=True, tag="grid"):
     after: int
 
 
-AnyRecord = Sent | Received | Turn | Decided | TokenLeft | Counted | Fired | Deadline | InstanceMoved | GridSet
+class GoesOnLate(Record, frozen=True, array_like=True, tag="late"):
+    """A stream that was held goes on with its instants from tick `since` on (None: as it was not held).
+
+    Attributes:
+        late: ticks by which its instants may be late from now on, and are run all the same.
+    """
+
+    late: int
+    since: int | None
+
+
+AnyRecord = (
+    Sent | Received | Turn | Decided | TokenLeft | Counted | Fired | Deadline | InstanceMoved | GridSet | GoesOnLate
+)
 
 
 class Together(Record, frozen=True, array_like=True):
@@ -265,6 +283,18 @@ def each_of(records: Iterable[Noted]) -> Iterator[AnyRecord]:
             yield from record.each()
         else:
             yield record
+
+
+class TookOver(msgspec.Struct, frozen=True):
+    """A graph goes on as another version of itself.
+
+    Attributes:
+        at: the streams of that version fire from this root tick on, those of the one before up to there.
+        contexts: from each start of the version that ended to that of the one which goes on.
+    """
+
+    at: int
+    contexts: dict[int, int]
 
 
 class Records(msgspec.Struct, frozen=True, array_like=True):

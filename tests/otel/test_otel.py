@@ -29,7 +29,7 @@ from ticktalk.otel.spans import HOLD, Spans
 from ticktalk.recording.mcap_file import read_recording
 from ticktalk.recording.setup import Setup
 from ticktalk.recording.simulated import RecordedSimulation
-from ticktalk.records import Decided, Fired, FiredTogether, Received, Records, Sent
+from ticktalk.records import Decided, Fired, FiredTogether, Received, Records, Sent, TookOver
 from ticktalk.web.metrics import metrics_text
 
 PROGRAM = (
@@ -340,6 +340,9 @@ class Kept:
     def begin(self, setup: Setup) -> None:
         """A context starts."""
         self.setups.append(setup)
+
+    def took_over(self, note: TookOver) -> None:
+        """No graph here is replaced."""
 
     def add(self, batch: Records) -> None:
         """Take records."""

@@ -11,11 +11,14 @@ import pytest
 from systems import HEAD, LIMIT, NUMBERS, ONE, Process, System, kill, until
 from test_manager_killed import Killed
 
+from ticktalk.cli.record import DeviceRecording
 from ticktalk.errors import TTRuntimeError
 from ticktalk.hosted.lease import Times
 from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import OutputToken
 from ticktalk.physical.manager_node import ManagerNode
+from ticktalk.recording.mcap_file import read_recording
+from ticktalk.recording.replay import Replay
 
 PERIOD = 20_000
 
@@ -67,6 +70,7 @@ def more(system: System, count: int) -> None:
 
 def test_at_50_hz_over_two_ensembles_no_instant_is_lost_or_taken_twice(system: System, tmp_path: Path) -> None:
     system.with_ensembles("near", "far")
+    recorded = DeviceRecording(tmp_path / "run.mcap", system.manager, {})
     graph = system.deploy(TEXT, "prog")
     system.manager.execute_graph(graph)
     more(system, 20)
@@ -98,6 +102,17 @@ def test_at_50_hz_over_two_ensembles_no_instant_is_lost_or_taken_twice(system: S
     assert not any(kinds.get("lost") for kinds in entry["counters"].values())
     system.manager.stop_graph("prog")
     assert system.manager.wait(timeout=LIMIT) and system.manager.status()["graphs"] == []
+
+    # The recording has all versions, and each comes out the same once more.
+    recorded.finish()
+    recording = read_recording(tmp_path / "run.mcap")
+    assert recording.lacks == []
+    versions = recording.versions()
+    assert [version.since for version in versions[1:]] == [at, switch, back] and versions[1].setup is versions[3].setup
+    for setup in [version.setup for version in versions[:3]]:
+        replay = Replay(setup, recording.records(setup.context))
+        replay.go()
+        assert [str(each) for each in replay.finish()] == []
 
 
 # A manager that is killed meanwhile.

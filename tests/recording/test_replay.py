@@ -29,7 +29,7 @@ from ticktalk.recording.mcap_file import Recording
 from ticktalk.recording.replay import Replay
 from ticktalk.recording.setup import Setup
 from ticktalk.recording.simulated import RecordedSimulation
-from ticktalk.records import AnyRecord, Counted, Deadline, Decided, Fired, Records, Sent, TokenLeft
+from ticktalk.records import AnyRecord, Counted, Deadline, Decided, Fired, Records, Sent, TokenLeft, TookOver
 from ticktalk.simulation.network import SimulatedNetwork, TTNetworkInterfaceSim
 from ticktalk.values.codec import encode_value
 
@@ -39,6 +39,9 @@ class Kept(Recording):
 
     def begin(self, setup: Setup) -> None:
         self.setups.append(setup)
+
+    def took_over(self, note: TookOver) -> None:
+        self.switches.append(note)
 
     def add(self, batch: Records) -> None:
         self.batches.append(batch)
@@ -311,8 +314,8 @@ def test_where_too_many_waited_the_run_departs_and_says_so(capsys: pytest.Captur
     batch = recording.batches[0]
     batches = [msgspec.structs.replace(batch, records=[dropped, *batch.records]), *recording.batches[1:]]
     _, replay = replayed(Recording(recording.setups, batches))
-    tell_replayed(replay, [Departure(1, "slow-1", "it was otherwise")], Counter())
+    tell_replayed(replay.overflowed, [Departure(1, "slow-1", "it was otherwise")], Counter())
     said = "tokens were dropped where too many waited, here none is (slow-1 3): so it departs"
     assert said in capsys.readouterr().err
-    tell_replayed(replay, [], Counter())
+    tell_replayed(replay.overflowed, [], Counter())
     assert "dropped" not in capsys.readouterr().err

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.record import is_recording, recorded_start, tell_lacks
+from ticktalk.cli.record import is_recording, recorded_start, tell_lacks, tell_versions, then
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import terminal
 from ticktalk.durations import EPOCH_SECONDS, UNITS, instant_text
@@ -81,21 +81,37 @@ def explain(
 
 def _recorded(file: Path, name: str, time: str, missing: bool, context: int | None, live: bool) -> Explanation:
     """The explanation from a recording; `live`: it is still being written, so that its end is not there is no lack."""
-    read, setup = recorded_start(file, context)
-    tick = arguments.recorded_tick(time, setup.start_tick)
+    read, versions = recorded_start(file, context)
+    tick = arguments.recorded_tick(time, versions[0].since)
+    setup = then(versions, tick)
     if setup.outputs_only:
         from ticktalk.recording.tokens import rows_of
 
         return explain_output(rows_of(read), name, tick, missing, setup.context, _row_shown)
     if not live:
         tell_lacks(file, read.lacks)
-    records = read.records(setup.context)
+    begun, records = versions[0].since, read.records(setup.context)
     if live and records:
         say(f"the run goes on; it is recorded up to {instant_text(max(record.tick for _, record in records))}")
-    if setup.start_tick:
-        say(f"times are after the start, {instant_text(setup.start_tick)}")
-    graph = TTGraph.from_json(setup.graph.encode(), str(file))
-    history, tick = History(graph, after(setup.start_tick, records)), tick - setup.start_tick
+    if begun:
+        say(f"times are after the start, {instant_text(begun)}")
+    # A token that holds before and after a switch is of either version.
+    others = [version.setup for version in versions if version.setup.context != setup.context]
+    failures: list[TTError] = []
+    for each in (setup, *others):
+        graph = TTGraph.from_json(each.graph.encode(), str(file))
+        history = History(graph, after(begun, read.records(each.context)))
+        try:
+            made = _why(history, name, tick - begun, missing)
+        except TTError as error:
+            failures.append(error)
+            continue
+        tell_versions(versions, f"explained is start {each.context}")
+        return made
+    raise failures[0]
+
+
+def _why(history: History, name: str, tick: int, missing: bool) -> Explanation:
     return why_missing(history, name, tick, _shown) if missing else why(history, token_at(history, name, tick), _shown)
 
 

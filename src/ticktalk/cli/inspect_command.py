@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.record import tell_lacks
+from ticktalk.cli.record import tell_lacks, tell_versions, then
 from ticktalk.cli.replay import check_names, replayable
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import table, terminal
@@ -32,27 +32,30 @@ def inspect(
     json: options.Json = False,
     context: options.Context = None,
 ) -> None:
-    recording, setup = replayable(file, context)
-    check_names(setup, sq or [], "--sq")
+    recording, versions = replayable(file, context)
+    check_names(versions, sq or [], "--sq")
     tell_lacks(file, recording.lacks)
-    records = recording.records(setup.context)
-    ticks = sorted({record.tick for _, record in records if not isinstance(record, Turn)})
-    last = max(ticks, default=setup.start_tick)
-    tick = stepped(ticks, arguments.recorded_tick(at, setup.start_tick), step)
+    tell_versions(versions, "shown is the version of that time")
+    begun = versions[0].since
+    records = {each.setup.context: recording.records(each.setup.context) for each in versions}
+    ticks = sorted({record.tick for of in records.values() for _, record in of if not isinstance(record, Turn)})
+    last = max(ticks, default=begun)
+    tick = stepped(ticks, arguments.recorded_tick(at, begun), step)
 
     def show(tick: int) -> None:
         if tick > last:
-            say(f"the recording ends {duration_text(last - setup.start_tick)} after the start: this is how it was then")
+            say(f"the recording ends {duration_text(last - begun)} after the start: this is how it was then")
         nowhere = io.StringIO()  # what bodies print was printed when they ran
         with BodyOutput(nowhere, nowhere), keep_bodies_from_stdout():
-            replay = Replay(setup, records, states=True)
+            setup = then(versions, tick)
+            replay = Replay(setup, records[setup.context], states=True)
             replay.go(tick + 1)
             found = [each for each in moments(replay) if not sq or each.sq in sq]
         if json:
-            after = tick - setup.start_tick
-            print(msgspec.json.encode({"tick": tick, "after_us": after, "sqs": found}).decode())
+            shown = {"tick": tick, "after_us": tick - begun, "sqs": found}
+            print(msgspec.json.encode(shown).decode())
         else:
-            _show(found, tick, setup.start_tick)
+            _show(found, tick, begun)
 
     show(tick)
     if json or not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -65,7 +68,7 @@ def inspect(
             tick = stepped(ticks, tick, -1 if word == "p" else 1)
         else:
             try:
-                tick = arguments.recorded_tick(word, setup.start_tick)
+                tick = arguments.recorded_tick(word, begun)
             except typer.BadParameter as error:
                 terminal().print(error.message)
                 continue

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from ticktalk.cli.streams import say
 from ticktalk.cli.telemetry import telemetry
+from ticktalk.durations import duration_text
 from ticktalk.errors import TTError
+from ticktalk.time import Tick
 
 if TYPE_CHECKING:
     from ticktalk.otel.sending import Telemetry
-    from ticktalk.recording.mcap_file import Recording, RecordingWriter
+    from ticktalk.recording.mcap_file import Recording, RecordingWriter, Version
     from ticktalk.recording.setup import Setup
     from ticktalk.recording.writer import Writer
     from ticktalk.runtime_manager import TTRuntimeManager, TTRuntimeManagerPhysical
@@ -71,18 +73,31 @@ def recording_at(path: Path) -> Recording:
     return read_recording(path)
 
 
-def recorded_start(file: Path, context: int | None) -> tuple[Recording, Setup]:
-    """A recording, and the start in it that is meant; None: the last one.
+def recorded_start(file: Path, context: int | None) -> tuple[Recording, list[Version]]:
+    """A recording, and the start in it that is meant, with the versions that took over from it; None: the last one.
 
     Raises:
         TTError: it cannot be read, or has no such start.
     """
     recording = recording_at(file)
-    found = [setup for setup in recording.setups if context in (None, setup.context)]
-    if not found:
+    versions = recording.versions(context)
+    if not versions:
         there = ", ".join(str(setup.context) for setup in recording.setups)
         raise TTError(f"{file}: no start {context} was recorded (there are: {there})")
-    return recording, found[-1]
+    return recording, versions
+
+
+def then(versions: list[Version], tick: Tick) -> Setup:
+    """The version that counted at a root tick."""
+    return [version.setup for version in versions if version.since <= tick or version is versions[0]][-1]
+
+
+def tell_versions(versions: list[Version], what: str) -> None:
+    """Say when a graph was replaced, if it was, and what follows from that."""
+    if len(versions) > 1:
+        begun = versions[0].since
+        instants = [f"{duration_text(each.since - begun)} (start {each.setup.context})" for each in versions[1:]]
+        say(f"the graph was replaced after {', '.join(instants)}: {what}")
 
 
 def write_trace(recording: Path, trace: Path) -> None:

@@ -15,7 +15,7 @@ import typer
 
 from ticktalk.cli import arguments, options
 from ticktalk.cli.console import Results, ResultsGone
-from ticktalk.cli.record import recorded_start, tell_lacks
+from ticktalk.cli.record import recorded_start, tell_lacks, tell_versions
 from ticktalk.cli.streams import say
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.durations import duration_text
@@ -28,9 +28,8 @@ from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 
 if TYPE_CHECKING:
     from ticktalk.recording.compare import Departure
-    from ticktalk.recording.mcap_file import Recording
+    from ticktalk.recording.mcap_file import Recording, Version
     from ticktalk.recording.replay import Replay
-    from ticktalk.recording.setup import Setup
     from ticktalk.recording.what_if import Pair
 
 SLICE = 0.02
@@ -88,7 +87,8 @@ def replay(
     json: options.Json = False,
 ) -> None:
     gc.disable()  # what is read lives as long as this process
-    recording, setup = replayable(file, context)
+    recording, versions = replayable(file, context)
+    setup = versions[0].setup
     first = setup.start_tick
     begin: Tick = NEG_INFINITY if since is None else arguments.recorded_tick(since, first)
     ends = [arguments.recorded_tick(text, first) for text in (to, until) if text is not None]
@@ -103,7 +103,12 @@ def replay(
         only = {"--speed": speed, "--from": since, "--jsonl": jsonl, "--then-live": then_live, "--web": web}
         if given := [name for name, value in only.items() if value]:
             raise typer.BadParameter(f"{given[0]} is for a replay as it was, not for what would have been")
-        check_names(setup, recorded or [])
+        check_names(versions[:1], recorded or [])
+        if setup.takes_over:
+            raise TTError(f"start {setup.context} took over from another version with its state: name the first start")
+        if len(versions) > 1:
+            tell_versions(versions, f"compared is start {setup.context}, up to there")
+            end = min(end, versions[1].since)
         if svg is not None and (svg.suffix != ".svg" or not svg.absolute().parent.is_dir()):
             raise typer.BadParameter(f"--svg {svg}: a file in a folder that is there, whose name ends in .svg")
         gc.freeze()
@@ -134,28 +139,35 @@ def replay(
         raise typer.BadParameter(f"{option} is for what would have been: with --program, --network-delay, ...")
     from ticktalk.recording.replay import Replay
 
-    records = recording.records(setup.context)
+    if then_live or web is not None:
+        tell_versions(versions, f"replayed is start {versions[-1].setup.context}")
+        versions = versions[-1:]
+    tell_versions(versions, "each version is replayed")
+    setups = {version.setup.context: version.setup for version in versions}
     with (
         Results(jsonl, _gone, FLUSH if speed or then_live else math.inf) as results,
         BodyOutput(results.elsewhere, results.elsewhere),
         keep_bodies_from_stdout(),
     ):
-        once_more = Replay(setup, records, recorded or [], states=then_live)
-        check_names(setup, recorded or [])
+        check_names(versions, recorded or [])
+        records = {number: recording.records(number) for number in setups}
+        runs = [Replay(setups[number], of, recorded or [], states=then_live) for number, of in records.items()]
+        once_more, last_recorded = runs[-1], max(run.last_tick for run in runs)
         gc.freeze()
         gc.enable()
         if then_live:
-            end = min(end if to is not None else INFINITY, once_more.last_tick + 1)
+            end = min(end if to is not None else INFINITY, last_recorded + 1)
             last = arguments.recorded_tick(until, first) if until is not None else INFINITY
             if last <= end:
                 instead = f"the recording goes on up to {duration_text(int(end) - first)}: give a later time, or --to"
                 raise typer.BadParameter(f"--until {until} with --then-live: {instead}")
-        if begin > once_more.last_tick and not then_live:
-            length = duration_text(once_more.last_tick - first)
+        if begin > last_recorded and not then_live:
+            length = duration_text(last_recorded - first)
             raise typer.BadParameter(f"--from {since}: the recording ends {length} after the start")
         outputs: list[tuple[int, OutputToken]] = []
         compared: Counter[str] = Counter()
-        once_more.on_token = outputs_of(once_more, outputs, compared, begin)
+        for run in runs:
+            run.on_token = outputs_of(run, outputs, compared, begin)
         pages = None
         if web is not None:
             from ticktalk.cli.dashboard import ReplayedPages
@@ -172,25 +184,31 @@ def replay(
                     pages.output(msgspec.structs.replace(token, arrival=sent))
             outputs.clear()
             if pages is not None:
-                pages.look(int(min(tick, once_more.last_tick)))
+                pages.look(int(min(tick, last_recorded)))
 
-        last_tick = int(min(end, once_more.last_tick + 1))
-        for tick in _paced(first, last_tick, speed) if speed else _steps(first, last_tick, pages is not None):
-            once_more.go(tick)
+        def go(tick: Tick) -> None:
+            for run in runs:
+                run.go(tick)
             show(tick)
-        once_more.go(end)
-        show(end)
+
+        last_tick = int(min(end, last_recorded + 1))
+        for tick in _paced(first, last_tick, speed) if speed else _steps(first, last_tick, pages is not None):
+            go(tick)
+        go(end)
         ended = False
-        departures = [each for each in once_more.finish(end) if begin <= each.tick < end or each.tick == INFINITY]
+        found = [each for run in runs for each in run.finish(end) if begin <= each.tick < end or each.tick == INFINITY]
+        departures = sorted(found, key=lambda departure: departure.tick)
         if not departures and then_live:
             from ticktalk.cli.then_live import then_live as go_on
             from ticktalk.recording.what_if import usual_delay
 
             follow = pages.follow if pages is not None else lambda manager: lambda: None
-            ended = go_on(once_more, int(end), last, component or [], usual_delay(records), results.add, follow)
+            delay = usual_delay(records[once_more.setup.context])
+            ended = go_on(once_more, int(end), last, component or [], delay, results.add, follow)
     results.check()
     tell_lacks(file, recording.lacks)
-    tell_replayed(once_more, departures, compared)
+    overflowed = sum((run.overflowed for run in runs), Counter[str]())
+    tell_replayed(overflowed, departures, compared)
     if departures and then_live:
         say("so it does not go on live; --recorded SQ takes the results of an SQ from the recording")
     if pages is not None and not ended:
@@ -199,8 +217,14 @@ def replay(
         raise typer.Exit(1)
 
 
-def tell_replayed(replay: Replay, departures: list[Departure], compared: Counter[str]) -> None:
-    """Say whether a replay was as its recording; `compared`: how many tokens were, by arc."""
+def tell_replayed(overflowed: Counter[str], departures: list[Departure], compared: Counter[str]) -> None:
+    """Say whether a replay was as its recording.
+
+    Args:
+        overflowed: by SQ, the tokens that were dropped in the recorded run because too many waited.
+        departures: what was otherwise.
+        compared: by arc, how many tokens were compared.
+    """
     tokens = f"{compared.total()} tokens on {len(compared)} arcs"
     if not departures:
         say(f"{tokens}: each is as it was recorded")
@@ -210,35 +234,36 @@ def tell_replayed(replay: Replay, departures: list[Departure], compared: Counter
         say(f"  {each}")
     if len(departures) > SHOWN:
         say(f"  and {len(departures) - SHOWN} more")
-    if replay.overflowed:
-        dropped = ", ".join(f"{sq} {count}" for sq, count in replay.overflowed.most_common(SHOWN))
+    if overflowed:
+        dropped = ", ".join(f"{sq} {count}" for sq, count in overflowed.most_common(SHOWN))
         say(f"in the recorded run tokens were dropped where too many waited, here none is ({dropped}): so it departs")
 
 
-def replayable(file: Path, context: int | None) -> tuple[Recording, Setup]:
-    """A recording, and the start in it that is meant, with all that led to its outputs.
+def replayable(file: Path, context: int | None) -> tuple[Recording, list[Version]]:
+    """A recording, and the versions of the start in it that is meant, with all that led to its outputs.
 
     Raises:
         TTError: it cannot be read, has no such start, or has its outputs only.
     """
-    recording, setup = recorded_start(file, context)
-    if setup.outputs_only:
+    recording, versions = recorded_start(file, context)
+    if versions[0].setup.outputs_only:
         raise TTError(
             f"{file}: this recording has outputs only (--record-outputs). A run that was recorded by --record FILE.mcap"
             " can be replayed and inspected"
         )
-    return recording, setup
+    return recording, versions
 
 
-def check_names(setup: Setup, names: list[str], option: str = "--recorded") -> None:
+def check_names(versions: list[Version], names: list[str], option: str = "--recorded") -> None:
     """See that there are the SQs that an option names.
 
     Raises:
         TTError: there is none of that name.
     """
+    known = {sq for version in versions for sq in version.setup.host_of}
     for name in names:
-        if name not in setup.host_of:
-            instead = did_you_mean(name, setup.host_of) or "`ticktalk inspect` without --sq lists all"
+        if name not in known:
+            instead = did_you_mean(name, known) or "`ticktalk inspect` without --sq lists all"
             raise TTError(f"{option} {name}: the recorded graph has no such SQ; {instead}")
 
 
@@ -259,7 +284,7 @@ def outputs_of(
             ensemble = setup.host_of.get(token.sq, "")
             value = replay.load(token.value) if token.value else None
             ends = token.start, token.stop
-            outputs.append((token.tick, OutputToken(setup.name, value, *ends, token.sq, ensemble, setup.context)))
+            outputs.append((token.tick, OutputToken(setup.title, value, *ends, token.sq, ensemble, setup.context)))
 
     return listen
 

@@ -75,5 +75,8 @@ class Tap(Protocol):
     def grid_set(self, sq: str, period: Period, phase: int, width: int, after: int) -> None:
         """A stream has another grid, for instants later than `after`."""
 
+    def goes_on_late(self, sq: str, late: int, since: int | None) -> None:
+        """A stream goes on with its instants from `since` on, and runs those that are at most `late` ticks late."""
+
     def moved(self, sq: str, here: bool, state: InstanceState | None) -> None:
         """An instance has come here, with its state if it had one, or has left."""

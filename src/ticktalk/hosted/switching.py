@@ -57,10 +57,9 @@ class Switching:
                 streams = [sync for sync in context.syncs.values() if isinstance(sync, GridSync)]
                 for sync in streams:
                     since = order.since.get(sync.sq.name, order.at)
-                    sync.catch_up = self._host.eviction_bound
-                    sync.considered = max(sync.considered, since - 1)
-                    if sync.instant is not None and sync.instant < since:
-                        sync.next_after(since - 1)
+                    go_on_late(sync, self._host.eviction_bound, since)
+                    if context.tap is not None:
+                        context.tap.goes_on_late(sync.sq.name, self._host.eviction_bound, since)
                 context.release(context.syncs)
                 in_time_again(context, [sync.sq for sync in streams], self._at)
         elif order.at > self._host.agenda.now:
@@ -99,6 +98,16 @@ class Switching:
                 context.hold(streams)
 
 
+def go_on_late(sync: GridSync, late: int, since: int | None) -> None:
+    """Let a stream go on, from the root tick `since` on if it was held; instants at most `late` ticks late are run."""
+    sync.catch_up = late
+    if since is None:
+        return
+    sync.considered = max(sync.considered, since - 1)
+    if sync.instant is not None and sync.instant < since:
+        sync.next_after(since - 1)
+
+
 def late(sqs: Iterable[TTSQ]) -> list[TTSQ]:
     """SQs that are to come, made so that streams run the instants that have passed."""
     return [msgspec.structs.replace(sq, missed="catch-up") if sq.trigger == "grid" else sq for sq in sqs]
@@ -116,7 +125,10 @@ def in_time_again(context: Context, sqs: Iterable[TTSQ], at: At) -> None:
             if not isinstance(sync, GridSync) or sync.instant is None or sync.instant > now or now > limit:
                 sq = own.pop(name)
                 if isinstance(sync, GridSync):
-                    sync.sq, sync.catch_up = sq, 0
+                    sync.sq = sq
+                    go_on_late(sync, 0, None)
+                    if context.tap is not None:
+                        context.tap.goes_on_late(name, 0, None)
         if own:
             at(now + LOOK, look)
         elif not context.closed:

@@ -14,6 +14,7 @@ from typing import Any
 from ticktalk.counters import Counters
 from ticktalk.engine.firing.base import Fire, TTSQSync
 from ticktalk.engine.firing.deadline import DeadlineSync
+from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.forwarding import SharedRoute, TTSQForward, Way
 from ticktalk.engine.matching import Waiting
 from ticktalk.engine.state import Numbered
@@ -26,6 +27,7 @@ from ticktalk.records import (
     Decided,
     Fired,
     FiredTogether,
+    GoesOnLate,
     GridSet,
     InstanceMoved,
     Outcome,
@@ -81,6 +83,7 @@ class Tapped:
         self._came: Counter[str] = Counter()  # by arc of another ensemble
         self._received: Counter[str] = Counter()  # by SQ
         self._why: dict[str, str] = {}  # by SQ, its counter that went up last
+        self._streams: dict[str, GridSync] = {}
         self._way = "", 0, False  # of the tokens that are received now: arc, number, whether from elsewhere
 
     # Calls of the engine.
@@ -133,6 +136,8 @@ class Tapped:
         """Take note of what a firing rule is given, and of what becomes of it; its parts are wired."""
         name, receive, step, leave = sync.sq.name, sync.receive, sync.step, sync.leave
         deadlines = sync if isinstance(sync, DeadlineSync) else None
+        if isinstance(sync, GridSync):
+            self._streams[name] = sync
 
         def received(port: int, start: Tick, stop: Tick, value: Any, from_other_ensemble: bool = False) -> None:
             number = _next_number(self._received, name)
@@ -211,12 +216,17 @@ class Tapped:
         """A stream has another grid."""
         self._note(GridSet(self._now(), sq, period.numerator, period.denominator, phase, width, after))
 
+    def goes_on_late(self, sq: str, late: int, since: int | None) -> None:
+        """A stream goes on, and may run instants that are so late."""
+        self._note(GoesOnLate(self._now(), sq, late, since))
+
     def moved(self, sq: str, here: bool, state: InstanceState | None) -> None:
         """An instance has come, or has left."""
         if state is not None:
             self._sent.update({arc: number - self._sent[arc] for arc, number in state.sent.items()})
         data = b"" if state is None else bytes(encoded([state.sync, state.body]))
-        self._note(InstanceMoved(self._now(), sq, here, data))
+        late = self._streams[sq].catch_up if here and sq in self._streams else 0
+        self._note(InstanceMoved(self._now(), sq, here, data, late))
 
     def _counted(self, sq: str, kind: str, count: int) -> None:
         if kind != "lost":  # a handler of this SQ does not get a token: no reason why the next one leaves

@@ -14,6 +14,7 @@ from ticktalk.manager.events import Event
 from ticktalk.manager.state import ManagerState
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.payloads import IdleReport, StartContext
+from ticktalk.records import TookOver
 
 Send = Callable[[str, enum.Enum, Any], None]
 """`(ensemble, kind, payload)`: sends a control message to the process of an ensemble that it is for."""
@@ -125,6 +126,9 @@ class Driver:
 
     def started(self, start: StartContext) -> None:
         """A context was started."""
+
+    def took_over(self, note: TookOver) -> None:
+        """A graph goes on as another version of itself."""
 
     def ended(self, context: int) -> None:
         """A context has ended."""

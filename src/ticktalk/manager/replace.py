@@ -47,6 +47,7 @@ from ticktalk.payloads import (
     Placement,
 )
 from ticktalk.ranges import known
+from ticktalk.records import TookOver
 from ticktalk.replacement import REST_LIMIT, ReplaceRequest, Switch, Switched, TryStates, version_name
 
 AHEAD = 5
@@ -307,6 +308,7 @@ class Replace:
         old.rows, old.rows_length = [], 0
         self._state.versions[title] = new.name
         self._heal.deployed(new)
+        self._driver.took_over(TookOver(changes.at, dict(replacement.contexts)))
         self._tell(Replaced(msgspec.structs.replace(changes)))
         if replacement.why:  # an ensemble died meanwhile
             self._roll_back(replacement, replacement.why)
@@ -422,6 +424,7 @@ class Replace:
         for context in old.live:  # for what goes on elsewhere
             context.checkpoints.update(replacement.states.get(context.number, {}))
         self._release(old, order)
+        self._driver.took_over(TookOver(at, {new: old for old, new in replacement.contexts.items()}))
         self._tell(RolledBack(title, replacement.why, at, outputs))
         self._heal.deployed(old)  # some of its ensembles may have gone
         why = f"{replacement.why} (the old version goes on, with its state of the switch)"

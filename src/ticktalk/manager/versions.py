@@ -71,9 +71,6 @@ def why_not(state: ManagerState, old: GraphState, driver: Driver) -> str | None:
     waiting = ", ".join(sq for sq, host in old.host_of.items() if not host)
     if waiting:
         return f"graph {title!r} waits for an ensemble for {waiting}: it can be replaced when all of it runs"
-    if driver.records:
-        why = "is recorded (--record, --otel), and a recording holds one version"
-        return f"graph {title!r} {why}: stop it, and deploy the new one"
     return None
 
 

@@ -25,7 +25,7 @@ from ticktalk.otel.metrics import metrics_of
 from ticktalk.otel.spans import Spans
 from ticktalk.recording.setup import Setup
 from ticktalk.recording.writer import lacks_text
-from ticktalk.records import Records
+from ticktalk.records import Records, TookOver
 
 WAITING = 50_000
 """Spans that wait to be sent; more are lost, and counted."""
@@ -92,6 +92,9 @@ class Telemetry:
     def begin(self, setup: Setup) -> None:
         """A context starts."""
         self._spans.begin(setup, time.time_ns() // 1000)
+
+    def took_over(self, note: TookOver) -> None:
+        """A graph goes on as another version of itself: its spans have another context."""
 
     def add(self, batch: Records) -> None:
         """Take records."""

@@ -188,7 +188,7 @@ class Spans:
             parent,
             self.resource(firing.ensemble),
             {
-                "ticktalk.graph": setup.name,
+                "ticktalk.graph": setup.title,
                 "ticktalk.context": setup.context,
                 "ticktalk.sq": firing.sq,
                 "ticktalk.ensemble": firing.ensemble,

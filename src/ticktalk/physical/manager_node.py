@@ -5,17 +5,16 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from ticktalk.defaults import CHECKPOINT_PERIOD, PATIENCE
 from ticktalk.errors import InvalidMessageError, TTError
-from ticktalk.graph.graph import TTGraph
 from ticktalk.heartbeats import ControlState
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.events import Refused, RefusedMore, StateNotWritten, StateWritten
@@ -31,13 +30,14 @@ from ticktalk.physical.network.inboxes import Inboxes
 from ticktalk.physical.network.joining import ReachableEnsemble, Welcome, nobody_listens, refusal_text
 from ticktalk.physical.node import Node
 from ticktalk.physical.output_values import rendered
+from ticktalk.physical.recording import NoRecorder, RecordSink
 from ticktalk.physical.state_store import StateStore
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.trust.guard import revoked_text
 from ticktalk.physical.trust.questions import Asked, NotNewError
 from ticktalk.physical.trust.trust import Trust
 from ticktalk.processes import TTRuntimeManagerProcess
-from ticktalk.records import Recorded
+from ticktalk.records import TookOver
 from ticktalk.repeats import Repeats
 from ticktalk.values.codec import Encoded
 
@@ -63,27 +63,6 @@ CALLS_BYTES = 256 << 20
 
 ROWS_KEPT = 1000
 """Output rows per graph that are kept for requesters that ask late."""
-
-
-class RecordSink(Protocol):
-    """Takes what is recorded; called by the thread that keeps time."""
-
-    def begin(self, start: StartContext, graph: TTGraph, host_of: Mapping[str, str]) -> None:
-        """A context starts: of which graph, and on which ensembles."""
-
-    def take(self, recorded: Recorded) -> None:
-        """Records have come."""
-
-
-class NoRecorder:
-    """Where nothing is recorded: records that come all the same are of nobody's asking."""
-
-    def begin(self, start: StartContext, graph: TTGraph, host_of: Mapping[str, str]) -> None:
-        """A context starts."""
-
-    def take(self, recorded: Recorded) -> None:
-        """Records have come: they are refused."""
-        raise InvalidMessageError("records, and nothing is recorded")
 
 
 class ManagerNode(Driver):
@@ -259,7 +238,11 @@ class ManagerNode(Driver):
         self._goes_on[start.context] = threading.Event()
         if start.record:
             state = self.process.state.graphs[start.graph]
-            self.recorder.begin(start, state.graph, state.host_of)
+            self.recorder.begin(start, state.graph, state.host_of, takes_over=state.state == "waiting")
+
+    def took_over(self, note: TookOver) -> None:
+        """A graph goes on as another version of itself."""
+        self.recorder.took_over(note)
 
     def ended(self, context: int) -> None:
         """A context has ended: `wait` waits no longer."""

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import msgspec
 
 from ticktalk.engine.tap import Tap
+from ticktalk.errors import InvalidMessageError
+from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.tapping import Tapped
 from ticktalk.payloads import StartContext, StopGraph
 from ticktalk.records import (
@@ -20,6 +23,7 @@ from ticktalk.records import (
     Deadline,
     Decided,
     Fired,
+    GoesOnLate,
     GridSet,
     InstanceMoved,
     Noted,
@@ -30,6 +34,7 @@ from ticktalk.records import (
     SentTogether,
     Together,
     TokenLeft,
+    TookOver,
     Turn,
     count_of,
     names_of,
@@ -55,7 +60,7 @@ NOTE = 64
 
 
 _SINGLE: frozenset[type] = frozenset(
-    {Received, Turn, Decided, TokenLeft, Counted, Fired, Deadline, InstanceMoved, GridSet}
+    {Received, Turn, Decided, TokenLeft, Counted, Fired, Deadline, InstanceMoved, GridSet, GoesOnLate}
 )
 """The kinds of records of one note, without a value of a token."""
 
@@ -174,3 +179,30 @@ class Noting:
         first, records, missing = noted.next()
         batch = Records(noted.graph, noted.context, self.ensemble, first, self.uncertainty, records, missing)
         self._send(Recorded(noted.graph, noted.context, self.ensemble, self._encoder.encode(batch), last))
+
+
+class RecordSink(Protocol):
+    """Takes what the manager has recorded; called by the thread that keeps time."""
+
+    def begin(self, start: StartContext, graph: TTGraph, host_of: Mapping[str, str], takes_over: bool = False) -> None:
+        """A context starts: of which graph, and on which ensembles; or it is to take over from another version."""
+
+    def took_over(self, note: TookOver) -> None:
+        """A graph goes on as another version of itself."""
+
+    def take(self, recorded: Recorded) -> None:
+        """Records have come."""
+
+
+class NoRecorder:
+    """Where nothing is recorded: records that come all the same are of nobody's asking."""
+
+    def begin(self, start: StartContext, graph: TTGraph, host_of: Mapping[str, str], takes_over: bool = False) -> None:
+        """A context starts."""
+
+    def took_over(self, note: TookOver) -> None:
+        """A graph goes on as another version of itself."""
+
+    def take(self, recorded: Recorded) -> None:
+        """Records have come: they are refused."""
+        raise InvalidMessageError("records, and nothing is recorded")

@@ -38,7 +38,7 @@ class ReplayedSystem:
         graph = GraphState(
             replay.graph, dict(setup.host_of), [*names], set(), state="running", contexts={setup.context: context}
         )
-        self.state = ManagerState(EnsembleInfo(manager), ensembles, graphs={setup.name: graph})
+        self.state = ManagerState(EnsembleInfo(manager), ensembles, graphs={setup.title: graph})
         self._graph, self._context = graph, context
         self.outputs = Outputs(self.state)
         self.outputs.begin(context)
@@ -46,7 +46,7 @@ class ReplayedSystem:
 
     def status(self, tick: int) -> dict[str, Any]:
         """The status at a root tick, up to which the replay has gone."""
-        replay, name, context = self._replay, self._replay.setup.name, self._replay.context
+        replay, name, context = self._replay, self._replay.setup.title, self._replay.context
         for ensemble in self.state.ensembles.values():
             ensemble.heard = tick
         self._graph.host_of = dict(replay.host_of)

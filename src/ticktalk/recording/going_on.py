@@ -29,7 +29,7 @@ def graph_now(replay: Replay) -> TTGraph:
             grid = {"period": every.numerator, "per": every.denominator, "phase": sync.phase, "width": sync.width}
             sq = msgspec.structs.replace(sq, **grid)
         sqs.append(sq)
-    return msgspec.structs.replace(replay.graph, sqs=sqs, name=replay.setup.name)
+    return msgspec.structs.replace(replay.graph, sqs=sqs, name=replay.setup.title)
 
 
 def begin_anew(replay: Replay) -> list[str]:

@@ -13,7 +13,7 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import msgspec
 from mcap.exceptions import EndOfFile, McapError
@@ -24,13 +24,16 @@ from ticktalk.errors import TTError
 from ticktalk.ranges import FARTHEST
 from ticktalk.recording.mcap_chunks import McapWriter, messages_of
 from ticktalk.recording.setup import Setup
-from ticktalk.records import AnyRecord, Noted, Records, Sent, SentTogether, count_of, each_of, names_of
+from ticktalk.records import AnyRecord, Noted, Records, Sent, SentTogether, TookOver, count_of, each_of, names_of
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 from ticktalk.values.codec import Data, split
 
 PROFILE = "ticktalk"
 RECORDS = "records"
 """The topic of the records of all ensembles, after the graph's name."""
+
+TOOK_OVER = "took over"
+"""The name of the metadata that say when a version of a graph took over from another."""
 
 LONGEST_RECORD = 256 << 20
 """Bytes of what is read at a time."""
@@ -147,6 +150,11 @@ class RecordingWriter:
         self._try(self._writer.attachment, _time(setup.start_tick), name, "application/json", content)
         self.flush()
 
+    def took_over(self, note: TookOver) -> None:
+        """Write that a graph goes on as another version of itself."""
+        contexts = msgspec.json.encode(note.contexts).decode()
+        self._try(self._writer.metadata, TOOK_OVER, {"at": str(note.at), "contexts": contexts})
+
     def add(self, batch: Records) -> None:
         """Write records; after a failure they count as missing."""
         self.missing.update(batch.missing)
@@ -257,20 +265,42 @@ class _Arc:
         self.rest = msgspec.json.encode(self.said)[1:]
 
 
+class Version(NamedTuple):
+    """A version of a graph: its streams fire from the root tick `since` on, until the next one takes over."""
+
+    since: int
+    setup: Setup
+
+
 class Recording(msgspec.Struct):
     """A recording, as it was read.
 
     Attributes:
         setups: of each start in it.
         batches: the records, each ensemble's in their order, with the values of tokens.
+        switches: when versions of a graph took over from others, in order.
         lacks: sentences that say what it lacks; none: it is complete.
         values: by graph, context, ensemble, arc and number: the encoded value of a token.
     """
 
     setups: list[Setup] = []
     batches: list[Records] = []
+    switches: list[TookOver] = []
     lacks: list[str] = []
     values: dict[tuple[str, int, str, str, int], bytes] = {}
+
+    def versions(self, context: int | None = None) -> list[Version]:
+        """A start: as it was, and as each version of it that took over; by default the last one, else that alone."""
+        if context is not None:
+            return [Version(setup.start_tick, setup) for setup in self.setups if setup.context == context]
+        first = [setup for setup in self.setups if not setup.takes_over] or self.setups
+        found = [Version(first[-1].start_tick, first[-1])]
+        by_number = {setup.context: setup for setup in self.setups}
+        for note in self.switches:
+            successor = note.contexts.get(found[-1].setup.context)
+            if successor in by_number:
+                found.append(Version(note.at, by_number[successor]))
+        return found
 
     def records(self, context: int | None = None) -> list[tuple[str, AnyRecord]]:
         """All records of a start (default: the last one), with their ensembles, by tick; each ensemble's in order."""
@@ -324,6 +354,9 @@ def _read(file: IO[bytes]) -> Recording:
                     found.values[graph, token.context, token.ensemble, arc, token.number] = value
         elif isinstance(record, Attachment) and record.media_type == "application/json":
             found.setups.append(msgspec.json.decode(record.data, type=Setup))
+        elif isinstance(record, Metadata) and record.name == TOOK_OVER:
+            at, contexts = record.metadata["at"], record.metadata["contexts"]
+            found.switches.append(TookOver(int(at), msgspec.json.decode(contexts, type=dict[int, int])))
         elif isinstance(record, Metadata) and record.name == "end":
             said = record.metadata
             found.lacks = said["lacks"].split("\n") if said["complete"] != "true" else []

@@ -30,15 +30,16 @@ class RecordedOutputs:
 
     def __init__(self, writer: RecordingWriter, state: ManagerState, driver: str, options: dict[str, str]) -> None:
         self._writer, self._state, self._driver, self._options = writer, state, driver, options
-        self._arcs: dict[tuple[str, int], dict[str, str]] = {}  # by start that is in the file: the arc of each output
+        self._arcs: dict[int, dict[str, str]] = {}  # by start that is in the file: the arc of each output
         self._numbers: Counter[tuple[int, str]] = Counter()  # by context and arc
         self._written: Counter[tuple[int, str]] = Counter()  # by context and ensemble
         self._flushed = time.monotonic()
 
     def take(self, token: OutputToken) -> None:
         """Take an output; in one thread at a time."""
-        self._begin(token.graph, token.context)
-        arc = self._arcs.get((token.graph, token.context), {}).get(token.sq)
+        if token.context not in self._arcs:
+            self._begin(token.context)
+        arc = self._arcs.get(token.context, {}).get(token.sq)
         if arc is None:
             return  # of a start that was forgotten long ago
         number = self._numbers[token.context, arc] = self._numbers[token.context, arc] + 1
@@ -51,13 +52,13 @@ class RecordedOutputs:
             self._writer.flush()
             self._flushed = time.monotonic()
 
-    def _begin(self, graph: str, context: int) -> None:
-        """Write the setup of a start, once."""
-        state = self._state.graphs.get(graph)
-        if (graph, context) in self._arcs or state is None or context not in state.contexts:
+    def _begin(self, context: int) -> None:
+        """Write the setup of a start."""
+        state = next((each for each in list(self._state.graphs.values()) if context in each.contexts), None)
+        if state is None:
             return
         start = state.contexts[context]
-        arcs = self._arcs[graph, context] = {}
+        arcs = self._arcs[context] = {}
         for sq in state.graph.sqs:
             for index, arc in enumerate(sq.arcs):
                 if arc.output:
@@ -67,7 +68,7 @@ class RecordedOutputs:
                 version("ticktalk"),
                 self._driver,
                 state.graph.to_json().decode(),
-                graph,
+                state.title,
                 context,
                 start.start_tick,
                 start.until,
@@ -81,9 +82,9 @@ class RecordedOutputs:
 
     def begin(self) -> None:
         """Write the setups of starts that gave no output; before their graphs are stopped."""
-        for name, state in list(self._state.graphs.items()):
-            for context in list(state.contexts):
-                self._begin(name, context)
+        for state in list(self._state.graphs.values()):
+            for context in state.contexts.keys() - self._arcs.keys():
+                self._begin(context)
 
     def finish(self, *lacks: str) -> list[str]:
         """End the file; gives the sentences that say what it lacks, `LACKS` left out."""

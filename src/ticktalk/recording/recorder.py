@@ -18,7 +18,7 @@ from ticktalk.graph.graph import TTGraph
 from ticktalk.payloads import StartContext
 from ticktalk.recording.setup import Setup, setup_of
 from ticktalk.recording.writer import Writer
-from ticktalk.records import Recorded, Records
+from ticktalk.records import Recorded, Records, TookOver
 
 WAITING_BYTES = 256 << 20
 """Bytes of records that may wait to be written."""
@@ -40,7 +40,7 @@ class Recorder:
 
     def __init__(self, writer: Writer, options: dict[str, str]) -> None:
         self._writer, self._options = writer, options
-        self._queue: queue.SimpleQueue[Setup | Recorded | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Setup | TookOver | Recorded | None] = queue.SimpleQueue()
         self._put = self._taken = 0  # bytes, by the thread that keeps time; by the one that writes
         self._lost: Counter[str] = Counter()
         self._awaited: set[tuple[int, str]] = set()  # context and ensemble: whose last records have not come
@@ -49,12 +49,16 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, name="ticktalk recording", daemon=True)
         self._thread.start()
 
-    def begin(self, start: StartContext, graph: TTGraph, host_of: Mapping[str, str]) -> None:
-        """A context starts: of which graph, and on which ensembles."""
+    def begin(self, start: StartContext, graph: TTGraph, host_of: Mapping[str, str], takes_over: bool = False) -> None:
+        """A context starts: of which graph, and on which ensembles; or it is to take over from another version."""
         for ensemble in set(host_of.values()) - {""}:
             self._awaited.add((start.context, ensemble))
         self._settled.clear()
-        self._queue.put(setup_of(start, graph, dict(host_of), "devices", EVICTION_BOUND, self._options))
+        self._queue.put(setup_of(start, graph, dict(host_of), "devices", EVICTION_BOUND, self._options, takes_over))
+
+    def took_over(self, note: TookOver) -> None:
+        """A graph goes on as another version of itself."""
+        self._queue.put(note)
 
     def take(self, recorded: Recorded) -> None:
         """Records have come."""
@@ -97,6 +101,9 @@ class Recorder:
                 return
             if isinstance(item, Setup):
                 self._writer.begin(item)
+                continue
+            if isinstance(item, TookOver):
+                self._writer.took_over(item)
                 continue
             self._taken += len(item.data)
             try:

@@ -27,6 +27,7 @@ from ticktalk.engine.state import Load
 from ticktalk.errors import TTError
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
+from ticktalk.hosted.switching import go_on_late, late
 from ticktalk.hosted.tapping import LONGEST, Tapped
 from ticktalk.payloads import FiringError, InstanceState
 from ticktalk.recording.bodies import RecordedBody, RecordedFiring, WholeGraph
@@ -38,6 +39,7 @@ from ticktalk.records import (
     Deadline,
     Decided,
     Fired,
+    GoesOnLate,
     GridSet,
     InstanceMoved,
     Received,
@@ -55,7 +57,8 @@ HERE = "replay"
 
 # Tuples: a union would be made anew at each look.
 _COMPARED = (Deadline, TokenLeft)
-_GIVEN = (Turn, Received, InstanceMoved, GridSet)
+_OF_STREAMS = (GridSet, GoesOnLate)
+_GIVEN = (Turn, Received, InstanceMoved, *_OF_STREAMS)
 _OF_BODIES = (Sent, Fired)
 
 
@@ -354,11 +357,14 @@ class Replay:
                 group.sent.setdefault(record.sq, []).append(record)
             elif isinstance(record, InstanceMoved):
                 self._move(group, record)
-            elif isinstance(record, GridSet):
+            elif isinstance(record, _OF_STREAMS):
                 self._agenda.now = record.tick
                 sync = self.context.syncs[record.sq]
                 assert isinstance(sync, GridSync)
-                sync.set_grid(period_of(record.period, record.per), record.phase, record.width, record.after)
+                if isinstance(record, GoesOnLate):
+                    go_on_late(sync, record.late, record.since)
+                else:
+                    sync.set_grid(period_of(record.period, record.per), record.phase, record.width, record.after)
             elif isinstance(record, Decided):
                 self.departs(record, f"{told(record)} in the recording, and not here")
                 group.astray = True
@@ -369,17 +375,22 @@ class Replay:
         if not moved.here:
             group.handed_over = True
             return
-        self._tap.comes_to_another(name)
         self.host_of[name] = self._came_to[id(moved)]
+        sq = self._by_name[name]
         if group.handed_over:
             group.handed_over = name != group.leader  # its plan B comes first
+            sync = self.context.syncs[name]
+            if isinstance(sync, GridSync):
+                sync.catch_up = moved.late
             return
+        if moved.late:
+            (sq,) = late([sq])
         states = {}
         if moved.state:
             sync, body = decode_value(moved.state)
             states[name] = InstanceState(sync, body)
         self._agenda.now = moved.tick
-        self.context.place([self._by_name[name]], states, self.load)
+        self.context.place([sq], states, self.load)
 
     def _token_of(self, received: Received) -> tuple[str, int, Any] | None:
         """The arc, place and value of a token that reached a port; None: it has not been computed yet."""
@@ -426,7 +437,7 @@ class Replay:
         else:
             start, stop = NEG_INFINITY, INFINITY
         self._agenda.now = received.tick
-        self._tap.comes_on(arc, place + 1, received.remote)
+        self._tap.comes_on(received, arc, place + 1)
         self.context.syncs[received.sq].receive(received.port, start, stop, value, received.remote)
 
     def finish(self, until: Tick = INFINITY) -> list[Departure]:
@@ -478,13 +489,10 @@ class _Tap(Tapped):
     def __init__(self, replay: Replay) -> None:
         super().__init__(replay.note, lambda: replay._agenda.now)
 
-    def comes_on(self, arc: str, number: int, remote: bool) -> None:
-        """The next token that is received comes on this arc."""
-        self._way = arc, number if arc else 0, remote
-
-    def comes_to_another(self, sq: str) -> None:
-        """An instance comes to another ensemble, where tokens that reach it are counted from the first."""
-        self._received[sq] = 0
+    def comes_on(self, received: Received, arc: str, number: int) -> None:
+        """The next token that is received comes on this arc; each ensemble counts those that reach an SQ there."""
+        self._way = arc, number if arc else 0, received.remote
+        self._received[received.sq] = received.number - 1
 
     def watch_forward(self, forward: TTSQForward) -> None:
         forward.along = lambda way, value, start, stop: None  # type: ignore[method-assign]

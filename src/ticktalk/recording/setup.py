@@ -8,6 +8,7 @@ import msgspec
 
 from ticktalk.graph.graph import TTGraph
 from ticktalk.payloads import StartContext
+from ticktalk.replacement import title_of
 from ticktalk.values.codec import encoded
 
 
@@ -27,6 +28,7 @@ class Setup(msgspec.Struct, frozen=True):
         eviction_bound: the root ticks after which a waiting token went.
         options: what was asked for in the run, by option.
         outputs_only: the recording has the outputs of the start, and nothing that led to them.
+        takes_over: it is a new version of a graph that runs, which may take over (`records.TookOver` says when).
     """
 
     version: str
@@ -41,6 +43,12 @@ class Setup(msgspec.Struct, frozen=True):
     eviction_bound: int
     options: dict[str, str] = {}
     outputs_only: bool = False
+    takes_over: bool = False
+
+    @property
+    def title(self) -> str:
+        """The graph's name as people know it."""
+        return title_of(self.name)
 
 
 def setup_of(
@@ -50,6 +58,7 @@ def setup_of(
     driver: str,
     eviction_bound: int,
     options: dict[str, str],
+    takes_over: bool = False,
 ) -> Setup:
     """The setup of a start."""
     inputs = {name: bytes(encoded(value)) for name, value in start.inputs.items()}
@@ -66,4 +75,5 @@ def setup_of(
         dict(host_of),
         eviction_bound,
         options,
+        takes_over=takes_over,
     )

@@ -30,7 +30,7 @@ class RecordedSimulation:
         self._begun: set[int] = set()
         self._waiting: dict[tuple[str, int, str], list[Noted]] = {}  # by graph, context and ensemble
         self._written: dict[tuple[str, int, str], int] = {}
-        manager.simulation.tap = self._tap
+        manager.simulation.tap, manager.simulation.took_over = self._tap, writer.took_over
 
     def _tap(self, ensemble: str, start: StartContext) -> Tap:
         simulation = self._manager.simulation
@@ -38,7 +38,8 @@ class RecordedSimulation:
             self._begun.add(start.context)
             state = self._manager.process.state.graphs[start.graph]
             bound = self._manager.ensemble.host.eviction_bound if self._manager.ensemble.host is not None else 0
-            self._writer.begin(setup_of(start, state.graph, state.host_of, "simulation", bound, self._options))
+            new = state.state == "waiting"
+            self._writer.begin(setup_of(start, state.graph, state.host_of, "simulation", bound, self._options, new))
         place = start.graph, start.context, ensemble
         self._waiting.setdefault(place, [])
         return Tapped(partial(self._note, place), simulation.now)

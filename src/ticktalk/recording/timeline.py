@@ -53,28 +53,36 @@ def slices_of(
 
 
 def write_timeline(recording: Recording, path: str | os.PathLike[str]) -> None:
-    """Write the last start in a recording as a Perfetto trace.
+    """Write the last start in a recording as a Perfetto trace, with all versions of its graph.
 
     Raises:
         TTError: the file cannot be written.
     """
-    graph = TTGraph.from_json(recording.setups[-1].graph.encode())
+    setups = {version.setup.context: version.setup for version in recording.versions()}
     try:
         with open(path, "wb") as file:
             trace = _Trace(StreamingTraceProtoBuilder(file))
-            for ensemble, shown in slices_of(graph, recording.records()):
-                trace.add(ensemble, shown)
+            for trace.context, setup in setups.items():
+                graph = TTGraph.from_json(setup.graph.encode())
+                for ensemble, shown in slices_of(graph, recording.records(trace.context)):
+                    trace.add(ensemble, shown)
     except OSError as error:
         raise TTError(f"{path}: the timeline cannot be written: {error.strerror}") from None
 
 
 class _Trace:
-    """Writes packets, and tells of each track before its first event."""
+    """Writes packets, and tells of each track before its first event.
+
+    Attributes:
+        context: of the start whose firings are written.
+    """
+
+    context = 0
 
     def __init__(self, builder: StreamingTraceProtoBuilder) -> None:
         self._builder = builder
         self._tracks: dict[tuple[str, str], int] = {}
-        self._flows: dict[Key, int] = {}
+        self._flows: dict[tuple[int, Key], int] = {}
         self._first = True
 
     def add(self, ensemble: str, shown: Slice | TokenLeft | Deadline | Counted) -> None:
@@ -126,7 +134,7 @@ class _Trace:
         return number
 
     def _flow(self, token: Key) -> int:
-        return self._flows.setdefault(token, len(self._flows) + 1)
+        return self._flows.setdefault((self.context, token), len(self._flows) + 1)
 
     def _packet(self) -> Any:
         packet = self._builder.create_packet()

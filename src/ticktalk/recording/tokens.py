@@ -9,6 +9,7 @@ from typing import Any
 from ticktalk.json_text import as_json
 from ticktalk.recording.mcap_file import Recording
 from ticktalk.records import Sent
+from ticktalk.replacement import title_of
 from ticktalk.time import INFINITY, NEG_INFINITY
 from ticktalk.values.codec import Encoded, plain
 
@@ -23,7 +24,7 @@ def rows_of(recording: Recording) -> Iterator[dict[str, Any]]:
             if isinstance(record, Sent):
                 value, text = _shown(record.value)
                 yield {
-                    "graph": batch.graph,
+                    "graph": title_of(batch.graph),
                     "context": batch.context,
                     "sq": record.sq,
                     "ensemble": batch.ensemble,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ticktalk.recording.setup import Setup
-from ticktalk.records import Records
+from ticktalk.records import Records, TookOver
 
 SHOWN = 10
 """Sentences at most of what is missing that are told; a file has all."""
@@ -17,6 +17,9 @@ class Writer(Protocol):
 
     def begin(self, setup: Setup) -> None:
         """A context starts."""
+
+    def took_over(self, note: TookOver) -> None:
+        """A graph goes on as another version of itself."""
 
     def add(self, batch: Records) -> None:
         """Take records of one ensemble that follow those before.
@@ -48,6 +51,11 @@ class Several:
         """A context starts."""
         for writer in self._writers:
             writer.begin(setup)
+
+    def took_over(self, note: TookOver) -> None:
+        """A graph goes on as another version of itself."""
+        for writer in self._writers:
+            writer.took_over(note)
 
     def add(self, batch: Records) -> None:
         """Take records."""

@@ -30,6 +30,7 @@ from ticktalk.hosted.meter import Meter
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.payloads import StartContext
 from ticktalk.processes import TTProcess
+from ticktalk.records import TookOver
 from ticktalk.simulation.clocks import ClockedAgenda, WrongClock
 from ticktalk.simulation.network import SimulatedNetwork
 from ticktalk.simulation.site import Site, size_of
@@ -61,6 +62,7 @@ class Simulation:
         checkpoint: root ticks between two checkpoints of contexts that start; 0: none.
         flushes: called whenever SimPy goes on: what was written until then can be read by the user's processes.
         tap: `(ensemble, start)`: what takes note of a context there; None: nobody does.
+        took_over: told that a graph goes on as another version of itself.
     """
 
     def __init__(self, env: simpy.Environment) -> None:
@@ -79,6 +81,7 @@ class Simulation:
         self.checkpoint = 0
         self.flushes: list[Callable[[], None]] = []
         self.tap: Callable[[str, StartContext], Tap | None] = lambda ensemble, start: None
+        self.took_over: Callable[[TookOver], None] = lambda note: None
         self._ends = Ends(self.agenda)
         self._settling = False
         self._turns = Turns()

@@ -11,6 +11,7 @@ from ticktalk.hosted.silence import all_stuck
 from ticktalk.manager.driver import Driver, Usage
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.payloads import IdleReport
+from ticktalk.records import TookOver
 from ticktalk.simulation.driver import Simulation
 
 
@@ -54,6 +55,10 @@ class SimulationDriver(Driver):
         site = self._simulation.sites.get(ensemble.name)
         if site is None or not site.alive:
             act()
+
+    def took_over(self, note: TookOver) -> None:
+        """A graph goes on as another version of itself."""
+        self._simulation.took_over(note)
 
     def loads(self) -> list[Usage]:
         """The use of cores and links, where a deployment file says what bodies and tokens take."""
