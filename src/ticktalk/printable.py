@@ -9,6 +9,7 @@ it cannot be turned back.
 from __future__ import annotations
 
 import logging
+import re
 import unicodedata
 
 LINE = 2_000
@@ -72,3 +73,8 @@ class LogFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as text."""
         return block(super().format(record)).replace("\n", "\n    ")
+
+
+def without_password(address: str) -> str:
+    """A web address without the user and the password that may be in it."""
+    return re.sub(r"//.*@", "//", address)

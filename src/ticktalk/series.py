@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Annotated, Any, Literal, get_args
 
@@ -89,6 +89,17 @@ class Series(msgspec.Struct, array_like=True):
 
 BySQ = dict[str, dict[str, Series]]
 """SQ to name to series."""
+
+
+def summed(parts: Iterable[BySQ]) -> BySQ:
+    """What the series of the same name come to that were told by several, each later than the one before."""
+    found: BySQ = {}
+    for part in parts:
+        for sq, series in part.items():
+            known = found.setdefault(sq, {})
+            for name, each in series.items():
+                known.setdefault(name, Series(each.kind)).add(each)
+    return found
 
 
 def set_value(series: dict[str, Series], name: Any, value: Any, kind: Any) -> None:

@@ -17,13 +17,19 @@ from commands import ticktalk
 from ticktalk.cli.arguments import own_components
 from ticktalk.cli.main import COMMANDS
 from ticktalk.cli.placement import placement
-from ticktalk.cli.tables import add, table, terminal
+from ticktalk.cli.tables import add, not_written, table, terminal
 from ticktalk.errors import TTMappingError
 from ticktalk.language.compiler import compile_source
+from ticktalk.manager.events import StateNotWritten
 
 TICKTALK = [sys.executable, "-m", "ticktalk"]
 NOBODY = "127.0.0.1:9"
 PROGRAM = "from ticktalk import *\n@GRAPHify\ndef main(trigger): return trigger + 1\n"
+
+
+def test_what_cannot_be_written_is_said_as_the_event_says_it() -> None:
+    status = {"state": {"folder": "mgr.state", "failure": "disk full"}}
+    assert not_written(status) == [str(StateNotWritten("mgr.state", "disk full"))]
 
 
 def test_stop_without_a_graph_wants_yes_where_nobody_can_be_asked() -> None:

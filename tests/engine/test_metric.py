@@ -12,12 +12,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import ticktalk
 from programs import HEAD
-from ticktalk import SQify, TTRuntimeManagerSim, metric
+from ticktalk import SQify, TTEnsemble, TTRuntimeManagerSim, metric
 from ticktalk.cli.ending import metric_lines
 from ticktalk.errors import TTSyntaxError, TTWarning
 from ticktalk.language.compiler import compile_source
 from ticktalk.manager.metrics import _of_bodies
 from ticktalk.series import MOST, MOST_TOLD, MetricName, Series, bounded
+from ticktalk.simulation.event_file import parse_events
+from ticktalk.simulation.faults import Faults
 from ticktalk.web.metrics import metrics_text
 
 PROGRAM = (
@@ -72,6 +74,43 @@ def test_metrics_are_those_of_plain_python_and_change_no_output(general: bool) -
     without = "".join(line for line in PROGRAM.splitlines(keepends=True) if "metric(" not in line)
     assert run(without, general)[0] == outputs
     assert f"size of half-1: {len(sizes)} values, {statistics.mean(sizes):.6g} on average" in metric_lines(status)
+
+
+FAILS = (
+    HEAD
+    + """
+@SQify
+def seen(x):
+    metric("seen", 1, "counter")
+    metric("size", x, "histogram")
+    return x
+@GRAPHify
+def main(trigger):
+    with TTConstraint(components=["camera"]):
+        return seen(count(trigger, TTPeriod=ms(10)))
+"""
+)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_failure_lets_no_counter_fall(elsewhere: bool) -> None:
+    """The SQ goes on where it was, or elsewhere."""
+    names = ["a", "b"] if elsewhere else ["a"]
+    members = [TTEnsemble(None, name, components=["camera"]) for name in names]
+    with TTRuntimeManagerSim(None, members, simpy.Environment()) as manager:
+        faults = Faults(manager, 20_000, 0)
+        for event in parse_events("- {at: 205ms, fail: a}\n- {at: 300ms, recover: a}\n", names, "runtime-manager"):
+            faults.schedule(event, 0)
+        manager.instantiate_and_map_graph(compile_source(FAILS, "prog.py", "prog"))
+        manager.execute_graph("prog")
+        was, outputs = 0.0, 0
+        for until in range(50_000, 600_001, 50_000):
+            manager.simulation.run(until)
+            (graph,) = manager.status()["graphs"]
+            found = graph["metrics"]["seen-1"]
+            assert found["seen"]["value"] >= was and found["size"]["count"] == found["seen"]["value"]
+            was, outputs = found["seen"]["value"], graph["outputs"]
+        assert was == outputs > 40
 
 
 def test_prometheus_reads_them_by_their_own_names() -> None:

@@ -408,6 +408,16 @@ def test_an_address_that_is_none_is_refused(address: str, tmp_path: Path) -> Non
     assert done.exit_code == 2 and "give the collector's address, such as http://localhost:4318" in done.stderr
 
 
+def test_a_password_in_the_address_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "REQUEST", 0.2)
+    monkeypatch.setattr(sending, "END", 0.2)
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    for address in ("http://anna:secret@localhost:1", "http://anna:secret@localhost:1?x", "http://anna:se@cret@x:99999"):
+        done = ticktalk("simulate", tmp_path / "prog.py", "--until", "1s", "--otel", address)
+        assert "localhost:1" in done.stderr or "x:99999" in done.stderr
+        assert "secret" not in done.output and "cret" not in done.output and "anna" not in done.output
+
+
 def test_without_the_extra_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "prog.py").write_text(PROGRAM)
     monkeypatch.delitem(sys.modules, "ticktalk.otel.sending")

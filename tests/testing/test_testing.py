@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from programs import HEAD as WITH_SQS
+from ticktalk import simulate
 from ticktalk.errors import TTError
 from ticktalk.language.decorators import SQify
 from ticktalk.testing import run
@@ -221,11 +222,36 @@ def test_state_of_a_plain_function_is_not_kept_from_test_to_test(time: int) -> N
     assert (count(5), count(5)) == (5, 10)
 
 
+REPLACED = "@STREAMify\ndef s(trigger): return {}\n@GRAPHify\ndef main(trigger): return s(trigger, TTPeriod=ms(100))\n"
+
+
+@pytest.mark.parametrize("replace", ["new.py", {"program": "new.py", "watch": "0s"}])
+def test_a_list_of_events_names_programs_as_the_current_folder_has_them(
+    replace: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in (("prog.py", 1), ("new.py", 2)):
+        Path(name).write_text(HEAD + REPLACED.format(value))
+    done = run("prog.py", until="350ms", events=[{"at": "250ms", "replace": replace}])
+    done.assert_values(1, 1, 2)
+
+
+def test_a_time_line_is_the_same_however_a_run_was_made(fusion: Path) -> None:
+    options = {"until": "350ms", "component": {"pole.camera": Camera()}}
+    plain = simulate(fusion, **options)  # type: ignore[arg-type]
+    assert "[180ms, 220ms)  fuse-1: 22" in plain.timeline()
+    assert isinstance(run(fusion, **options), type(plain))
+
+
 def test_the_fixture_looks_beside_the_test(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "prog.py").write_text(HEAD + "@GRAPHify\ndef main(trigger): return trigger + 1\n")
+    (tmp_path / "sub" / "new.py").write_text(HEAD + REPLACED.format(2))
+    (tmp_path / "sub" / "old.py").write_text(HEAD + REPLACED.format(1))
     (tmp_path / "sub" / "test_prog.py").write_text(
         "def test_it(simulated):\n    simulated('prog.py', input={'trigger': 4}).assert_values(5)\n"
+        "    events = [{'at': '150ms', 'replace': 'new.py'}]\n"
+        "    simulated('old.py', until='250ms', events=events).assert_values(1, 2)\n"
     )
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "sub"],

@@ -16,8 +16,10 @@ from ticktalk.cli import arguments
 from ticktalk.cli.placement import LocalPlacement, placement
 from ticktalk.counters import Counts
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME
+from ticktalk.durations import interval_text
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.errors import TTError
+from ticktalk.explain.why import shown_value
 from ticktalk.factories import make_driver
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.lease import DEAD_AFTER
@@ -26,6 +28,7 @@ from ticktalk.payloads import FiringError, OutputToken
 from ticktalk.runtime_manager import TTRuntimeManagerSim
 from ticktalk.simulation.driver import Simulation
 from ticktalk.source_problems import did_you_mean
+from ticktalk.time import INFINITY, Tick
 
 if TYPE_CHECKING:
     from ticktalk.simulation.event_file import FileEvent
@@ -243,6 +246,10 @@ def network_delay_of(text: str | None, deployment: str | Path | None) -> int:
     return arguments.duration(text or "0us", "--network-delay")
 
 
+WIDTH = 48
+"""Characters of a time line."""
+
+
 class Simulated:
     """The results of a simulated run.
 
@@ -270,6 +277,23 @@ class Simulated:
         """The outputs as rows, for `pandas.DataFrame`: values as they are, ticks of the root clock."""
         names = ("graph", "context", "sq", "ensemble", "value", "start", "stop", "arrival")
         return [{name: getattr(token, name) for name in names} for token in self.outputs]
+
+    def timeline(self, tokens: Sequence[OutputToken] | None = None) -> str:
+        """The outputs (or some of them) on a line of time, as text: a row for each token."""
+        shown = self.outputs if tokens is None else list(tokens)
+        ends = [tick for token in shown for tick in (token.start, token.stop) if abs(tick) != INFINITY]
+        low, high = (min(ends), max(ends)) if ends else (0, 1)
+
+        def column(tick: Tick) -> int:
+            return int((min(max(tick, low), high) - low) * WIDTH // max(1, high - low))  # it may have no end
+
+        rows = []
+        for token in shown:
+            first, last = column(token.start), column(token.stop)
+            bar = " " * first + "=" * max(1, last - first)
+            where = interval_text(token.start, token.stop)
+            rows.append(f"  {bar:{WIDTH + 1}} {where}  {token.sq}: {shown_value(token.value)}")
+        return "\n".join(rows) if rows else "  (no output)"
 
     def __repr__(self) -> str:
         told = f"{len(self.outputs)} outputs of {self.graph.name!r}"

@@ -13,6 +13,7 @@ from rich.text import Text
 from ticktalk.cli.console import CELL, counter_lines
 from ticktalk.cli.ending import metric_lines, silence, times, wait_lines
 from ticktalk.durations import about
+from ticktalk.manager.events import StateNotWritten
 from ticktalk.printable import line
 
 CONTEXTS = 5
@@ -124,10 +125,7 @@ def not_written(status: dict[str, Any]) -> list[str]:
     if log is not None and log["failure"]:
         lines.append(f"the log {log['file']}: {log['failure']}; {log['left_out']} outputs are left out of it so far")
     if state is not None and state["failure"]:
-        lines.append(
-            f"the state {state['folder']}: {state['failure']}; a manager that dies now is not followed by one that"
-            " knows of what has changed since"
-        )
+        lines.append(str(StateNotWritten(state["folder"], state["failure"])))
     return lines
 
 

@@ -9,6 +9,7 @@ import typer
 
 from ticktalk.cli.streams import say
 from ticktalk.errors import TTError
+from ticktalk.printable import without_password
 from ticktalk.runtime_manager import TTRuntimeManager, TTRuntimeManagerPhysical
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def telemetry(endpoint: str, manager: TTRuntimeManager) -> Telemetry:
     except ValueError:
         known = False
     if not known:
-        raise typer.BadParameter(f"--otel {endpoint}: give the collector's address, such as http://localhost:4318")
+        raise typer.BadParameter(f"--otel {without_password(endpoint)}: give the collector's address, such as http://localhost:4318")
     try:
         from ticktalk.otel.sending import Telemetry
     except ImportError as error:

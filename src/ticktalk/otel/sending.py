@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from ticktalk.errors import TTError
 from ticktalk.otel.metrics import metrics_of
 from ticktalk.otel.spans import Spans
+from ticktalk.printable import without_password
 from ticktalk.recording.setup import Setup
 from ticktalk.recording.writer import lacks_text
 from ticktalk.records import Records, TookOver
@@ -68,12 +69,13 @@ class Telemetry:
         tell: Callable[[str], object],
         asks: bool,
     ) -> None:
-        self._endpoint, self._status, self._tell, self._asks = endpoint.rstrip("/"), status, tell, asks
+        self._endpoint, self._status, self._tell, self._asks = without_password(endpoint), status, tell, asks
         self._reasons = _Reasons()
         self._spans = Spans()
         self._resource = self._spans.resource(manager)
-        self._to_spans = OTLPSpanExporter(f"{self._endpoint}/v1/traces", timeout=REQUEST)
-        self._to_metrics = OTLPMetricExporter(f"{self._endpoint}/v1/metrics", timeout=REQUEST)
+        address = endpoint.rstrip("/")
+        self._to_spans = OTLPSpanExporter(f"{address}/v1/traces", timeout=REQUEST)
+        self._to_metrics = OTLPMetricExporter(f"{address}/v1/metrics", timeout=REQUEST)
         self._waiting: deque[ReadableSpan] = deque()
         self._lacks: Counter[str] = Counter()  # by arc, SQ or graph: records that did not come, or too late
         self._room = threading.Condition()  # for what waits

@@ -12,6 +12,7 @@ from ticktalk.manager.driver import Driver, Usage
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.payloads import IdleReport
 from ticktalk.records import TookOver
+from ticktalk.series import summed
 from ticktalk.simulation.driver import Simulation
 
 
@@ -76,9 +77,10 @@ class SimulationDriver(Driver):
                 counts = merged([running.counts] if before is None else [before.counts, running.counts])
                 busy, waiting = (self._busy(running), running.waiting()) if id(host) in alive else ("", {})
                 stuck = all_stuck(running) if id(host) in alive else {}
+                metrics = metrics_of(running.executes)
                 found[host.name] = IdleReport(
                     graph, context, host.name, 0, busy, counts=counts, waiting=waiting, stuck=stuck,
-                    metrics={**({} if before is None else before.metrics), **metrics_of(running.executes)},
+                    metrics=metrics if before is None else summed([before.metrics, metrics]),
                 )  # fmt: skip
         return list(found.values())
 

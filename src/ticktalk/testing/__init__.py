@@ -34,37 +34,22 @@ from ticktalk.values.codec import decode_value
 SHOWN = 12
 """Tokens of a time line on each side of what is looked at."""
 
-WIDTH = 48
-"""Characters of a time line."""
-
 When = int | str
 """A time after the start: microseconds, or a text with its unit, such as "250ms"."""
 
 
-class Run:
-    """What a program gave in simulated time.
+class Run(Simulated):
+    """What a program gave in simulated time, with all that happened.
 
     Attributes:
-        graph: the graph that ran.
-        outputs: the output tokens in order of arrival: `value`, `start`, `stop` (microseconds), `sq`, `ensemble`, ...
-        errors: the firings that raised.
-        counters: by SQ, what is not zero.
         silent: a line for each SQ that never fired, or whose tokens mostly left unused.
     """
 
     def __init__(self, done: Simulated, records: list[tuple[str, AnyRecord]], start: int, silent: list[str]) -> None:
-        self.graph: TTGraph = done.graph
-        self.outputs: list[OutputToken] = done.outputs
-        self.errors = done.errors
-        self.counters = done.counters
+        self.__dict__.update(vars(done))
         self.silent = silent
         self._records = records
         self._start = start
-
-    @property
-    def values(self) -> list[Any]:
-        """The values of all outputs, in order of arrival."""
-        return [token.value for token in self.outputs]
 
     def of(self, sq: str) -> list[OutputToken]:
         """The outputs of one SQ, in order of arrival.
@@ -77,23 +62,6 @@ class Run:
         if not found and sq not in names:
             raise ValueError(f"graph {self.graph.name!r} has no SQ {sq!r}: {', '.join(names)}")
         return found
-
-    def timeline(self, tokens: Sequence[OutputToken] | None = None) -> str:
-        """The outputs on a line of time, as text: a row for each token."""
-        shown = self.outputs if tokens is None else list(tokens)
-        ends = [tick for token in shown for tick in (token.start, token.stop) if abs(tick) != INFINITY]
-        low, high = (min(ends), max(ends)) if ends else (0, 1)
-
-        def column(tick: Tick) -> int:
-            return int((min(max(tick, low), high) - low) * WIDTH // max(1, high - low))  # it may have no end
-
-        rows = []
-        for token in shown:
-            first, last = column(token.start), column(token.stop)
-            bar = " " * first + "=" * max(1, last - first)
-            where = interval_text(token.start, token.stop)
-            rows.append(f"  {bar:{WIDTH + 1}} {where}  {token.sq}: {shown_value(token.value)}")
-        return "\n".join(rows) if rows else "  (no output)"
 
     def why(self, sq: str, at: When) -> str:
         """The tokens that an output came from, back to the streams, in words.
@@ -143,12 +111,14 @@ class Run:
         from ticktalk.recording.what_if import compared
 
         read = read_recording(recording)
-        setup = read.setups[-1]
-        former = TTGraph.from_json(setup.graph.encode(), str(recording))
+        versions = {version.setup.context: version.setup for version in read.versions()}
+        former = TTGraph.from_json([*versions.values()][-1].graph.encode(), str(recording))
         names = set(outputs)
         for name in names - {sq.name for graph in (former, self.graph) for sq in graph.sqs}:
             raise TTError(f"there is no SQ {name!r}, neither in {recording} nor in {self.graph.name}")
-        was = [record for _, record in after(setup.start_tick, read.records(setup.context))]
+        was = [
+            record for number, setup in versions.items() for _, record in after(setup.start_tick, read.records(number))
+        ]
         now = [record for _, record in after(self._start, self._records)]
         other = [
             f"  {output.name}: {difference.how}: {difference.was or 'nothing'} -> {difference.now or 'nothing'}"
@@ -206,9 +176,6 @@ class Run:
     def _history(self) -> History:
         return History(self.graph, after(self._start, self._records))
 
-    def __repr__(self) -> str:
-        return f"<{len(self.outputs)} outputs of {self.graph.name!r}>"
-
 
 def run(
     program: str | Path | TTGraph,
@@ -262,8 +229,24 @@ def _as_file(given: Any, path: Path) -> str | Path | None:
         return given
     import yaml
 
+    if not isinstance(given, Mapping):
+        given = with_programs(given, lambda program: str(Path(program).absolute()))
     path.write_text(yaml.safe_dump(given, sort_keys=False), "utf-8")
     return path
+
+
+def with_programs(events: Sequence[Mapping[str, Any]], find: Callable[[str | Path], Any]) -> list[Any]:
+    """The same events, with what `find` gives for the paths of programs that replace others."""
+
+    def found(replace: Any) -> Any:
+        if isinstance(replace, Mapping) and "program" in replace:
+            return {**replace, "program": found(replace["program"])}
+        return find(replace) if isinstance(replace, (str, Path)) else replace  # else its reader says what is wrong
+
+    return [
+        {**each, "replace": found(each["replace"])} if isinstance(each, Mapping) and "replace" in each else each
+        for each in events
+    ]
 
 
 def _ticks(time: When) -> int:

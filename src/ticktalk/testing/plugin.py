@@ -18,13 +18,15 @@ def simulated(request: pytest.FixtureRequest) -> Callable[..., Run]:
 
     A path is looked for beside the test first, then in the current folder. All else is as for `ticktalk.testing.run`.
     """
-    from ticktalk.testing import run
+    from ticktalk.testing import run, with_programs
 
     def beside(path: Any) -> Any:
         near = request.path.parent / path if isinstance(path, (str, Path)) else None
         return near if near is not None and near.exists() else path
 
     def simulated_run(program: Any, **options: Any) -> Run:
+        if isinstance(options.get("events"), list):
+            options["events"] = with_programs(options["events"], beside)
         for name in ("events", "deployment", "mapping"):
             if options.get(name) is not None:
                 options[name] = beside(options[name])
