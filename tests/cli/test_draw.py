@@ -41,7 +41,13 @@ def draw(folder: Path, program: str, *options: str) -> str:
 
 
 NO_PLAN = PROGRAM.replace("TTPeriod=700", "TTPeriod=700_001")
-"""The common period has too many events."""
+"""The common period has too many events, and arcs join all SQs."""
+
+APART = PROGRAM[: PROGRAM.index("    a = src")] + """\
+    x = fuse(src(trigger, TTPeriod=7001), 1)
+    y = fuse(src(trigger, TTPeriod=7003), 2)
+"""
+"""The common period has too many events, but there are two parts."""
 
 
 def groups_of(tmp_path: Path, program: str) -> dict[str, list[str]]:
@@ -67,7 +73,7 @@ def test_the_groups_of_the_picture_are_what_runs_as_one_function(tmp_path: Path)
     text = (tmp_path / "prog.svg").read_text(encoding="utf-8")
     ElementTree.fromstring(text)
     assert "period of 7ms" in text
-    assert groups_of(tmp_path, NO_PLAN) == {"region 1": ["src-1", "src-2", "fuse-2"], "rsu": ["fuse-1"]}
+    assert groups_of(tmp_path, NO_PLAN) == {"rsu": ["fuse-1"]}
 
 
 def test_the_code_is_shown_with_the_lines_of_the_program(tmp_path: Path) -> None:
@@ -77,14 +83,17 @@ def test_the_code_is_shown_with_the_lines_of_the_program(tmp_path: Path) -> None
     assert "# A period of 7ms: 52 events of 7 of 7 SQs" in text and "# fuse-2, line 17" in text
     text = draw(tmp_path, NO_PLAN, "--show-code")
     assert "\nno plan over a common period: a common period has more than 4000 events" in f"\n{text}"
-    tree = ast.parse("".join(line for line in text.splitlines(True) if not line.startswith("no plan")))
-    assert [node.name for node in tree.body if isinstance(node, ast.FunctionDef)] == ["run", "steps"]
-    assert "# region 1: 3 of " in text and "# fuse-2, line 17" in text
+    text = draw(tmp_path, APART, "--show-code")
+    tree = ast.parse(text)
+    assert [node.name for node in tree.body if isinstance(node, ast.FunctionDef)] == ["loop", "loop"]
+    assert "# A period of 7.001ms: 2 events of 2 of 4 SQs" in text and "# A period of 7.003ms" in text
+    groups = {"period of 7.001ms": ["src-1", "fuse-1"], "period of 7.003ms": ["src-2", "fuse-2"]}
+    assert groups_of(tmp_path, APART) == groups
 
 
-def test_a_graph_without_regions_says_so(tmp_path: Path) -> None:
+def test_a_graph_without_a_plan_says_so(tmp_path: Path) -> None:
     program = PROGRAM.replace("TTPeriod=", "TTFirstInstanceDelay=5, TTPeriod=")
-    assert "no region: every SQ of this graph runs on the general engine" in draw(tmp_path, program, "--show-code")
+    assert "; every SQ of this graph runs on the general engine" in draw(tmp_path, program, "--show-code")
 
 
 @pytest.mark.parametrize("options", [[], ["-o", "prog.png"]])

@@ -176,7 +176,7 @@ def test_without_an_accelerator_everything_runs(name: str, monkeypatch: pytest.M
     def without(self: Simulation, env: simpy.Environment) -> None:
         made(self, env)
         self.accelerator = None
-        self.agenda.others = None
+        self.agenda.ahead = None
 
     monkeypatch.setattr(Simulation, "__init__", without)
     assert simulated(arguments) == with_one

@@ -193,9 +193,9 @@ def test_an_output_that_never_comes_keeps_no_plan_from_running(monkeypatch: pyte
     ticks: list[int] = []
     run_tick = Agenda.run_tick
 
-    def counted(agenda: Agenda, tick: int, limit: float | None = None) -> None:
+    def counted(agenda: Agenda, tick: int) -> None:
         ticks.append(tick)
-        run_tick(agenda, tick, limit)
+        run_tick(agenda, tick)
 
     monkeypatch.setattr(Agenda, "run_tick", counted)
     monkeypatch.setitem(globals(), "CHAIN", CHAIN.replace("return xs[0], [xs[0]]", "return TTEmpty()"))

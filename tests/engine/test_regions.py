@@ -1,4 +1,4 @@
-"""Regions against the general engine, which is the definition: the same bytes, prints, errors and counters."""
+"""Generated code against the general engine, which is the definition: the same bytes, prints, errors and counters."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
-from ticktalk.accelerate import in_simulation, loops, timers
-from ticktalk.accelerate.code import ahead_code
+from ticktalk.accelerate import apart as parts
+from ticktalk.accelerate import loops
+from ticktalk.accelerate.events import TooLong
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.json_text import json_line
@@ -197,21 +198,41 @@ def run(
     bound: int = 1_000_000,
     slices: int = 1,
     watch: Any = None,
-    plans: bool = True,
+    apart: bool = False,
     deployment: DeploymentFile | None = None,
 ) -> Ran:
     """Simulate `graph`; each context starts at its tick. `watch(manager)` may set callbacks.
 
-    `regions`: with the accelerator; `plans`: it makes plans over common periods, too.
+    `regions`: with the accelerator; `apart`: it makes no plan of the whole, but one of each part.
     """
+    with pytest.MonkeyPatch.context() as patch:
+        if apart:
+            patch.setattr(loops, "Plan", no_plan)
+        return _run(graph, regions, until, delay, contexts, bound, slices, watch, deployment)
+
+
+def no_plan(*what: Any) -> Any:
+    """Stands in for `Plan` where there is to be none of the whole."""
+    raise TooLong
+
+
+def _run(
+    graph: TTGraph,
+    regions: bool,
+    until: int,
+    delay: int,
+    contexts: tuple[int, ...],
+    bound: int,
+    slices: int,
+    watch: Any,
+    deployment: DeploymentFile | None,
+) -> Ran:
     env = simpy.Environment()
     names = sorted({name for sq in graph.sqs for spec in sq.constraints for name in spec.names})
     ensembles = [TTEnsemble(None, name) for name in names]
     manager = TTRuntimeManagerSim(None, ensembles, env, network_delay=delay, deployment=deployment)
     if not regions:
-        manager.simulation.accelerator = None
-    if not regions or not plans:
-        manager.simulation.agenda.ahead = None
+        manager.simulation.accelerator = manager.simulation.agenda.ahead = None
     for site in manager.simulation.sites.values():
         site.host.eviction_bound = bound
     outputs: list[str] = []
@@ -258,10 +279,10 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the accelerator begin with the first instants."""
-    monkeypatch.setattr(in_simulation, "FIRINGS_BEFORE", 0)
-    monkeypatch.setattr(timers, "MANY", 2)
     monkeypatch.setattr(loops, "TICKS_BEFORE", 1)
+    monkeypatch.setattr(loops, "TICKS_EACH", 0)
     monkeypatch.setattr(loops, "LEAST", 1)
+    monkeypatch.setattr(parts, "LEAST", 1)
     monkeypatch.setattr(loops, "TRIED", 1)
     monkeypatch.setattr(loops, "LONGEST_WAIT", 4)
 
@@ -269,17 +290,22 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @settings(max_examples=150)
 @given(programs(), st.integers(10, 90), st.sampled_from([0, 20, 1_000_000]), st.integers(1, 3), st.booleans())
 def test_a_region_does_the_same_as_the_general_engine(
-    text: str, until: int, bound: int, slices: int, plans: bool
+    text: str, until: int, bound: int, slices: int, apart: bool
 ) -> None:
     graph = compile_source(text, "net.py", "net")
-    same(graph, until=until, bound=bound, slices=slices, plans=plans)
+    same(graph, until=until, bound=bound, slices=slices, apart=apart)
 
 
 @settings(max_examples=80)
-@given(programs(hosts=True), st.sampled_from([0, 0, 1, 7]), st.sampled_from([(0,), (0, 0), (0, 13), (3, 20, 21)]))
-def test_several_ensembles_and_contexts(text: str, delay: int, contexts: tuple[int, ...]) -> None:
+@given(
+    programs(hosts=True),
+    st.sampled_from([0, 0, 1, 7]),
+    st.sampled_from([(0,), (0, 0), (0, 13), (3, 20, 21)]),
+    st.booleans(),
+)
+def test_several_ensembles_and_contexts(text: str, delay: int, contexts: tuple[int, ...], apart: bool) -> None:
     graph = compile_source(text, "net.py", "net")
-    same(graph, delay=delay, contexts=contexts)
+    same(graph, delay=delay, contexts=contexts, apart=apart)
 
 
 @settings(max_examples=80)
@@ -288,11 +314,15 @@ def test_several_ensembles_and_contexts(text: str, delay: int, contexts: tuple[i
     st.sampled_from([0, 1, 5, 30]),
     st.sampled_from([20, 1_000_000]),
     st.lists(st.tuples(st.integers(1, 290), st.sampled_from(["look", "set", "start", "stop"])), max_size=3),
+    st.sampled_from([None, (0,), (0, 0), (0, 13)]),
 )
 def test_different_rates_and_events_of_the_user(
-    text: str, delay: int, bound: int, events: list[tuple[int, str]]
+    text: str, delay: int, bound: int, events: list[tuple[int, str]], apart: tuple[int, ...] | None
 ) -> None:
-    """A process of the user's looks at the counters, sets a grid, starts the graph once more or stops it."""
+    """A process of the user's looks at the counters, sets a grid, starts the graph once more or stops it.
+
+    `apart`: each part has a plan of its own; when contexts start. None: one context, and a plan of the whole.
+    """
     graph = compile_source(text, "net.py", "net")
     streams = [sq.name for sq in graph.sqs if sq.trigger == "grid"]
     inputs = {"gains": [1]} if any(i.name == "gains" for i in graph.inputs) else {}
@@ -315,7 +345,8 @@ def test_different_rates_and_events_of_the_user(
             for tick, what in events:
                 manager.sim.timeout(tick).callbacks.append(lambda _, what=what: act(what))
 
-        ran = run(graph, regions, until=300, delay=delay, bound=bound, watch=watch)
+        how: Any = {"apart": apart is not None, "contexts": apart or (0,)}
+        ran = run(graph, regions, until=300, delay=delay, bound=bound, watch=watch, **how)
         return looked, *ran.seen[: 3 if any(what == "stop" for _, what in events) else 6]
 
     for mine, expected in zip(both(True), both(False), strict=True):
@@ -328,8 +359,11 @@ def test_different_rates_and_events_of_the_user(
     st.sampled_from([0, 0, 3]),
     st.sampled_from(["stop", "start", "set", "wait"]),
     st.integers(1, 40),
+    st.sampled_from([None, (0,), (0, 0)]),
 )
-def test_a_listener_acts_at_once_among_different_rates(text: str, delay: int, what: str, nth: int) -> None:
+def test_a_listener_acts_at_once_among_different_rates(
+    text: str, delay: int, what: str, nth: int, apart: tuple[int, ...] | None
+) -> None:
     graph = compile_source(text, "net.py", "net")
     inputs = {"gains": [1]} if any(i.name == "gains" for i in graph.inputs) else {}
     streams = [sq.name for sq in graph.sqs if sq.trigger == "grid"]
@@ -355,7 +389,8 @@ def test_a_listener_acts_at_once_among_different_rates(text: str, delay: int, wh
             manager.on_output(act)
             manager.on_error(act)
 
-        ran = run(graph, regions, until=150, delay=delay, watch=watch)
+        how: Any = {"apart": apart is not None, "contexts": apart or (0,)}
+        ran = run(graph, regions, until=150, delay=delay, watch=watch, **how)
         return now, *ran.seen[: 3 if what == "stop" else 6]
 
     for mine, expected in zip(both(True), both(False), strict=True):
@@ -382,14 +417,14 @@ def main(trigger):
     c = step(src(window, TTPeriod=2))
     return a
 """
-"""Two regions that are due at one tick; a listener that sets a grid there once made the second run twice."""
+"""Two parts that are due at one tick; a listener that sets a grid there once made the second run twice."""
 
 
 @settings(max_examples=120)
-@given(programs(), st.sampled_from(["stop", "start", "set"]), st.integers(1, 12))
-@example(TWO_WINDOWS, "set", 4)
-@example(TWO_WINDOWS, "set", 5)
-def test_a_listener_acts_at_once(text: str, what: str, nth: int) -> None:
+@given(programs(), st.sampled_from(["stop", "start", "set"]), st.integers(1, 12), st.booleans())
+@example(TWO_WINDOWS, "set", 4, True)
+@example(TWO_WINDOWS, "set", 5, True)
+def test_a_listener_acts_at_once(text: str, what: str, nth: int, apart: bool) -> None:
     graph = compile_source(text, "net.py", "net")
     inputs = {"gains": [1]} if any(i.name == "gains" for i in graph.inputs) else {}
     streams = [sq.name for sq in graph.sqs if sq.trigger == "grid"]
@@ -412,7 +447,8 @@ def test_a_listener_acts_at_once(text: str, what: str, nth: int) -> None:
         manager.on_error(act)
 
     compared = 3 if what == "stop" else 6
-    assert run(graph, True, watch=watch).seen[:compared] == run(graph, False, watch=watch).seen[:compared]
+    ours = run(graph, True, watch=watch, apart=apart)
+    assert ours.seen[:compared] == run(graph, False, watch=watch).seen[:compared]
 
 
 STREAM = """\
@@ -457,23 +493,12 @@ def program(body: str, more: str = "") -> TTGraph:
     return compile_source(f"{HEADER}\n{STREAM}\n{more}\n@GRAPHify\ndef main(trigger):\n{lines}\n", "prog.py", "prog")
 
 
-def regions_of(graph: TTGraph, until: int = 50) -> tuple[TTRuntimeManagerSim, Any]:
-    """A manager on which the graph runs, and its context."""
+def planned(graph: TTGraph, until: int) -> set[str]:
+    """The names of the SQs that are planned over a common period."""
     manager = TTRuntimeManagerSim(None, [], simpy.Environment())
     manager.instantiate_and_map_graph(graph)
     manager.execute_graph(graph, {})
     manager.simulation.run(until)
-    (context,) = manager.ensemble.host.contexts.values()
-    return manager, context
-
-
-def regions_in(context: Any) -> list[Any]:
-    return list(context.accelerated)
-
-
-def planned(graph: TTGraph, until: int) -> set[str]:
-    """The names of the SQs that are planned over a common period."""
-    manager, _ = regions_of(graph, until)
     plan = manager.simulation.accelerator.loops.plan
     return set() if plan is None else {part.sq.name for part in plan.parts}
 
@@ -483,22 +508,6 @@ a = src(trigger, TTPeriod=10)
 b = other(trigger, TTPeriod=10)
 return fuse(odd(a), b)
 """
-
-
-def test_the_sqs_of_a_region() -> None:
-    graph = program(
-        """
-a = src(trigger, TTPeriod=10)
-b = other(trigger, TTPeriod=10)
-c = other(trigger, TTPeriod=15)
-both = fuse(step(a), b + 1)
-late = fuse(both, c)
-return show(ADD_TIME_DELAY(a, delay=3)), step(late), MERGE(a, b)
-"""
-    )
-    _, context = regions_of(graph)
-    found = {tuple(member.sq.name for member in region.plan.members) for region in regions_in(context)}
-    assert found == {("src-1", "other-1", "step-1", "ADD-1", "fuse-1")}
 
 
 def test_a_listener_and_a_copy_are_outside_the_bodies() -> None:
@@ -592,16 +601,13 @@ d{n} = show(step(step(b{n})))
 """
 
 
-@pytest.mark.parametrize("streams", [1, 2])
+@pytest.mark.parametrize(("streams", "apart"), [(1, False), (2, True)])
 @pytest.mark.parametrize("contexts", [(0,), (0, 3)])
 @pytest.mark.parametrize("which", ["output", "error"])
 @pytest.mark.parametrize("nth", [1, 2, 3, 4])
 def test_a_listener_can_start_another_context_in_the_middle_of_an_instant(
-    which: str, nth: int, contexts: tuple[int, ...], streams: int, monkeypatch: pytest.MonkeyPatch
+    which: str, nth: int, contexts: tuple[int, ...], streams: int, apart: bool
 ) -> None:
-    monkeypatch.setattr(timers, "CALM", 0)  # two regions are planned ahead
-    if streams > 2:
-        monkeypatch.setattr(loops, "TICKS_BEFORE", NEVER)  # regions alone
     lines = [STARTS.format(n=number) for number in range(streams)]
     body = "".join(lines) + "begun = show(step(show(READ_TTCLOCK(trigger))))\nreturn begun"
     graph = program(body, ADD)
@@ -620,7 +626,7 @@ def test_a_listener_can_start_another_context_in_the_middle_of_an_instant(
         else:
             manager.on_error(start)
 
-    printed = same(graph, watch=watch, contexts=contexts, until=400).seen[1]
+    printed = same(graph, watch=watch, contexts=contexts, until=150, apart=apart).seen[1]
     assert printed.count(f"[show-{streams * 4 + 2}]") == len(contexts) + 1
 
 
@@ -656,8 +662,6 @@ return never(src(window, TTPeriod=2))
 
 
 def test_streams_that_share_code_keep_their_states_and_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timers, "CALM", 0)
-    monkeypatch.setattr(loops, "TICKS_BEFORE", NEVER)  # regions alone
     more = """
 @SQify
 def divided(x):
@@ -670,10 +674,15 @@ def tell(x):
 """
     periods = [7, 9, 10, 12]
     graph = program("\n".join(f"tell(divided(src(trigger, TTPeriod={period})))" for period in periods), more)
-    written: list[str] = []
-    monkeypatch.setattr(timers, "ahead_code", lambda plan: written.append(plan.members[0].sq.name) or ahead_code(plan))
-    _, printed, errors, _, _, _ = same(graph, until=400).seen
-    assert written
+    written: dict[str, list[str]] = {}
+    bind = loops.Loops.bind
+    monkeypatch.setattr(
+        loops.Loops,
+        "bind",
+        lambda self, trace: written.setdefault(trace.code.text, []).append(trace.parts[0].sq.name) or bind(self, trace),
+    )
+    _, printed, errors, _, _, _ = same(graph, until=400, apart=True).seen
+    assert sorted(set(*written.values())) == ["src-1", "src-2", "src-3", "src-4"]
     told = printed.partition("|")[2].splitlines()
     for number, period in enumerate(periods, 1):
         samples = range(1, 399 // period + 1)
@@ -682,12 +691,7 @@ def tell(x):
         assert [error.sq for error in errors].count(f"divided-{number}") == len(samples) // 16
 
 
-@pytest.mark.parametrize("plans", [False, True])
-def test_tokens_of_streams_that_are_planned_ahead_arrive_at_their_tick(
-    plans: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(timers, "CALM", 0)
-    monkeypatch.setattr(loops, "TICKS_BEFORE", 1 if plans else NEVER)
+def test_tokens_of_streams_that_are_planned_ahead_arrive_at_their_tick() -> None:
     body = """
 a = odd(src(trigger, TTPeriod=7))
 b = odd(src(trigger, TTPeriod=10))
@@ -724,39 +728,34 @@ CHANGES = [(33, "all", 4), (47, "src-1", 6), (61, "other-1", 6), (75, "all", 20)
 
 
 @pytest.mark.parametrize("how", ["set", "dissolve"])
-def test_a_period_that_is_set_while_a_region_runs(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loops, "TICKS_BEFORE", NEVER)  # regions alone
+def test_a_period_that_is_set_while_a_plan_runs(how: str) -> None:
     graph = program(FUSION)
 
     def seen(regions: bool) -> Any:
         manager = TTRuntimeManagerSim(None, [], simpy.Environment())
         if not regions:
-            manager.simulation.accelerator = None
+            manager.simulation.accelerator = manager.simulation.agenda.ahead = None
         outputs: list[str] = []
         manager.process.outputs.listeners.append(lambda token: outputs.append(json_line(token.log_row())))
         manager.instantiate_and_map_graph(graph)
         manager.execute_graph(graph, {})
         (context,) = manager.ensemble.host.contexts.values()
-        armed = []
         for tick, which, period in CHANGES:
             manager.simulation.run(tick)
-            armed.append(any(region.armed for region in regions_in(context)))
             if how == "dissolve":
                 context.decelerate()
-                assert not regions_in(context) and any(sync.pending for sync in context.syncs.values())
                 manager.simulation.run(tick + 4)
                 context.accelerate()
                 continue
             for name in ("src-1", "other-1") if which == "all" else (which,):
                 context.set_grid(name, period, 0, period // 2, tick - 1)
         manager.simulation.run(200)
-        assert armed == [regions] * 4
         return outputs, manager.counters(graph), manager.waiting(graph), context.executes["fuse-1"].fired
 
     assert seen(True) == seen(False)
 
 
-def test_a_window_that_comes_anew_while_a_region_runs() -> None:
+def test_a_window_that_comes_anew_while_a_plan_runs() -> None:
     graph = program(
         """
 start = READ_TTCLOCK(trigger)
@@ -777,21 +776,16 @@ def test_a_chain_longer_than_one_function(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(loops, "LONGEST_WAIT", NEVER)
     chain = "".join(f"b{number + 1} = step(b{number})\n" for number in range(2500))
     graph = program(f"b0 = src(trigger, TTPeriod=10)\n{chain}return b2500")
-    _, context = regions_of(graph, 12)
-    assert [len(found.plan.members) for found in regions_in(context)] == [1000]
     assert len(planned(graph, 300)) == 2501
     outputs, _, _, counters, _, fired = same(graph, until=42).seen
     assert [json.loads(line)["value"] for line in outputs] == [2501, 2502, 2503, 2504]
     assert not counters and len(fired) == 2501 and set(fired.values()) == {4}
 
 
-def test_sqs_of_two_inputs_more_than_one_function_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loops, "TICKS_BEFORE", NEVER)  # regions alone
-    chain = "".join(f"b{number + 1} = add(b{number}, a)\n" for number in range(1500))
-    graph = program(f"a = src(trigger, TTPeriod=10)\nb0 = odd(a)\n{chain}return b1500", ADD)
-    _, context = regions_of(graph, 12)
-    assert [len(found.plan.members) for found in regions_in(context)] == [1000]
+def test_a_chain_of_many_sqs_of_two_inputs() -> None:
+    chain = "".join(f"b{number + 1} = add(b{number}, a)\n" for number in range(500))
+    graph = program(f"a = src(trigger, TTPeriod=10)\nb0 = odd(a)\n{chain}return b500", ADD)
     outputs, _, _, counters, waiting, fired = same(graph, until=42).seen
-    assert [json.loads(line)["value"] for line in outputs] == [1501, 3 * 1501]  # at 10 and 30
+    assert [json.loads(line)["value"] for line in outputs] == [501, 3 * 501]  # at 10 and 30
     assert not counters and set(fired.values()) == {2, 4}
-    assert waiting == {f"add-{number}": {"b": 2} for number in range(1, 1501)}
+    assert waiting == {f"add-{number}": {"b": 2} for number in range(1, 501)}

@@ -35,19 +35,29 @@ class Again:
     Args:
         place: of the event at which it departed, of `trace`; as many as there are: after all; -2: before all.
         found: the names of the generated code.
+        paused: it departed before that event.
 
     Attributes:
         until: the tick of that event.
     """
 
-    def __init__(self, loops: Flies, plan: Plan, trace: Trace, base: int, place: int, found: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        loops: Flies,
+        plan: Plan,
+        trace: Trace,
+        base: int,
+        place: int,
+        found: dict[str, Any],
+        paused: bool = False,
+    ) -> None:
         self._loops, self._plan, self._trace = loops, plan, trace
         self._shift, self._place, self._found = base - plan.begin, place, found
         self._error, trace.raised = trace.raised, None
         self._former: list[tuple[Any, str, Any]] = []
         self._queues: dict[tuple[int, str], deque[int]] = {}
         self.until: Tick = NEG_INFINITY
-        for number, event in enumerate(trace.events[: place + 1] if place >= 0 else ()):
+        for number, event in enumerate(trace.events[: place + (not paused)] if place >= 0 else ()):
             self.until = event.tick + self._shift
             if event.kind == "tell":
                 continue
@@ -70,17 +80,18 @@ class Again:
             return value.tick + self._shift
         return self._found[self._trace.names.of(value)]
 
-    def run(self) -> None:
-        """Go over the period, up to and with the tick at which it departed."""
-        agenda = self._loops.agenda
+    def stand_in(self) -> None:
+        """Let the firing rules have the results that there are."""
         for part in self._trace.parts:
             self._stand_in(part)
-        try:
-            while (tick := agenda.next_tick()) is not None and tick <= self.until:
-                agenda.run_tick(tick)
-        finally:
-            for owner, name, former in self._former:
-                setattr(owner, name, former)
+
+    def end(self) -> None:
+        """Let the firing rules decide by themselves again."""
+        for owner, name, former in self._former:
+            setattr(owner, name, former)
+
+    def raise_again(self) -> None:
+        """Raise the error at which it departed, if no body raised it."""
         inside = self._place >= 0 and self._trace.in_body and self._place < len(self._trace.events)
         error = self._error
         if error is not None and not inside and not (isinstance(error, Exception) and self._place >= 0):
@@ -181,6 +192,21 @@ class Again:
             for (taker, port), value in zip(leg.to, given, strict=True):
                 if value is not GONE:
                     taker.sync.receive(port, start, stop, value, bool(leg.host))
+
+
+def go_over(periods: list[Again], agenda: Agenda) -> None:
+    """Go over some periods, up to and with the latest tick at which one of them departed."""
+    until = max(again.until for again in periods)
+    for again in periods:
+        again.stand_in()
+    try:
+        while (tick := agenda.next_tick()) is not None and tick <= until:
+            agenda.run_tick(tick)
+    finally:
+        for again in periods:
+            again.end()
+    for again in periods:
+        again.raise_again()
 
 
 def result_of(trace: Trace, place: int, found: dict[str, Any]) -> Any:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
+
+import msgspec
 
 from ticktalk.accelerate.bind import settled_values
 from ticktalk.accelerate.plan import Member
 from ticktalk.accelerate.region_messages import Body, MemberInWorker, RegionRan
-from ticktalk.accelerate.sends import outside
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.firing.arrival import ArrivalSync
 from ticktalk.engine.forwarding import TTSQForward, arc_name
@@ -34,7 +36,16 @@ class DeviceSQ:
 
     def outside(self, context: ContextParts) -> TTSQForward:
         """The routes of its results out of the region, as SQs are placed now."""
-        return outside(context.forwards[self.member.sq.name], {(to.sq, to.port) for to in self.member.inner})
+        inside = {(to.sq, to.port) for to in self.member.inner}
+        forward = context.forwards[self.member.sq.name]
+        rest, ways = copy.copy(forward), []
+        for way in forward.ways:
+            local = [(sync, port) for sync, port in way.local if (sync.sq.name, port) not in inside]
+            if local or way.hosts or way.output or way.unplaced:
+                ways.append(msgspec.structs.replace(way, local=local))
+        rest.use(ways)
+        rest.send = rest.send_parts
+        return rest
 
     def in_worker(self, is_root: bool) -> MemberInWorker:
         """The SQ as its worker has to know it."""

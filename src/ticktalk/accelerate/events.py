@@ -21,6 +21,10 @@ class Unsettled(Exception):
     """What happens does not repeat, or depends on values; the message says why."""
 
 
+class TooLong(Unsettled):
+    """A period of all of them would be too long."""
+
+
 class Opened(NamedTuple):
     """A token under way between two ensembles; `arc` is "" for an output, whose receiver is the manager's ensemble."""
 

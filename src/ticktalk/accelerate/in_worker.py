@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from ticktalk.accelerate.bind import GONE, BoundSQ, function_of, names_of
+from ticktalk.accelerate.bind import ALWAYS, GONE, IN_REGION, function_of
 from ticktalk.accelerate.code import once_code, once_inputs
 from ticktalk.accelerate.plan import InnerWire, Member
 from ticktalk.accelerate.region_messages import MemberInWorker
-from ticktalk.engine.components import Running
+from ticktalk.engine.components import Running, running
 from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.forwarding import unpacked
+from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTDestination
 from ticktalk.payloads import FiringError
 from ticktalk.time import Tick, TTEmpty
@@ -41,26 +42,44 @@ class Codecs(NamedTuple):
     arcs_in: Callable[[bytes], Sequence[int]]
 
 
-class WorkerSQ(BoundSQ):
-    """One SQ of a region, in its worker."""
+class WorkerSQ:
+    """One SQ of a region, in its worker, as the generated code calls it where more is to be done than to run its body.
 
-    __slots__ = ("decode", "encode", "index", "inner", "outer", "ports", "region")
+    `hand`, `edge` and `ended` give the values for the consumers inside, as the code takes them.
+    """
 
-    acts = ("hand", "edge", "ended", "absent")
+    __slots__ = ("decode", "encode", "execute", "index", "inner", "outer", "ports", "region")
 
     def __init__(self, region: WorkerRegion, index: int, execute: TTSQExecute, member: MemberInWorker) -> None:
-        super().__init__(execute, len(member.inner))
         self.region = region
         self.index = index
+        self.execute = execute
         self.decode = execute.code.decode
         self.encode = region.codecs.encoder(member.outer, execute.sq.unpack)
         self.inner = [tuple(path) for path in member.inner]
         self.outer = bool(member.outer)
         self.ports = list(member.wires)
 
-    def copy(self, value: Any, wires: list[Any]) -> None:
-        data = encode_value(value)
-        wires[:] = [self.decode(data) for _ in wires]
+    @property
+    def names(self) -> dict[str, Any]:
+        """What generated code calls, and the constants on the SQ's ports."""
+        index, execute = self.index, self.execute
+        names = {f"f{index}": execute.body, f"arrange{index}": execute.arrange}
+        names |= {f"{act}{index}": getattr(self, act) for act in ("hand", "edge", "ended", "absent")}
+        for port, kind in enumerate(execute.sq.ports):
+            if kind.constant is not None:
+                names[f"a{index}_{port}"] = decode_constant(kind.constant[0])
+        return names
+
+    def hand(self, value: Any, start: Tick) -> Any:
+        """Copy a mutable value, one for each consumer inside."""
+        wires = [GONE] * len(self.inner)
+        if value.__class__ is not TTEmpty:
+            running.current = None
+            data = encode_value(value)
+            wires = [self.decode(data) for _ in wires]
+            running.current = IN_REGION
+        return wires[0] if len(wires) == 1 else wires
 
     def edge(self, value: Any, start: Tick) -> Any:
         """Keep the results that leave the region for the answer."""
@@ -74,10 +93,14 @@ class WorkerSQ(BoundSQ):
                     wires[way] = part if part.__class__ in PLAIN else self.decode(encode_value(part))
         if sent:
             self.region.edges.append([self.index, *sent])
-        return self._given(wires)
+        return wires[0] if len(wires) == 1 else wires
 
-    def tell(self, error: BaseException, start: Tick, stop: Tick | None) -> None:
+    def ended(self, error: BaseException, start: Tick) -> Any:
+        """Keep the error of a firing for the answer."""
         self.region.fail(self.execute, error, start)
+        running.current = IN_REGION
+        wires = [GONE] * len(self.inner)
+        return wires[0] if len(wires) == 1 else wires
 
     def absent(self, start: Tick, *values: Any) -> None:
         """Not all inputs are there: those that are wait at the sync of the SQ."""
@@ -125,13 +148,13 @@ class WorkerRegion:
             for index, (member, execute) in enumerate(zip(members, executes, strict=True))
         ]
         self._roots = self._parts[:roots]
-        names = {"region": self, **names_of(self._parts)}
+        names = ALWAYS | {"region": self}
         plan = []
         for part, member in zip(self._parts, members, strict=True):
             wires = {port: InnerWire(*wire) for port, wire in sorted(member.wires.items())}
             inner = [TTDestination("", 0) for _ in member.inner]
             plan.append(Member(part.execute.sq, wires, inner, part.outer or any(member.inner)))
-            names |= _settled(part, member.settled)
+            names |= part.names | _settled(part, member.settled)
         text, self._lines = once_code(plan, roots)
         self._inputs = once_inputs(plan, roots)
         self._once = function_of(text, names)

@@ -48,7 +48,7 @@ class LoopCode(NamedTuple):
 
     Attributes:
         text: the function.
-        lines: for each line of `text`, from 1 on, the place of the event that it belongs to; -1: none.
+        lines: for each line of `text`, from 1 on, the place of the event that it belongs to; -1: none; less: `paused`.
         calls: the lines on which bodies are called.
         parameters: the names that it wants first: the begin, the end, values that stand there.
     """
@@ -141,7 +141,8 @@ def optional_values(
 
 def loop_code(
     names: Names, events: list[PlanEvent], first: int, length: int, carried: list[tuple[str, str]],
-    left: list[OutOfReach], optional: set[int], say_which: bool = False,
+    left: list[OutOfReach],
+    optional: set[int], say_which: bool = False, turns: bool = False,
 ) -> LoopCode:  # fmt: skip
     """The function of the events from the `first` on.
 
@@ -153,9 +154,15 @@ def loop_code(
         left: the tokens that get out of reach.
         optional: see `optional_values`.
         say_which: with comments that name the SQs.
+        turns: as a generator that pauses after each tick; resumed with a true value, after each event of that tick.
     """
     lines: list[tuple[str, int, bool]] = []
     depth = "            " if length else "        "
+    end = [f"left{place}({names.of(entry.value)})" for place, entry in enumerate(left) if entry.value is not None]
+    changed = [(old, new) for old, new in carried if old != new]
+    if changed:
+        end.append(f"{', '.join(old for old, _ in changed)} = {', '.join(new for _, new in changed)}")
+    at_end = [(depth + text, len(events), False) for text in end]
     for place, event in enumerate(events[first:], first):
         statements = _statements(names, place, event, optional)
         if say_which and statements:
@@ -163,31 +170,43 @@ def loop_code(
             line = f", line {event.part.sq.line}" if event.part.sq.line else ""
             statements[0] = f"{text}  # {event.part.sq.name}{line}", call
         lines += [(depth + text, place, call) for text, call in statements]
-    end = [f"left{place}({names.of(entry.value)})" for place, entry in enumerate(left) if entry.value is not None]
-    changed = [(old, new) for old, new in carried if old != new]
-    if changed:
-        end.append(f"{', '.join(old for old, _ in changed)} = {', '.join(new for _, new in changed)}")
-    lines += [(depth + text, len(events), False) for text in end]
+        if turns:
+            last = place + 1 == len(events)
+            same_tick = not last and events[place + 1].tick == event.tick
+            pause = "if turn: yield" if same_tick else "turn = yield"
+            lines += [*(at_end if last else ()), (depth + pause, paused(place + 1), False)]
+    if not turns:
+        lines += at_end
     parameters = ["begin", "end", *(old for old, _ in carried)]
     if first:
         made = {names.of(value) for event in events[:first] for value in wires_of(event)}
         parameters += sorted(made)
     known = _known(events, first, left)
-    before = f"    base = begin - {length}"  # so it has a value wherever it is interrupted
-    head = [f"def loop({', '.join([*parameters, *known, ALWAYS])}):", before, "    try:"]
+    step = "length" if turns else str(length)  # parts of one shape have the same text
+    before = f"    base = begin - {step}"  # so it has a value wherever it is interrupted
+    always = "length, " + ALWAYS if turns else ALWAYS
+    head = [(f"def loop({', '.join([*parameters, *known, always])}):", -1), (before, -1), ("    try:", -1)]
+    if turns:
+        head.append(("        turn = yield", paused(len(events))))
     if length:
-        head.append(f"        for base in range(begin, end, {length}):")
+        head.append((f"        for base in range(begin, end, {step}):", -1))
     if not lines:
         lines = [(depth + "pass", -1, False)]
-    tail = ["    except BaseException as error:", "        return where(error), base, locals()"]
+    tail = ["    except GeneratorExit: return"] if turns else []
+    tail += ["    except BaseException as error:", "        return where(error), base, locals()"]
     tail.append(f"    return -1, base, ({''.join(old + ', ' for old, _ in carried)})")
-    rows = [*((text, -1, False) for text in head), *lines, *((text, -1, False) for text in tail)]
+    rows = [*((text, place, False) for text, place in head), *lines, *((text, -1, False) for text in tail)]
     return LoopCode(
         "".join(text + "\n" for text, _, _ in rows),
         [-1, *(place for _, place, _ in rows)],
         {number for number, (_, _, call) in enumerate(rows, 1) if call},
         parameters,
     )
+
+
+def paused(place: int) -> int:
+    """What stands for a pause before the event at `place` in `LoopCode.lines`; and back again."""
+    return -3 - place
 
 
 def _known(events: list[PlanEvent], first: int, left: list[OutOfReach]) -> list[str]:

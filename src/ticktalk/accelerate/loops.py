@@ -13,13 +13,14 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
-from ticktalk.accelerate.again import Again, result_of
+from ticktalk.accelerate.again import Again, go_over, result_of
+from ticktalk.accelerate.apart import Apart, Partition
 from ticktalk.accelerate.bind import GONE, IN_REGION
-from ticktalk.accelerate.events import ENDING, Leg, Links, Opened, Part, PlanEvent, TakesTime, Unsettled
+from ticktalk.accelerate.events import ENDING, Leg, Links, Opened, Part, PlanEvent, TakesTime, TooLong, Unsettled
 from ticktalk.accelerate.loop_code import OutOfReach, told_at_once, wires_of
 from ticktalk.accelerate.periods import LEAVE, Plan, Trace
 from ticktalk.accelerate.stand_ins import Lags
-from ticktalk.accelerate.standing import add_sorted, at, ports_of, put_back
+from ticktalk.accelerate.standing import add_sorted, at, ports_of, put_back, take
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import running
@@ -31,6 +32,9 @@ from ticktalk.values.codec import PLAIN, Parts, encode_value, handed_on, plain
 
 TICKS_BEFORE = 6
 """Ticks on the general engine before the first look for a plan: graphs that hardly run need none."""
+
+TICKS_EACH = 4
+"""Ticks for each part on the general engine before the parts have plans of their own."""
 
 LEAST = 3
 """Periods from which on a plan is entered."""
@@ -51,46 +55,47 @@ class Loops:
     Args:
         agenda: the simulation's.
         links: the links between its ensembles, and their cores.
-        hold: lets regions take no instants; or lets them take instants again.
 
     Attributes:
         contexts: all that may have a part in a plan, by id.
         plan: what runs ahead; None: there is none, for now.
+        apart: the plans of parts that no arc joins, where there is none of all of them.
         why: why there is none.
     """
 
-    def __init__(self, agenda: Agenda, links: Links, hold: Callable[[bool], None]) -> None:
+    def __init__(self, agenda: Agenda, links: Links) -> None:
         self.contexts: dict[int, ContextParts] = {}
         self.plan: Plan | None = None
+        self.apart: Apart | None = None
         self.why = ""
         self.agenda = self._agenda = agenda
-        self.links, self._hold, self._last = links, hold, 0
+        self.links, self._last = links, 0
         self._wait = self._wait_again = TICKS_BEFORE
         self._misses = 0
         self._periods = 0  # run since the last look how often it departs
         self._departed = 0
         self._ahead: Counter[tuple[tuple[str, int], str, str]] = Counter()  # tokens given back, by arc and receiver
         self._lags: Lags = {}
-        self._again = False  # the general engine goes over a period again
-        self._done: deque[tuple[Trace, int, int]] = deque()  # traces run since `_keep`, their begins, how often
 
     def add(self, context: ContextParts) -> None:
         """A context has started, or something of it has changed: look anew."""
         self.contexts[id(context)] = context
-        self.plan, self._lags = None, {}
-        self._hold(self._again)
+        self.plan, self.apart, self._lags = None, None, {}
         self._wait = self._wait_again = TICKS_BEFORE
 
     def run(self, tick: int, limit: float) -> bool:
         """Run periods, as many as end before `limit`, if a plan fits; `tick` is the next at which something is due."""
         self._wait -= 1
-        agenda, plan = self._agenda, self.plan
+        agenda = self._agenda
         if self._wait > 0 or agenda.ready:
             return False
-        if plan is None:
-            plan = self._look()
-            if plan is None:
+        if self.plan is None and self.apart is None:
+            self._look()
+            if self._wait > 0:
                 return False
+        plan = self.plan
+        if plan is None:
+            return self._run_apart(tick, limit)
         base = tick - (tick - plan.begin) % plan.period
         if base <= agenda.now < tick or limit - base < LEAST * plan.period:
             return False
@@ -100,21 +105,38 @@ class Loops:
         except Unsettled:
             values = None
         if values is None:
-            self._misses += 1
-            if self._misses > 50:
-                self._drop("it does not stand as planned any more")
-            return False
+            return self.missed()
         stop = plan.stops(base, standing, limit)
         if plan.most(base, stop) < LEAST:
             self._wait = 2
             return False
         self._misses = 0
-        self._take(plan)
+        mine = {id(part.sync) for part in plan.parts}
+        agenda.take_out(
+            lambda turn: id(turn) in mine,
+            lambda deliver, message: plan.world.flying(deliver, message) is not None,
+        )
+        for part in plan.parts:
+            take(part, plan.standing)
         self._run(plan, base, stop, values)
         return True
 
-    def _look(self) -> Plan | None:
-        """Look for a plan."""
+    def _run_apart(self, tick: int, limit: float) -> bool:
+        try:
+            return self.apart is not None and self.apart.run(tick, limit)
+        except Unsettled as reason:
+            self._drop(str(reason))
+            return False
+
+    def missed(self) -> bool:
+        """It does not stand as planned; False."""
+        self._misses += 1
+        if self._misses > 50:
+            self._drop("it does not stand as planned any more")
+        return False
+
+    def _look(self) -> None:
+        """Look for a plan, or for one of each part."""
         self.contexts = {number: context for number, context in self.contexts.items() if not context.closed}
         keys = {
             (context.prepared.graph.name, context.number)
@@ -122,23 +144,25 @@ class Loops:
             if any(isinstance(sync, GridSync) and sync.pending for sync in context.syncs.values())
         }
         of_these = [c for c in self.contexts.values() if (c.prepared.graph.name, c.number) in keys]
-        self._hold(True)
+        sqs = [(context, sq) for context in of_these for sq in context.prepared.sqs]
         try:
-            self.plan = Plan(of_these, self.links, self._agenda, self._lags)
+            try:
+                self.plan = Plan(sqs, self.links, self._agenda, self._lags)
+                self.bind(self.plan.main)
+            except TooLong:
+                self.apart = Apart(self, Partition(sqs, self.links))
+                self._wait = TICKS_EACH * len(self.apart.parts.sqs)
         except Unsettled as reason:
             self._drop(str(reason))
-            return None
-        self._bind(self.plan.main)
-        self._wait_again = TICKS_BEFORE
-        return self.plan
+        else:
+            self._wait_again = TICKS_BEFORE
 
     def _drop(self, why: str) -> None:
-        self.plan, self.why, self._misses = None, why, 0
-        self._hold(False)
+        self.plan, self.apart, self.why, self._misses = None, None, why, 0
         self._wait_again = min(2 * self._wait_again, LONGEST_WAIT)
         self._wait = self._wait_again
 
-    def _bind(self, trace: Trace) -> None:
+    def bind(self, trace: Trace) -> None:
         acts: dict[str, Any] = {}
         for place, event in enumerate(trace.events[trace.first :], trace.first):
             if event.kind == "tell":
@@ -204,20 +228,6 @@ class Loops:
 
     # From the general engine to the plan, and back.
 
-    def _take(self, plan: Plan) -> None:
-        """Take what stands there from the firing rules and the agenda."""
-        mine = {id(part.sync) for part in plan.parts}
-        self._agenda.take_out(
-            lambda turn: id(turn) in mine,
-            lambda deliver, message: plan.world.flying(deliver, message) is not None,
-        )
-        for part in plan.parts:
-            shape = plan.standing.shapes[part.index]
-            for index, port in enumerate(ports_of(part.sync)):
-                del port.tokens[len(port.tokens) - len(shape[index]) :]
-            if isinstance(part.sync, DeadlineSync):
-                part.sync.due.tokens.clear()
-
     def _run(self, plan: Plan, base: int, stop: float, values: list[Any]) -> None:
         """Run periods from `base` on, up to `stop`, or up to where it departs; give everything back."""
         begun, trace, trimmed = base, plan.main, self._periods
@@ -228,10 +238,10 @@ class Loops:
             place, at, found = trace.run(base, base + most * plan.period, *values)
             if place == -1:
                 values = list(found)
-                base = self._note(trace, base, most)
+                base = self.note(trace, base, most)
             else:
                 values = [found[f"c{index}"] for index in range(len(values))]
-                base = self._note(trace, base, (at - base) // plan.period + (place == -2))
+                base = self.note(trace, base, (at - base) // plan.period + (place == -2))
                 while (onward := self._onward(trace, place, found)) is not None:
                     if onward.length > plan.most(base, stop) * plan.period:
                         break
@@ -239,43 +249,42 @@ class Loops:
                     place, _, more = trace.run(base, 0, *[found[name] for name in trace.code.parameters[2:]])
                     if place == -1:
                         values = list(more)
-                        base = self._note(trace, base, 1)
+                        base = self.note(trace, base, 1)
                         break
                     found = {**found, **more}
                 if place != -1:
                     departed = Again(self, plan, trace, base, place, found)
             if self._periods > trimmed + AT_ONCE:
-                self._trim()
+                self._trim(plan.done)
                 trimmed = self._periods
         running.current = None
-        self._keep(plan)
-        self._give(plan, base, base > begun, values, departed)
+        self.give(plan, base, base > begun, values, departed)
         if departed is not None:
-            self._departed += 1
             if plan.wanted is not None:
                 self._lags, self.plan = plan.wanted, None
-            elif self._departed == 32:
-                if self._periods < 8 * self._departed:
-                    self._drop("it departs from the plan too often")
-                self._departed = self._periods = 0
-            self._again = True
-            self._hold(True)
-            try:
-                departed.run()
-            finally:
-                self._again = False
-                self._hold(self.plan is not None)
+            else:
+                self.departs(1)
+            go_over([departed], self._agenda)
 
-    def _note(self, trace: Trace, base: int, times: int) -> int:
+    def departs(self, weight: int) -> None:
+        """It has departed from its plan, which costs as much as so many periods."""
+        self._departed += weight
+        if self._departed >= 32:
+            if self._periods < 8 * self._departed:
+                self._drop("it departs from the plan too often")
+            self._departed = self._periods = 0
+
+    def note(self, trace: Trace, base: int, times: int) -> int:
         """A trace has run so often from `base` on; gives the begin of the next period."""
         end = base + times * trace.length
         if times:
             self._periods += times
-            self._last = end - trace.length + trace.last_tick
-            if self._done and self._done[-1][0] is trace:  # then it ends at `base`
-                _, base, before = self._done.pop()
+            self._last = max(self._last, end - trace.length + trace.last_tick)
+            done = trace.plan.done
+            if done and done[-1][0] is trace:  # then it ends at `base`
+                _, base, before = done.pop()
                 times += before
-            self._done.append((trace, base, times))
+            done.append((trace, base, times))
         return end
 
     def _onward(self, trace: Trace, place: int, found: dict[str, Any]) -> Trace | None:
@@ -292,14 +301,14 @@ class Loops:
             return None
         onward = trace.plan.onward(trace, place)
         if onward is not None and onward.run is None:
-            self._bind(onward)
+            self.bind(onward)
         return onward
 
-    def _trim(self) -> None:
+    def _trim(self, done: deque[tuple[Trace, int, int]]) -> None:
         """Drop what is evicted by now from what the plan has kept, so that it stays bounded."""
-        self._tell_newest(*self._done[-1])
-        while self._done:
-            trace, base, times = self._done[0]
+        self._tell_newest(*done[-1])
+        while done:
+            trace, base, times = done[0]
             gone = min([evicted_of(left, trace, base, times) for left in trace.left], default=times)
             for left, kept in zip(trace.left, trace.kept, strict=True):
                 if counts_evicted(left.part, left.port):
@@ -307,9 +316,9 @@ class Loops:
                 del kept[:gone]
             self._account(trace, base, gone)
             if gone < times:
-                self._done[0] = trace, base + gone * trace.length, times - gone
+                done[0] = trace, base + gone * trace.length, times - gone
                 return
-            self._done.popleft()
+            done.popleft()
 
     def _tell_newest(self, trace: Trace, base: int, times: int) -> None:
         for part in trace.parts:
@@ -342,20 +351,20 @@ class Loops:
                 part = plan.world.parts[place]
                 part.context.executes[part.sq.name].fired -= times
                 plan.silent[place] = 0
-        if not self._done:
+        if not plan.done:
             return
-        for each in self._done:
+        for each in plan.done:
             self._tell_newest(*each)
         taken: dict[int, int] = {}
         fresh: dict[tuple[int, int], list[Any]] = {}
-        for trace, base, times in self._done:
+        for trace, base, times in plan.done:
             begin = taken.get(id(trace), 0)
             taken[id(trace)] = begin + times
             for left, kept in zip(trace.left, trace.kept, strict=True):
                 tokens = fresh.setdefault((left.part.index, left.port), [])
                 out_of_reach(left, trace, base, times, kept[begin : begin + times], tokens)
             self._account(trace, base, times)
-        for trace, _, _ in self._done:
+        for trace, _, _ in plan.done:
             for kept in trace.kept:
                 kept.clear()
         for part in plan.parts:
@@ -364,10 +373,11 @@ class Loops:
                 evicted = port.evict(part.sync.newest - part.sync.eviction_bound)
                 if counts_evicted(part, index):
                     part.sync.counters.add(part.sq.name, "evicted", len(evicted))
-        self._done.clear()
+        plan.done.clear()
 
-    def _give(self, plan: Plan, base: int, advanced: bool, values: list[Any], departed: Again | None) -> None:
-        """Give what stands at the begin of the period at `base` back to the firing rules and the agenda."""
+    def give(self, plan: Plan, base: int, advanced: bool, values: list[Any], departed: Again | None) -> None:
+        """Give all back, as it stands at the begin of the period at `base`, to the firing rules and the agenda."""
+        self._keep(plan)
         if advanced:
             self._agenda.now = max(self._agenda.now, self._last)
         here = iter(values)

@@ -6,12 +6,14 @@ matching depends on that, a `Trace` of its own leads from there to the begin of 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from math import lcm
+from types import CodeType, FunctionType
 from typing import Any
+from weakref import WeakValueDictionary
 
 from ticktalk.accelerate.bind import ALWAYS, function_of
-from ticktalk.accelerate.events import Leg, Links, Part, PlanEvent, StandIn, Unsettled
+from ticktalk.accelerate.events import Leg, Links, Part, PlanEvent, StandIn, TooLong, Unsettled
 from ticktalk.accelerate.loop_code import ABSENT, Names, OutOfReach, loop_code, optional_values
 from ticktalk.accelerate.stand_ins import MOST_EVENTS, Lags, World
 from ticktalk.accelerate.standing import (
@@ -31,6 +33,7 @@ from ticktalk.engine.firing.arrival import SinglePortSync
 from ticktalk.engine.firing.deadline import PlanBSync
 from ticktalk.engine.firing.grid import GridSync
 from ticktalk.graph.constants import decode_constant
+from ticktalk.graph.sq import TTSQ
 from ticktalk.time import INFINITY, NEG_INFINITY
 from ticktalk.time.grid import repeats_after
 
@@ -143,7 +146,10 @@ class Trace:
         """The code; `say_which`: with comments that name the SQs."""
         carried = [(f"c{place}", self.names.of(value)) for place, value in enumerate(self._ends)]
         length = 0 if self.first else self.length
-        return loop_code(self.names, self.events, self.first, length, carried, self.left, self.optional, say_which)
+        turns = self.plan.apart
+        return loop_code(
+            self.names, self.events, self.first, length, carried, self.left, self.optional, say_which, turns
+        )
 
     def _run_up_to_a_begin(self) -> int:
         """Run the stand-ins up to the begin of a period that goes on as ever; gives the ticks up to there."""
@@ -162,16 +168,17 @@ class Trace:
     def bind(self, acts: dict[str, Any]) -> None:
         """Make the function; `acts`: what the names of rare steps mean."""
         names = ALWAYS | {"silent": self.plan.silent, "leave": LEAVE, "region": self, "where": self.where} | acts
+        names["length"] = self.length
         for part in self.parts:
             execute = part.context.executes.get(part.sq.name)
             if execute is None:
                 continue
-            names |= {f"f{part.index}": execute.body, f"arrange{part.index}": execute.arrange}
+            names |= {f"f{part.index}": same_for(execute.body), f"arrange{part.index}": execute.arrange}
             for port, kind in enumerate(part.sq.ports):
                 if kind.constant is not None:
                     names[f"a{part.index}_{port}"] = decode_constant(kind.constant[0])
         names |= {f"left{place}": values.append for place, values in enumerate(self.kept)}
-        self.run = function_of(self.code.text, names)
+        self.run = function_of(self.code.text, names, own=not self.plan.apart)
 
     def where(self, error: BaseException) -> int:
         """The place of the event at which an error came up."""
@@ -179,7 +186,7 @@ class Trace:
         assert trace is not None
         self.raised, self.in_body = error, trace.tb_lineno in self.code.calls
         place = self.code.lines[trace.tb_lineno]
-        return -2 if place < 0 else place
+        return -2 if place == -1 else place
 
     def at_line(self, function: str, line: int) -> Any:
         """The SQ whose firing is at a line of the generated code."""
@@ -187,14 +194,30 @@ class Trace:
         return part.context.executes[part.sq.name]
 
 
+_ALIKE: WeakValueDictionary[Any, FunctionType] = WeakValueDictionary()
+
+
+def same_for(body: Any) -> Any:
+    """One function for all bodies that may stand in for each other: a call that always meets the same one is faster.
+
+    Those are functions of one code, made for several instances, that use nothing but their arguments.
+    """
+    if isinstance(body, FunctionType) and not (body.__closure__ or body.__defaults__ or body.__kwdefaults__):
+        code = body.__code__
+        if not code.co_names and not any(isinstance(constant, CodeType) for constant in code.co_consts):
+            return _ALIKE.setdefault((code, code.co_filename), body)
+    return body
+
+
 class Plan:
     """What repeats from some tick on.
 
     Args:
-        contexts: those with open streams.
+        sqs: the SQs of contexts with open streams.
         links: the links between their ensembles.
         agenda: theirs; all that is due before its next tick has been done.
         lags: how early tokens begin that arrive, from a plan before.
+        apart: they are some of several, and run in turns with others (`apart.py`).
 
     Attributes:
         begin, period: periods begin at `begin`, and every `period` ticks.
@@ -202,18 +225,28 @@ class Plan:
         silent: by place, how often a firing that was planned has not been, as its input was absent.
         standing: how everything stands at the begin of a period, and `values`: what stands there.
         main: the events of a period.
+        done: traces that have been run since the firing rules were told, their begins, how often.
         wanted: where an absence lets tokens arrive that begin earlier than any in `main`: the lags of a plan for that.
 
     Raises:
         Unsettled: nothing repeats.
     """
 
-    def __init__(self, contexts: list[ContextParts], links: Links, agenda: Agenda, lags: Lags) -> None:
+    def __init__(
+        self,
+        sqs: list[tuple[ContextParts, TTSQ]],
+        links: Links,
+        agenda: Agenda,
+        lags: Lags,
+        apart: bool = False,
+    ) -> None:
         if not links.still():
             raise Unsettled("SQs come or leave")
-        self.contexts = contexts
+        self.contexts = list({id(context): context for context, _ in sqs}.values())
+        self.apart = apart
+        self.done: deque[tuple[Trace, int, int]] = deque()
         self.wanted: Lags | None = None
-        world = self.world = World(contexts, links, lags)
+        world = self.world = World(sqs, links, lags)
         world.begin(agenda)
         periods = [
             part.twin.every for part in world.parts if isinstance(part.twin, GridSync) and part.twin.instant is not None
@@ -223,7 +256,7 @@ class Plan:
             raise Unsettled("no stream is open")
         self.period = lcm(*map(repeats_after, periods))
         if sum(self.period // period for period in periods) > MOST_EVENTS:
-            raise Unsettled(f"a common period has more than {MOST_EVENTS} events")
+            raise TooLong(f"a common period has more than {MOST_EVENTS} events")
         self.begin = tick
         self._settle()
         self.places = {part.index for part in self.parts}
@@ -237,6 +270,8 @@ class Plan:
         self.silent = [0] * len(world.parts)
         self.overtaken = False
         self.main = Trace(self, frozenset(), 0)
+        if apart and any(event.kind not in ("fire", "pass") for event in self.main.events):
+            raise Unsettled("outputs take a while to the manager")
         self.overtaken = world.overtaken
         numbers = world.standing(self.begin + self.main.length, ABSENT).stickies
         for place in [place for place, number in self.standing.stickies.items() if number != numbers[place]]:

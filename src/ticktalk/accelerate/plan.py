@@ -1,12 +1,12 @@
-"""The regions of a graph: parts that run as one generated function.
+"""The regions of a graph on a device: parts that run as one generated function.
 
 A region begins with its *roots*. The general engine, or the grid, says when these fire and on which values. All
 tokens of its other SQs come from within it, so nothing has to be matched there. Its kind names its beginning:
 
 * "instant": sources (`@STREAMify`) of one period, phase, width and window. An SQ behind them may have several
   inputs: all carry the interval of one instant. Tokens of two instants never meet, as the width is at most the period.
-* "firing" (on a device): any one SQ, with any firing rule.
-* "token" (on a device): the SQs that are fed by the arcs of one SQ of another ensemble, each by one arc.
+* "firing": any one SQ, with any firing rule.
+* "token": the SQs that are fed by the arcs of one SQ of another ensemble, each by one arc.
 
 Behind the roots of the latter two come SQs of one arc input only. Intervals of tokens that follow one another may
 overlap there, so an SQ that matches stays outside.
@@ -15,9 +15,8 @@ SQs that need more than values are always outside. These are sources with a firs
 tags, deadlines, plan Bs and single runs. So are persistent SQs and those with a timeout, bodies on full tokens,
 instructions on intervals, `MERGE`, sticky values of other SQs.
 
-In *simulation* there are only those of kind "instant". On a *device* turns do not show, but time does: an SQ that uses
-a component stays outside, as its driver may hold it up. An SQ that drops sets out of order is inside only where its
-region keeps order.
+Turns do not show on a device, but time does: an SQ that uses a component stays outside, as its driver may hold it up.
+An SQ that drops sets out of order is inside only where its region keeps order.
 """
 
 from __future__ import annotations
@@ -83,8 +82,6 @@ class RegionPlan(NamedTuple):
         kind: its beginning.
         roots: how many of the `members`, the first ones, are its roots.
         members: its SQs; after the roots by rank, then source order.
-        whole: no SQ that it feeds outside has its turn before its last SQ. An instant may run as a whole when nothing
-            else is due.
         producer: of kind "token": the SQ of another ensemble that feeds the roots.
         feeds: of kind "token": by root, which of the producer's arcs feeds it.
     """
@@ -92,7 +89,6 @@ class RegionPlan(NamedTuple):
     kind: Kind
     roots: int
     members: list[Member]
-    whole: bool
     producer: str = ""
     feeds: tuple[int, ...] = ()
 
@@ -100,19 +96,6 @@ class RegionPlan(NamedTuple):
     def tells_all(self) -> bool:
         """True if the timekeeper knows all that a tap is told: no token stays inside, and none waits for another."""
         return self.kind == "token" and len(self.members) == self.roots
-
-
-def plans_in_simulation(graph: TTGraph, here: Iterable[TTSQ], grid_of: Callable[[TTSQ], Grid]) -> list[RegionPlan]:
-    """The regions of `graph` on one simulated ensemble.
-
-    Args:
-        graph: the graph.
-        here: the SQs that the ensemble hosts.
-        grid_of: a source's grid at present.
-    """
-    plans = _Planner(graph, here, grid_of, None).plans()
-    # Where nothing stays inside, every firing is told to the general engine: that is faster from there.
-    return [plan for plan in plans if plan.kind == "instant" and any(member.inner for member in plan.members)]
 
 
 def plans_on_device(
@@ -141,11 +124,6 @@ def grids_in(context: ContextParts) -> Callable[[TTSQ], Grid]:
     return grid_of
 
 
-def grid_as_drawn(sq: TTSQ) -> Grid:
-    """A source's grid as the graph has it."""
-    return sq.period, sq.phase, sq.width
-
-
 class _Region:
     """A region to which SQs are added."""
 
@@ -154,7 +132,6 @@ class _Region:
         self.producer = producer
         self.roots: list[TTSQ] = []
         self.inside: list[TTSQ] = []
-        self.first_outside = float("inf")  # the place in the order of the first SQ outside that it feeds
 
     @property
     def full(self) -> bool:
@@ -162,14 +139,14 @@ class _Region:
 
 
 class _Planner:
-    """Goes through the graph once, in order; `elsewhere` is given on a device."""
+    """Goes through the graph once, in order."""
 
     def __init__(
         self,
         graph: TTGraph,
         here: Iterable[TTSQ],
         grid_of: Callable[[TTSQ], Grid],
-        elsewhere: Callable[[str], bool] | None,
+        elsewhere: Callable[[str], bool],
     ) -> None:
         self._order, self._by_name, self._feeders = wiring_of(graph)
         self._here = {sq.name for sq in here}
@@ -183,13 +160,9 @@ class _Planner:
         order = self._order
         for name in sorted(order, key=order.__getitem__):
             sq = self._by_name[name]
-            region = self._add(sq) if name in self._here and self._settles(sq) else None
-            for producer in self._feeding(sq):
-                fed = self._region_of.get(producer)
-                if fed is not None and fed is not region:
-                    fed.first_outside = min(fed.first_outside, order[name])
-        plans = [self._plan(region) for region in self._begun.values()]
-        return [plan for plan in plans if plan is not None]
+            if name in self._here and self._settles(sq):
+                self._add(sq)
+        return [self._plan(region) for region in self._begun.values()]
 
     def _settles(self, sq: TTSQ) -> bool:
         """True if a firing is just the function of values, with the interval that the firing rule gives."""
@@ -202,26 +175,23 @@ class _Planner:
         if sq.spread or any(arc.kind != "value" and arc.to for arc in sq.arcs):
             return False
         on_values = bool(sq.body) or sq.function in ON_VALUES
-        if self._elsewhere is None:
-            return on_values
         return on_values and runs_elsewhere(sq) and not any(constraint.components for constraint in sq.constraints)
 
-    def _add(self, sq: TTSQ) -> _Region | None:
-        """The region that the SQ now belongs to, as one inside or as a root."""
+    def _add(self, sq: TTSQ) -> None:
+        """Let the SQ belong to a region, as one inside or as a root."""
         region = self._behind(sq) if sq.trigger == "arrival" else None
         if region is not None:
             region.inside.append(sq)
             in_order = self._comes_in_order(sq)
         else:
             region = self._begin(sq)
-            if region is None or region.full:
-                return None
+            if region.full:
+                return
             region.roots.append(sq)
             in_order = sq.trigger == "grid" or sq.order == "forward"
         if in_order:
             self._ordered.add(sq.name)
         self._region_of[sq.name] = region
-        return region
 
     def _behind(self, sq: TTSQ) -> _Region | None:
         """The one region that all tokens of the SQ come from, if it may hold the SQ."""
@@ -230,11 +200,9 @@ class _Planner:
         region = origins.pop() if len(origins) == 1 else None
         if region is None or region.full or (region.kind != "instant" and len(producers) > 1):
             return None
-        if self._elsewhere is not None:
-            return None if sq.order == "forward" and not self._comes_in_order(sq) else region
-        return region
+        return None if sq.order == "forward" and not self._comes_in_order(sq) else region
 
-    def _begin(self, sq: TTSQ) -> _Region | None:
+    def _begin(self, sq: TTSQ) -> _Region:
         """The region of which the SQ is a root, alone or with others."""
         kind: Kind = "firing"
         what: object = sq.name
@@ -242,9 +210,7 @@ class _Planner:
             window = self._window(sq)
             if window is not None:
                 kind, what = "instant", window
-        if kind == "firing" and self._elsewhere is None:
-            return None
-        if self._elsewhere is not None and sq.trigger != "grid":
+        else:
             producers = self._producers(sq)
             if len(producers) == sum(port.constant is None for port in sq.ports) == 1 and self._elsewhere(producers[0]):
                 kind, what = "token", producers[0]
@@ -288,12 +254,9 @@ class _Planner:
     def _comes_in_order(self, sq: TTSQ) -> bool:
         return all(name in self._ordered or not name for name in self._feeding(sq))
 
-    def _plan(self, region: _Region) -> RegionPlan | None:
+    def _plan(self, region: _Region) -> RegionPlan:
         sqs = region.roots + region.inside
         roots = len(region.roots)
-        places = [self._order[sq.name] for sq in sqs]
-        if self._elsewhere is None and places != sorted(places):
-            return None  # the ranks of a graph that nobody compiled
         place = {sq.name: index for index, sq in enumerate(sqs)}
         inner: list[list[TTDestination]] = [[] for _ in sqs]
         fed: list[dict[int, tuple[int, int]]] = [{} for _ in sqs]
@@ -317,4 +280,4 @@ class _Planner:
         feeds: tuple[int, ...] = ()
         if region.kind == "token":
             feeds = tuple(self._feeders[member.sq.name, member.arcs[0]][0][1] for member in members[:roots])
-        return RegionPlan(region.kind, roots, members, region.first_outside > places[-1], region.producer, feeds)
+        return RegionPlan(region.kind, roots, members, region.producer, feeds)

@@ -17,7 +17,18 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from ticktalk.accelerate.bind import GONE
-from ticktalk.accelerate.events import ENDING, Flying, Leg, Links, Part, PlanEvent, StandIn, TakesTime, Unsettled
+from ticktalk.accelerate.events import (
+    ENDING,
+    Flying,
+    Leg,
+    Links,
+    Part,
+    PlanEvent,
+    StandIn,
+    TakesTime,
+    TooLong,
+    Unsettled,
+)
 from ticktalk.accelerate.standing import Standing, since, stands
 from ticktalk.counters import Counters
 from ticktalk.engine.acceleration import ContextParts
@@ -41,15 +52,15 @@ Lags = dict[tuple[str, int, str], Tick]
 
 
 class World:
-    """The stand-ins of all SQs of some contexts, and of what is under way between them.
+    """The stand-ins of some SQs, and of what is under way between them.
 
     Args:
-        contexts: those with open streams; they share an agenda.
+        sqs: the SQs, each with its context; they share an agenda, and no arc leads to others.
         links: the links between their ensembles.
         lags: see `Part.lag`, as far as known; by graph, context and SQ.
     """
 
-    def __init__(self, contexts: list[ContextParts], links: Links, lags: Lags) -> None:
+    def __init__(self, sqs: list[tuple[ContextParts, TTSQ]], links: Links, lags: Lags) -> None:
         self.links = links
         self.agenda = Agenda()
         self.counters: dict[int, Counters] = {}
@@ -65,26 +76,24 @@ class World:
         self._twin_of: dict[int, Part] = {}
         self._by_name: dict[tuple[str, int, str], Part] = {}
         self._by_stage: dict[int, Part] = {}
-        for context in contexts:
-            self._add(context)
+        deadline_of = {(id(context), sq.plan_b): sq for context, sq in sqs if sq.plan_b is not None}
+        for context, sq in sqs:
+            self._add(context, sq, deadline_of.get((id(context), sq.name)))
         by_place = {(*part.context_key, part.context.prepared.here): part.context for part in self.parts}
         self._legs_of_all(by_place)
         for name, part in self._by_name.items():
             part.lag = lags.get(name, INFINITY)
         self.paces = {part: part.stage.pace for part in self.parts if part.stage is not None}
 
-    def _add(self, context: ContextParts) -> None:
-        deadline_of = {sq.plan_b: sq for sq in context.prepared.sqs if sq.plan_b is not None}
-        counters = self.counters[id(context)] = Counters()
-        for sq in context.prepared.sqs:
-            deadline = deadline_of.get(sq.name)
-            forward = context.forwards[deadline.name if deadline is not None and deadline.will_continue else sq.name]
-            part = Part(len(self.parts), context, sq, forward)
-            self.parts.append(part)
-            self.part_of[id(part.sync)] = part
-            self._twin_of[id(part.twin)] = part
-            self._by_name[(*part.context_key, sq.name)] = part
-            self._stand_in(part, counters)
+    def _add(self, context: ContextParts, sq: TTSQ, deadline: TTSQ | None) -> None:
+        counters = self.counters.setdefault(id(context), Counters())
+        forward = context.forwards[deadline.name if deadline is not None and deadline.will_continue else sq.name]
+        part = Part(len(self.parts), context, sq, forward)
+        self.parts.append(part)
+        self.part_of[id(part.sync)] = part
+        self._twin_of[id(part.twin)] = part
+        self._by_name[(*part.context_key, sq.name)] = part
+        self._stand_in(part, counters)
 
     def _stand_in(self, part: Part, counters: Counters) -> None:
         """Let the copy of a firing rule hold stand-ins, and note what it does."""
@@ -101,7 +110,7 @@ class World:
         if isinstance(twin, GridSync):
             if twin.change is not None or not twin.window_start < twin.end:
                 twin.instant = None
-            twin.taker, twin.end = None, INFINITY
+            twin.end = INFINITY
             twin.values = tuple([StandIn(-1, 0) for _ in twin.values])
         elif isinstance(twin, ArrivalSync):
             for port in twin.ports:
@@ -199,7 +208,7 @@ class World:
             raise Unsettled(part.refused)
         place = len(self.events)
         if place >= MOST_EVENTS:
-            raise Unsettled(f"more than {MOST_EVENTS} events in a period")
+            raise TooLong(f"more than {MOST_EVENTS} events in a period")
         part.active = True
         event = PlanEvent(part, kind, now, start, stop, tuple(inputs), leg)
         self.events.append(event)

@@ -142,6 +142,15 @@ def tokens_since(sync: Any, port: Port, token: Any, base: int) -> tuple[Any, ...
     return (*shape, since(token[3][0] if port is sync.data else token[3], base))
 
 
+def take(part: Part, standing: Standing) -> None:
+    """Take from a firing rule the tokens that wait, which stand as at the begin of a period."""
+    shape = standing.shapes[part.index]
+    for index, port in enumerate(ports_of(part.sync)):
+        del port.tokens[len(port.tokens) - len(shape[index]) :]
+    if isinstance(part.sync, DeadlineSync):
+        part.sync.due.tokens.clear()
+
+
 def put_back(part: Part, standing: Standing, base: int, advanced: bool, here: Iterator[Any]) -> None:
     """Let a firing rule stand as at the begin of a period at `base`; its values come from `here`."""
     _put_rule_back(part, standing, base, advanced, here)

@@ -7,9 +7,8 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from ticktalk.accelerate.code import run_code, steps_code
 from ticktalk.accelerate.events import Unsettled
-from ticktalk.accelerate.plan import RegionPlan, grid_as_drawn, plans_in_simulation
+from ticktalk.accelerate.periods import Plan
 from ticktalk.cli import arguments, options
 from ticktalk.cli.planned import planned
 from ticktalk.cli.streams import say
@@ -32,13 +31,13 @@ def draw(
         Path | None, typer.Option("-o", "--output", metavar="FILE.svg|.dot|.mmd", help="Its ending says which kind.")
     ] = None,
     regions: Annotated[
-        bool, typer.Option("--regions", help="Groups are the SQs that a simulation runs as one function.")
+        bool, typer.Option("--regions", help="Groups are the SQs that a simulation plans together.")
     ] = False,
     collapse: Annotated[
         bool, typer.Option("--collapse", help="Fold each graph that the graph calls to one node.")
     ] = False,
     show_code: Annotated[
-        bool, typer.Option("--show-code", help="Print the code of the plan or the regions, and the stages of firings.")
+        bool, typer.Option("--show-code", help="Print the code of the plan, and the stages of firings.")
     ] = False,
     of: options.Graph = None,
 ) -> None:
@@ -52,46 +51,29 @@ def draw(
         raise typer.BadParameter("--regions shows SQs that --collapse folds: give one of them")
     asked = hosts_of(graph, None)
     host_of = {sq.name: asked.get(sq.name, "") for sq in graph.sqs}
-    plan, why_not, found = None, "", list[tuple[str, RegionPlan]]()
+    plans, why_not = list[Plan](), ""
     if regions or show_code:
         try:
-            plan = planned(graph, {name: host or DEFAULT_RUNTIME_MANAGER_NAME for name, host in host_of.items()})
+            plans = planned(graph, {name: host or DEFAULT_RUNTIME_MANAGER_NAME for name, host in host_of.items()})
         except Unsettled as reason:
             why_not = str(reason)
-            found = _regions(graph, host_of)
     if output is not None:
         shown = collapsed(graph) if collapse else graph
-        text = render(shown, cast(Format, kind), _as_groups(graph, plan, found) if regions else None)
+        text = render(shown, cast(Format, kind), _as_groups(graph, plans) if regions else None)
         try:
             output.write_text(text, encoding="utf-8")
         except OSError as error:
             raise TTError(f"{output}: the picture cannot be written: {error.strerror}") from None
     if show_code:
-        if plan is not None:
+        for number, plan in enumerate(plans):
             events = f"{len(plan.main.events)} events of {len(plan.parts)} of {len(graph.sqs)} SQs"
-            print(f"# A period of {duration_text(plan.period)}: {events}")
+            print("\n\n" * (number > 0) + f"# A period of {duration_text(plan.period)}: {events}")
             print(plan.main.written(say_which=True).text, end="")
-        for number, (label, region) in enumerate(found):
-            print("\n\n" * (number > 0) + f"# {label}: {len(region.members)} of {len(graph.sqs)} SQs")
-            print(run_code(region, say_which=True).text, end="\n\n")
-            print(steps_code(region, say_which=True).text, end="")
-        print("\n\n" * bool(plan or found) + "# What a firing of each SQ passes on the general engine, up to its body:")
+        print("\n\n" * bool(plans) + "# What a firing of each SQ passes on the general engine, up to its body:")
         for name, stages in _stages(graph).items():
             print(f"# {name}: {', '.join(stages)}")
     if why_not:
-        say(f"no plan over a common period: {why_not}")
-    if why_not and not found:
-        say("no region: every SQ of this graph runs on the general engine")
-
-
-def _regions(graph: TTGraph, host_of: dict[str, str]) -> list[tuple[str, RegionPlan]]:
-    """The regions by name, each group that constraints ask for being an ensemble."""
-    found: list[tuple[str, RegionPlan]] = []
-    for host in dict.fromkeys(host_of.values()):
-        here = [sq for sq in graph.sqs if host_of[sq.name] == host]
-        for plan in plans_in_simulation(graph, here, grid_as_drawn):
-            found.append((f"region {len(found) + 1}" + (f" on {host}" if host else ""), plan))
-    return found
+        say(f"no plan over a common period: {why_not}; every SQ of this graph runs on the general engine")
 
 
 class _Body:
@@ -117,12 +99,11 @@ def _stages(graph: TTGraph) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _as_groups(graph: TTGraph, plan: Any, regions: list[tuple[str, RegionPlan]]) -> dict[str, str]:
-    """SQ name to the plan or the region it is part of; of an SQ in none, to its host, if constraints ask for one."""
+def _as_groups(graph: TTGraph, plans: list[Plan]) -> dict[str, str]:
+    """SQ name to the plan it is part of; of an SQ in none, to its host, if constraints ask for one."""
     groups = hosts_of(graph, None)
-    if plan is not None:
+    for plan in plans:
         for part in plan.parts:
             host = groups.get(part.sq.name)
             groups[part.sq.name] = f"period of {duration_text(plan.period)}" + (f", on {host}" if host else "")
-    groups.update({member.sq.name: label for label, plan in regions for member in plan.members})
     return groups

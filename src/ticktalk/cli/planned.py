@@ -1,11 +1,12 @@
-"""The plan over a common period that a simulation of a graph would make: found without running the program's code."""
+"""The plans over common periods that a simulation of a graph would make: found without running the program's code."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from ticktalk.accelerate.events import Opened, TakesTime, Unsettled, Ways
+from ticktalk.accelerate.apart import Partition
+from ticktalk.accelerate.events import Opened, TakesTime, TooLong, Unsettled, Ways
 from ticktalk.accelerate.periods import Plan
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.agenda import Agenda
@@ -90,8 +91,8 @@ class _AtOnce:
         """Nothing is under way."""
 
 
-def planned(graph: TTGraph, host_of: Mapping[str, str]) -> Plan:
-    """The plan that a simulation of a graph makes.
+def planned(graph: TTGraph, host_of: Mapping[str, str]) -> list[Plan]:
+    """The plan that a simulation of a graph makes, or those of its parts.
 
     Args:
         graph: the graph.
@@ -102,6 +103,7 @@ def planned(graph: TTGraph, host_of: Mapping[str, str]) -> Plan:
     """
     agenda = Agenda()
     contexts: dict[str, Context] = {}
+    sqs: list[tuple[ContextParts, TTSQ]] = []
 
     def publish(arc: str, ensembles: list[str], value: Any, start: Tick, stop: Tick) -> None:
         for ensemble in ensembles:
@@ -115,4 +117,10 @@ def planned(graph: TTGraph, host_of: Mapping[str, str]) -> Plan:
     agenda.run_ready(0)
     if not contexts:
         raise Unsettled("it has no SQ")
-    return Plan(list(contexts.values()), _AtOnce(next(iter(contexts))), agenda, {})
+    sqs += [(context, sq) for context in contexts.values() for sq in context.prepared.sqs]
+    links = _AtOnce(next(iter(contexts)))
+    try:
+        return [Plan(sqs, links, agenda, {})]
+    except TooLong:
+        parts = Partition(sqs, links)
+        return [parts.plan(place, due) for place, due in enumerate(parts.due(agenda)[0])]

@@ -15,8 +15,6 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Any, Protocol
 
-_NO_TICK = 1 << 125
-
 
 class ReadyItem(Protocol):
     """A thing that can become ready: `key` is `(order, self)` with an order unique in its agenda."""
@@ -28,30 +26,14 @@ class ReadyItem(Protocol):
         """Consider the tokens that arrived, and the instants or deadlines that are due, at root tick `now`."""
 
 
-class OtherInstants(Protocol):
-    """Instants beside the agenda's timers, of which many run at a time where nothing else is due."""
-
-    idle: bool  # none of them is due
-
-    def next_tick(self) -> int:
-        """The tick of the next one; after all ticks, if there is none."""
-
-    def begin(self, tick: int) -> None:
-        """Make the instants ready that are due at `tick`."""
-
-    def run_before(self, stop: float) -> None:
-        """Run instants before `stop`, up to one that gives others something to do."""
-
-
 class Agenda:
     """Timers, messages under way, and the SQs that are ready; all times in root ticks."""
 
-    __slots__ = ("_arrivals", "_due", "_ticks", "ahead", "now", "on_endless", "others", "ready")
+    __slots__ = ("_arrivals", "_due", "_ticks", "ahead", "now", "on_endless", "ready")
 
     def __init__(self, now: int = 0) -> None:
         self.now = now
         self.ready: list[tuple[Any, Any]] = []
-        self.others: OtherInstants | None = None
         # `(tick, limit)`: does what is due from `tick` on, but before `limit`; False: nothing of it.
         self.ahead: Callable[[int, float], bool] | None = None
         # Told the name of a stream whose window has no end.
@@ -62,14 +44,7 @@ class Agenda:
 
     def next_tick(self) -> int | None:
         """The next tick at which something is due, or None."""
-        tick = self._ticks[0] if self._ticks else None
-        if self.others is not None and not self.others.idle:
-            instant = self.others.next_tick()
-            if tick is None:
-                return instant if instant < _NO_TICK else None
-            if instant < tick:
-                return instant
-        return tick
+        return self._ticks[0] if self._ticks else None
 
     def at(self, tick: int, turn: ReadyItem) -> None:
         """Let `turn` step at `tick`, which is not past."""
@@ -127,27 +102,14 @@ class Agenda:
         self._ticks[:] = self._due
         heapify(self._ticks)
 
-    def run_tick(self, tick: int, limit: float | None = None) -> None:
-        """Do all that is due at `tick`, the earliest of the agenda; where that is easy, more, but before `limit`."""
-        ticks, others = self._ticks, self.others
-        if others is not None and others.idle:
-            others = None
-        alone = others is not None and (not ticks or ticks[0] > tick)
-        if others is not None and alone and not self.ready:
-            stop = tick + 1 if limit is None else limit
-            others.run_before(ticks[0] if ticks and ticks[0] < stop else stop)
-            if self.ready:
-                self.run_ready(self.now)
-            return
+    def run_tick(self, tick: int) -> None:
+        """Do all that is due at `tick`, the earliest of the agenda."""
         self.now = tick
-        if not alone:
-            heappop(ticks)
+        heappop(self._ticks)
         ready = self.ready
         if self._arrivals:
             self._deliver(tick)
         due = self._due.pop(tick, ())
-        if others is not None and others.next_tick() == tick:
-            others.begin(tick)
         if not ready and len(due) == 1:
             if not due[0].queued:  # else it is held
                 due[0].step(tick)  # no other could have the first turn
@@ -170,21 +132,12 @@ class Agenda:
     def run_while(self, peek: Callable[[], float]) -> None:
         """Do all that is due before the tick of `peek`; it is asked anew each time."""
         ticks = self._ticks
-        while True:
-            if self.others is None or self.others.idle:
-                if not ticks:
-                    return
-                tick = ticks[0]
-            else:
-                next_tick = self.next_tick()
-                if next_tick is None:
-                    return
-                tick = next_tick
-            limit = peek()
+        while ticks:
+            tick, limit = ticks[0], peek()
             if tick >= limit:
                 return
             if self.ahead is None or not self.ahead(tick, limit):
-                self.run_tick(tick, limit)
+                self.run_tick(tick)
 
     def run_until(self, now: int) -> None:
         """Let all turns be taken that are ready or due up to and with `now` (real time)."""

@@ -128,15 +128,12 @@ class Simulation:
 
     def beside_drivers(self, ensemble: str) -> MakeStage:
         """The maker of the stage of a body that may use a driver, as any body on `ensemble` may from now on."""
-        if isinstance(self.accelerator, SimulationAccelerator):
-            self.accelerator.beside_drivers.add(ensemble)
         return lambda context, own: _BesideDrivers(self, own) if own.sq.body else None
 
     def take_times(self, deployment: DeploymentFile) -> None:
         """Let bodies and tokens take the times that a deployment file gives; before anything starts."""
         from ticktalk.simulation.timing import Timing  # few simulations need it
 
-        self._without_regions()
         timing = self.timing = self.network.timing = Timing(deployment, self.agenda, self.seed)
         self.network.size = lambda sent: size_of(sent, timing)
         if timing.by_chance:
@@ -175,14 +172,9 @@ class Simulation:
     def make_movable(self) -> None:
         """Let SQs move between ensembles while their contexts run; before anything starts."""
         self.movable = self.network.keeps_arcs_in_order = True
-        self._without_regions()
         for site in self.sites.values():
             if site.host is not None:
                 site.host.movable = True
-
-    def _without_regions(self) -> None:
-        if isinstance(self.accelerator, SimulationAccelerator):
-            self.accelerator.regions = False
 
     def start(self, process: TTProcess) -> simpy.Process:
         """Run a process of an ensemble in this simulation."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from ticktalk.counters import Counters
 from ticktalk.engine.agenda import Agenda
@@ -18,18 +18,6 @@ MANY = 100
 """Periods by which a stream may be behind and still count each skipped instant by itself."""
 
 
-class Taker(Protocol):
-    """An accelerator's part that may take over the instants of several sources, to run them together."""
-
-    armed: bool  # it has them now
-
-    def dissolve(self) -> None:
-        """Give the instants back to the sources."""
-
-    def source_stepped(self, source: GridSync) -> None:
-        """A source had its turn."""
-
-
 class GridSync(TTSQSync):
     """A grid of instants (`@STREAMify`): all inputs are sticky, their intersection is the window (start, end].
 
@@ -41,7 +29,6 @@ class GridSync(TTSQSync):
     """
 
     kept = (*TTSQSync.kept, "considered", "not_before", "known")
-    taker: Taker | None = None
     change: tuple[Period, int, int] | None = None  # the next grid, from after the instant that is due now
 
     def __init__(self, sq: TTSQ, order: int, agenda: Agenda, counters: Counters, eviction_bound: int) -> None:
@@ -63,14 +50,8 @@ class GridSync(TTSQSync):
         self.instant: int | None = None  # the next one due
 
     def step(self, now: int) -> None:
-        taker = self.taker
-        arrived = self._arrived() if self.inbox or self.remote else None
-        if taker is not None and taker.armed:
-            if not arrived:
-                return
-            taker.dissolve()
-        if arrived:
-            for port, start, stop, value in arrived:
+        if self.inbox or self.remote:
+            for port, start, stop, value in self._arrived():
                 self.settled[self.slot[port]] = (start, 0, stop, value)
             self._open_window(now)
         instant, turns = self.instant, MANY
@@ -89,8 +70,6 @@ class GridSync(TTSQSync):
             self.agenda.at(now + 1, self)  # others have their turns in between
         if self.change is not None:
             self.set_grid(*self.change, now)
-        if taker is not None:
-            taker.source_stepped(self)
 
     def _open_window(self, now: int) -> None:
         if not self._settle():
@@ -191,8 +170,6 @@ class GridSync(TTSQSync):
 
     def end_before(self, tick: int) -> None:
         """Let no instant at `tick` or later be due."""
-        if self.taker is not None:
-            self.taker.dissolve()
         self.last = tick - 1
         self.end = min(self.end, self.last)
         if self.instant is not None and self.instant > self.end:
@@ -200,8 +177,6 @@ class GridSync(TTSQSync):
 
     def set_grid(self, period: Period, phase: int, width: int, now: int) -> None:
         """Change period, phase and interval width (root ticks) for the instants later than `now`."""
-        if self.taker is not None:
-            self.taker.dissolve()
         self.change = None
         if (period, phase, width) == (self.every, self.phase, self.width):
             return

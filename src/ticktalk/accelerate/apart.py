@@ -1,0 +1,360 @@
+"""Plans of the parts of a graph that no arc joins, where a common period of all of them would be too long.
+
+Each part has a plan of its own, whose code is a generator: it pauses after each tick. The generators are resumed in the
+order of their ticks, which are sorted for a stretch of time. Parts that are due at one tick are resumed event by event,
+in the order of the graph. Where one of them departs from its plan, everything is given back to the general engine: each
+generator tells by its frame where it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, NamedTuple, Protocol
+
+from ticktalk.accelerate.again import Again, Flies, go_over
+from ticktalk.accelerate.bind import GONE, IN_REGION
+from ticktalk.accelerate.events import Links, Part, TooLong, Unsettled
+from ticktalk.accelerate.loop_code import paused
+from ticktalk.accelerate.periods import Plan, Trace
+from ticktalk.accelerate.stand_ins import MOST_EVENTS, World
+from ticktalk.accelerate.standing import take
+from ticktalk.engine.acceleration import ContextParts
+from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.components import running
+from ticktalk.engine.firing.grid import GridSync
+from ticktalk.graph.sq import TTSQ
+from ticktalk.time import INFINITY, Tick
+
+TOO_LONG = f"a common period has more than {MOST_EVENTS} events"
+
+MOST_PARTS = 2000
+"""Partition that have plans of their own: each takes a while to find."""
+
+LEAST = 3
+"""Periods of the parts, on average, from which on it pays to take them from the general engine."""
+
+STRETCH = 20  # instants of each part, on average, that are sorted at once: few enough to stay in a cache
+
+FAR = 1 << 60  # ticks, after all others; a range within a machine word is the fastest
+
+Sequence = Generator[None, bool, tuple[int, int, dict[str, Any]]]
+"""The code of a part while it runs; it ends where it departs, with the place, the begin of the period, the names."""
+
+
+class Gives(Flies, Protocol):
+    """Takes everything back (`Loops`)."""
+
+    def bind(self, trace: Trace) -> None:
+        """Make the code of a trace."""
+
+    def note(self, trace: Trace, base: int, times: int) -> int:
+        """A trace has run so often from `base` on."""
+
+    def give(self, plan: Plan, base: int, advanced: bool, values: list[Any], departed: Again | None) -> None:
+        """Give all back, as it stands at the begin of the period at `base`."""
+
+    def missed(self) -> bool:
+        """It does not stand as planned; False."""
+
+    def departs(self, weight: int) -> None:
+        """It has departed from its plan, which costs as much as so many periods."""
+
+
+class Partition:
+    """SQs in parts that neither an arc nor a deadline joins; of each part a stream is open.
+
+    Args:
+        sqs: the SQs of contexts with open streams.
+        links: the links between their ensembles.
+
+    Attributes:
+        sqs: the SQs, by part.
+
+    Raises:
+        Unsettled: all of them have to wait for cores, or for one another on links, or it is one part.
+    """
+
+    def __init__(self, sqs: list[tuple[ContextParts, TTSQ]], links: Links) -> None:
+        self._links = links
+        world = World(sqs, links, {})
+        if links.timing is not None or any(part.stage is not None for part in world.parts):
+            raise TooLong(f"{TOO_LONG}, and SQs share cores and links")
+        self.sqs: list[list[tuple[ContextParts, TTSQ]]] = []
+        self._of: dict[int, int] = {}  # by id of a firing rule
+        self._by_name: dict[tuple[str, int, str], int] = {}
+        for part in _joined(world):
+            if any(isinstance(each.sync, GridSync) and each.sync.pending for each in part):
+                self._of |= {id(each.sync): len(self.sqs) for each in part}
+                self._by_name |= {(*each.context_key, each.sq.name): len(self.sqs) for each in part}
+                self.sqs.append([(each.context, each.sq) for each in part])
+        if not 1 < len(self.sqs) <= MOST_PARTS:
+            raise TooLong(TOO_LONG)
+
+    def due(self, agenda: Agenda) -> tuple[list[Agenda], Tick]:
+        """What is due of each part, and the first tick at which something else is."""
+        mine = [Agenda(agenda.now) for _ in self.sqs]
+        others: Tick = INFINITY
+        for tick, turns in agenda._due.items():
+            for turn in turns:
+                place = self._of.get(id(turn))
+                if place is None:
+                    others = min(others, tick)
+                else:
+                    mine[place].at(tick, turn)
+        for tick, messages in agenda._arrivals.items():
+            for deliver, message in messages:
+                place = self.sender(deliver, message)
+                if place is None:
+                    others = min(others, tick)
+                else:
+                    mine[place].deliver_at(tick, deliver, *message)
+        return mine, others
+
+    def sender(self, deliver: Any, message: tuple[Any, ...]) -> int | None:
+        """The part that has sent the token that an arrival brings."""
+        opened = self._links.opened(deliver, message)
+        return None if opened is None else self._by_name.get((*opened.context, opened.sq))
+
+    def plan(self, place: int, due: Agenda) -> Plan:
+        """The plan of a part.
+
+        Raises:
+            Unsettled: it does not repeat itself.
+        """
+        return Plan(self.sqs[place], self._links, due, {}, apart=True)
+
+
+class Apart:
+    """Runs the plans of parts of some contexts.
+
+    Args:
+        loops: what runs plans of a whole.
+        parts: the parts.
+
+    Attributes:
+        parts: see above.
+        plans: by part; empty: they are found when it runs.
+    """
+
+    def __init__(self, loops: Gives, parts: Partition) -> None:
+        self._loops, self.parts = loops, parts
+        self.plans: list[Plan] = []
+
+    def run(self, tick: int, limit: float) -> bool:
+        """Run what is due before `limit`, if all plans fit; `tick` is the next at which something is due.
+
+        Raises:
+            Unsettled: a part does not repeat itself.
+        """
+        loops, agenda = self._loops, self._loops.agenda
+        due, others = self.parts.due(agenda)
+        stop = min(limit, others)
+        if not self.plans:
+            self.plans = [self._planned(place, mine) for place, mine in enumerate(due)]
+        begun: list[_Begun] = []
+        pace = sum(1 / plan.period for plan in self.plans)
+        try:
+            for place, mine in enumerate(due):
+                if (stop - tick) * pace < LEAST * len(due):
+                    raise Unsettled("other things are due too often")
+                each = self._begin(place, mine)
+                stop = min(stop, each.stop)
+                begun.append(each)
+        except Unsettled:
+            return loops.missed()
+        active = {id(part.sync) for plan in self.plans for part in plan.parts}
+        agenda.take_out(
+            lambda turn: id(turn) in active,
+            lambda deliver, message: self.parts.sender(deliver, message) is not None,
+        )
+        runs: list[Sequence] = []
+        for plan, base, values, _ in begun:
+            for part in plan.parts:
+                take(part, plan.standing)
+            runs.append(plan.main.run(base, base + FAR, *values))
+            next(runs[-1])
+        turns = _Turns(begun, runs)
+        running.current, error = IN_REGION, None
+        try:
+            departed = turns.run(tick, stop)
+        except BaseException as interrupted:  # from the keyboard, between two firings
+            departed, error = None, interrupted
+        running.current = None
+        error = self._give(begun, runs, departed) or error
+        if departed is not None:
+            loops.departs(4 * len(runs))
+        if error is not None:
+            raise error
+        return True
+
+    def _planned(self, place: int, due: Agenda) -> Plan:
+        plan = self.parts.plan(place, due)
+        self._loops.bind(plan.main)
+        return plan
+
+    def _begin(self, place: int, due: Agenda) -> _Begun:
+        """Where the plan of a part begins now.
+
+        Raises:
+            Unsettled: it does not stand as planned.
+        """
+        plan, now, first = self.plans[place], self._loops.agenda.now, due.next_tick()
+        if first is None:
+            raise Unsettled("its streams have ended")
+        base = first - (first - plan.begin) % plan.period
+        if base <= now < first and base != first:  # in the middle of a period: another one begins here
+            plan = self.plans[place] = self._planned(place, due)
+            base = plan.begin
+            if base != first:
+                raise Unsettled("it does not repeat itself yet")
+        standing = plan.world.standing(base, GONE, due)
+        values = plan.match(standing, GONE) if plan.holds() and plan.in_step(standing) else None
+        if values is None:
+            raise Unsettled("it does not stand as planned")
+        stop = plan.stops(base, standing, INFINITY)
+        for part in plan.parts:
+            if isinstance(part.sync, GridSync) and part.sync.end < INFINITY:
+                stop = min(stop, part.sync.end - plan.period - (plan.standing.shapes[part.index][0] or 0))
+        return _Begun(plan, base, values, stop)
+
+    def _give(self, begun: list[_Begun], runs: list[Sequence], departed: _Departed | None) -> BaseException | None:
+        """Give everything back; what has been in periods that have begun is gone over again.
+
+        Returns:
+            An error that no body raised.
+        """
+        loops, error, periods = self._loops, None, list[Again]()
+        for number, ((plan, begin, values, _), run) in enumerate(zip(begun, runs, strict=True)):
+            trace, frame = plan.main, run.gi_frame  # type: ignore[attr-defined]  # a generator has one
+            if departed is not None and departed.run == number:
+                place, base, found = departed.ended
+            else:
+                found = dict(frame.f_locals)
+                place, base = trace.code.lines[frame.f_lineno], found["base"]
+            before = place <= paused(0)
+            if before:
+                place = paused(place)
+            if place == -2 or (before and place == len(trace.events)):
+                base, place = base + plan.period, -2
+            values = [found[f"c{index}"] for index in range(len(values))]
+            loops.note(trace, begin, (base - begin) // plan.period)
+            again = None
+            if place > 0 or not before:
+                again = Again(loops, plan, trace, base, place, found, before)
+                periods.append(again)
+            loops.give(plan, base, base > begin, values, again)
+        now = loops.agenda.now
+        if periods:
+            try:
+                go_over(periods, loops.agenda)
+            except BaseException as raised:
+                error = raised
+            loops.agenda.now = max(loops.agenda.now, now)
+        return error
+
+
+class _Begun(NamedTuple):
+    """A plan that is to run from `base` on, with the values that stand there, up to before `stop`."""
+
+    plan: Plan
+    base: int
+    values: list[Any]
+    stop: Tick
+
+
+class _Departed(NamedTuple):
+    """The number of the run that departed from its plan, and how it ended."""
+
+    run: int
+    ended: tuple[int, int, dict[str, Any]]
+
+
+class _Due(NamedTuple):
+    """A tick in the period of a part: the run, and the turns of its events (`Agenda`), each with its number here."""
+
+    run: int
+    period: int
+    turns: list[tuple[Any, Tick, int]]
+
+
+class _Turns:
+    """Resumes the runs of parts in the order of their ticks."""
+
+    def __init__(self, begun: list[_Begun], runs: list[Sequence]) -> None:
+        self._runs = runs
+        self._due: list[_Due] = []
+        self._next: list[int] = []  # by place there, when it comes next
+        for number, (plan, base, _, _) in enumerate(begun):
+            former = None
+            for event in plan.main.events:
+                if event.tick != former:
+                    former = event.tick
+                    self._due.append(_Due(number, plan.period, []))
+                    self._next.append(base + event.tick - plan.begin)
+                turns, sync = self._due[-1].turns, (event.part.asker or event.part).sync
+                turn = (sync.key[0], sync.made, len(self._due) - 1)
+                turns.append(max([turn, *turns[-1:]]))  # what an event makes ready has its turn after it
+
+    def run(self, begin: int, stop: Tick) -> _Departed | None:
+        """Resume all that is due from `begin` to before `stop`, or up to where one departs."""
+        bits = len(self._due).bit_length()
+        mask = (1 << bits) - 1
+        pace = sum(1 / due.period for due in self._due)
+        # Ints below 2 ** 30 are sorted fastest.
+        stretch = min(1 << (30 - bits), int(STRETCH * len(self._due) / pace) + 1)
+        resume = [self._runs[due.run].__next__ for due in self._due]
+        entry = 0
+        while begin < stop:
+            end = int(min(begin + stretch, stop))
+            entries: list[int] = []
+            for number, due in enumerate(self._due):
+                ticks = range(self._next[number], end, due.period)
+                entries += range(ticks.start - begin << bits | number, end - begin << bits, due.period << bits)
+                self._next[number] += len(ticks) * due.period
+            entries.sort()
+            entries.append(stretch + 1 << bits)  # after all others
+            coming = iter(entries)
+            entry = next(coming)
+            try:
+                for following in coming:
+                    if following - entry > mask or following >> bits != entry >> bits:
+                        resume[entry & mask]()
+                    else:
+                        together = [entry & mask]
+                        while following >> bits == entry >> bits:
+                            together.append(following & mask)
+                            following = next(coming)
+                        departed = self._together(together)
+                        if departed is not None:
+                            return departed
+                    entry = following
+            except StopIteration as ended:
+                return _Departed(self._due[entry & mask].run, ended.value)
+            begin = max(end, min(self._next))
+        return None
+
+    def _together(self, numbers: list[int]) -> _Departed | None:
+        """Resume what is due at one tick event by event."""
+        begun: set[int] = set()
+        for _, _, number in sorted([turn for each in numbers for turn in self._due[each].turns]):
+            run = self._runs[self._due[number].run]
+            try:
+                run.send(number not in begun)
+            except StopIteration as ended:
+                return _Departed(self._due[number].run, ended.value)
+            begun.add(number)
+        return None
+
+
+def _joined(world: World) -> list[list[Part]]:
+    """The SQs, in order, in parts that neither an arc nor a deadline joins."""
+    found = {part: [part] for part in world.parts}
+    for part in world.parts:
+        for other in [*(taker for leg in part.legs for taker, _ in leg.to), *([part.asker] if part.asker else ())]:
+            mine, theirs = found[part], found[other]
+            if mine is not theirs:
+                mine, theirs = (mine, theirs) if len(mine) >= len(theirs) else (theirs, mine)
+                mine += theirs
+                found |= dict.fromkeys(theirs, mine)
+    each = {id(part): part for part in found.values()}
+    return [sorted(part, key=lambda member: member.index) for part in each.values()]
