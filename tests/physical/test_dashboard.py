@@ -229,6 +229,42 @@ def simulated() -> Iterator[str]:
             pages.close()
 
 
+SEEN = """() => {
+    window.seen = new Set();
+    new MutationObserver((all) => all.forEach((each) => seen.add(each.target.id || each.target.tagName))).observe(
+        document, { subtree: true, attributes: true, childList: true, characterData: true });
+}"""
+
+
+def cost_of_a_drag(shown: Page, steps: int = 50) -> list[str]:
+    """The elements that a drag touches; the browser lays nothing out, and looks for no SQ under the pointer."""
+    page = shown.page
+    frame = page.locator("#picture").bounding_box()
+    x, y = frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2
+    page.mouse.move(x, y)
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+
+    def layouts() -> float:
+        (found,) = [each for each in session.send("Performance.getMetrics")["metrics"] if each["name"] == "LayoutCount"]
+        return float(found["value"])
+
+    page.evaluate(SEEN)
+    page.mouse.down()
+    before = layouts()
+    for step in range(1, steps + 1):
+        page.mouse.move(x - step, y - step)
+    assert layouts() - before <= steps / 10
+    under = f"document.elementFromPoint({x - steps}, {y - steps}).id"
+    assert page.evaluate(under) == "picture", "what lies above is found at once, and no SQ is looked at"
+    page.mouse.up()
+    # With a transparency of its own, each of thousands of arcs would be a layer at each step.
+    assert page.evaluate("getComputedStyle(document.querySelector('#canvas .arc')).opacity") == "1"
+    session.detach()
+    touched: list[str] = page.evaluate("[...seen].sort()")
+    return touched
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1600, "light")])
 def test_two_thousand_sqs_are_drawn_and_move_with_the_pointer(
     browser: Any, simulated: str, width: int, scheme: str
@@ -237,6 +273,7 @@ def test_two_thousand_sqs_are_drawn_and_move_with_the_pointer(
     page = shown.page
     until(lambda: page.locator("#canvas .sq").count() == 2_000, "all are drawn")
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out sideways"
+    assert cost_of_a_drag(shown) == ["canvas", "picture"], "no other element is touched"
     before = page.evaluate("document.getElementById('canvas').style.transform")
     frame = page.locator("#picture").bounding_box()
     x, y = frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2

@@ -181,9 +181,13 @@ function showErrors(look) {
 }
 
 // Tokens that an SQ has sent to other ensembles (what stays on one is not counted), and outputs.
-function tokens(of, sq) {
-  const sent = Object.entries(of.sent).filter(([arc]) => arc.slice(0, arc.lastIndexOf("/")) === sq).map(([, count]) => count);
-  return Math.max(0, ...sent, ((of.latency_us || {})[sq] || {}).outputs || 0);
+function tokens(of) {
+  const found = new Map(Object.entries(of.latency_us || {}).map(([sq, each]) => [sq, each.outputs || 0]));
+  for (const [arc, count] of Object.entries(of.sent)) {
+    const sq = arc.slice(0, arc.lastIndexOf("/"));
+    found.set(sq, Math.max(count, found.get(sq) || 0));
+  }
+  return found;
 }
 
 function sum(counters, sq, ...kinds) { return kinds.reduce((all, kind) => all + ((counters[sq] || {})[kind] || 0), 0); }
@@ -200,9 +204,12 @@ function showGraph() {
   const rate = span > 0 ? `, ${((of.outputs - past.outputs) / span).toFixed(1)} a second` : "";
   put("summary", `${of.outputs} outputs${rate}`);
   if (drawn !== of.name + of.placed) { drawn = of.name + of.placed; draw(of.name); }
-  const rows = [];
-  for (const [sq, host] of [...Object.entries(of.mapping), ...of.waits.map((name) => [name, "(waits for an ensemble)"])]) {
-    const rate = past && span > 0 ? (tokens(of, sq) - tokens(past, sq)) / span : 0;
+  const places = [...Object.entries(of.mapping), ...of.waits.map((name) => [name, "(waits for an ensemble)"])];
+  const count = Math.min(places.length, MOST_ROWS), rows = [];
+  const listed = document.querySelector("#table details").open || $("sqs").childElementCount !== count;
+  const sent = tokens(of), sentBefore = past ? tokens(past) : sent;
+  for (const [sq, host] of places) {
+    const rate = span > 0 ? ((sent.get(sq) || 0) - (sentBefore.get(sq) || 0)) / span : 0;
     const grew = (...kinds) => past && sum(of.counters, sq, ...kinds) > sum(past.counters, sq, ...kinds);
     const failing = grew("errors"), missed = grew("missed", "plan_b", "late", "skipped");
     const missing = (of.waits_for || {})[sq], silent = (of.silent || []).find((each) => each.sq === sq);
@@ -221,9 +228,9 @@ function showGraph() {
       for (const arc of node.arcs) arc.classList.toggle("flows", rate > 0);
     }
     if (sq === chosen) showChosen(fact);
-    if (rows.length < MOST_ROWS) rows.push(element("tr", {}, ...[sq, host, fact.rate, waits, counters].map((cell) => element("td", {}, cell))));
+    if (listed && rows.length < MOST_ROWS) rows.push(element("tr", {}, ...[sq, host, fact.rate, waits, counters].map((cell) => element("td", {}, cell))));
   }
-  if (document.querySelector("#table details").open || $("sqs").childElementCount !== rows.length) $("sqs").replaceChildren(...rows);
+  if (listed) $("sqs").replaceChildren(...rows);
   for (const frame of $("canvas").querySelectorAll(".host"))
     frame.classList.toggle("gone", (shown.lost || []).includes(frame.dataset.host));
   $("chosen").hidden = !chosen;
@@ -309,8 +316,12 @@ $("picture").addEventListener("wheel", (event) => {
 }, { passive: false });
 let drag = null;
 $("picture").addEventListener("pointerdown", (event) => { if (!event.target.closest("button")) drag = { x: event.clientX - view.x, y: event.clientY - view.y }; });
-addEventListener("pointermove", (event) => { if (drag) { view.x = event.clientX - drag.x; view.y = event.clientY - drag.y; place(); } });
-addEventListener("pointerup", () => { drag = null; });
+addEventListener("pointermove", (event) => {
+  if (!drag) return;
+  $("picture").classList.add("dragged");  // else the browser looks at each step which of thousands of SQs is under the pointer
+  view.x = event.clientX - drag.x; view.y = event.clientY - drag.y; place();
+});
+addEventListener("pointerup", () => { drag = null; $("picture").classList.remove("dragged"); });
 addEventListener("resize", () => { fit(READABLE); for (const figure of figures.values()) figure.drawn = ""; if (shown) showGraph(); });
 
 // Outputs over time.
