@@ -23,11 +23,19 @@ class ControlState(msgspec.Struct, frozen=True, array_like=True):
     again: bool = False
 
 
+class Voters(msgspec.Struct, frozen=True, array_like=True):
+    """A list of the ensembles that say whether they hear the manager (`manager/votes.py`); 0: none is known yet."""
+
+    number: Count = 0
+    names: list[EnsembleName] = []
+
+
 class Ping(msgspec.Struct, frozen=True, array_like=True):
     """A heartbeat, half of a clock exchange (ticks of the sender's root clock), and what was refused, by kind.
 
     `first`, `number`: of its numbered outputs, the first that it keeps, or the next, and the last (0, 0: it has none).
     `late`: how late its host has let it send heartbeats of late.
+    `heard`: `asked` of the last one whose answer it took. `voters`: the number of the list of voters that it has.
     """
 
     name: EnsembleName
@@ -39,15 +47,22 @@ class Ping(msgspec.Struct, frozen=True, array_like=True):
     number: Count = 0
     control: ControlState = ControlState()
     late: Span = 0
+    heard: RootTick = 0
+    voters: Count = 0
 
 
 class Pong(msgspec.Struct, frozen=True, array_like=True):
-    """The manager's answer to a `Ping`; `received` and `answered` on the manager's root clock."""
+    """The manager's answer to a `Ping`; `received` and `answered` on the manager's root clock.
+
+    `voters`: the present list, if the ensemble has another one. `again`: the next heartbeat is wanted at once.
+    """
 
     asked: RootTick
     received: RootTick
     answered: RootTick
     control: ControlState = ControlState()
+    voters: Voters | None = None
+    again: bool = False
 
     def __post_init__(self) -> None:
         if self.answered < self.received:
@@ -55,13 +70,18 @@ class Pong(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Ask(msgspec.Struct, frozen=True, array_like=True):
-    """An ensemble that has lost the manager asks another for how long it has heard nothing of it."""
+    """An ensemble that has lost the manager asks another for how long it has heard nothing of it.
+
+    `asked`: when, in ticks of its root clock.
+    """
 
     name: EnsembleName
+    asked: RootTick = 0
 
 
 class Tell(msgspec.Struct, frozen=True, array_like=True):
-    """The answer to `Ask`: microseconds since the manager was heard of."""
+    """The answer to `Ask`: microseconds since the manager was heard of; `asked` is that of the question."""
 
     name: EnsembleName
     silence: Span
+    asked: RootTick = 0

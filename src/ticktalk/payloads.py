@@ -17,6 +17,7 @@ from ticktalk.heartbeats import Ask as Ask
 from ticktalk.heartbeats import Ping as Ping
 from ticktalk.heartbeats import Pong as Pong
 from ticktalk.heartbeats import Tell as Tell
+from ticktalk.heartbeats import Voters as Voters
 from ticktalk.json_text import as_json, json_line, json_name
 from ticktalk.printable import line
 from ticktalk.ranges import Count, EnsembleName, Host, Name, Period, RootTick, Span, Text, is_interval

@@ -148,7 +148,9 @@ def test_a_witness_that_heard_the_manager_much_later_counts_though_it_is_cut_off
     world.check()
     # The lease of b ends at 6.5 s; c has heard the manager until 6 s, so it was there when b lost it.
     assert world.told("'b' has lost the manager and suspends count-1") == [6500 * MS]
-    assert not [firing for firing in world.firings if 6500 * MS <= firing.tick < 9 * S]
+    assert not [firing for firing in world.firings if 6500 * MS <= firing.tick < 8 * S]
+    # From 7 s on it surely holds it, and c does so from 7.75 s on: it may go to the manager's own ensemble.
+    assert sides(world, "count-1") == [("b", 250, 6250), (MANAGER, 8000, 10750)]
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["cut off", "dead"])
@@ -168,3 +170,39 @@ def test_what_no_other_could_host_stays_on_an_ensemble_that_may_only_be_cut_off(
         assert sides(world, "count-1") == [("b", 250, 13750)]
         assert told == [8100 * MS]
     assert world.hosts()["count-1"] == ("e" if fails else "b")
+
+
+def test_in_a_system_that_is_divided_no_sq_runs_on_both_sides() -> None:
+    """Two ensembles on one side, the manager and the third on the other: half of the others hear the manager."""
+    world = World(["b", "c", "d"])
+    world.start(graph_of("return same(count(trigger, TTPeriod=250000))"), {"count-1": "b", "same-1": "c"})
+    links = ("b", MANAGER), ("c", MANAGER), ("b", "d"), ("c", "d")
+    world.events(cut(*links, at="5100ms") + heal(*links, at="9100ms"))
+    world.run(12 * S)
+    world.check()
+    assert sides(world, "count-1") == [("b", 250, 6500), ("d", 7100, 11750)]
+    assert sides(world, "same-1")[-1][0] == "d"
+
+
+def test_where_most_are_cut_off_from_the_manager_nothing_moves() -> None:
+    """Three ensembles on one side: more than half of the others of each hear no manager either."""
+    world = World(["b", "c", "d", "e"])
+    world.start(graph_of("return same(count(trigger, TTPeriod=250000))"), {"count-1": "b", "same-1": "c"})
+    sides_of = [(one, other) for one in ("b", "c", "d") for other in (MANAGER, "e")]
+    world.events(cut(*sides_of, at="5100ms") + heal(*sides_of, at="12100ms"))
+    world.run(15 * S)
+    world.check()
+    assert sides(world, "count-1") == [("b", 250, 14750)] and sides(world, "same-1") == [("c", 250, 14750)]
+    assert world.told("the manager may be cut off")
+
+
+def test_one_that_joins_a_manager_which_is_cut_off_gets_nothing_that_goes_on_elsewhere() -> None:
+    """The others do not know of it: what it hears is no reason for them to hold anything."""
+    world = World(["b", "c"])
+    world.start(graph_of("return same(count(trigger, TTPeriod=250000))"), {"count-1": "b", "same-1": "c"})
+    links = [(one, other) for one in ("b", "c") for other in (MANAGER, "d")]
+    events = cut(*links[::2], at="5100ms") + "- {at: 6s, join: d}\n" + cut(*links[1::2], at="6s")
+    world.events(events + heal(*links, at="14100ms"))
+    world.run(17 * S)
+    world.check()
+    assert sides(world, "count-1") == [("b", 250, 16750)] and sides(world, "same-1") == [("c", 250, 16750)]

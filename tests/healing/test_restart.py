@@ -16,6 +16,7 @@ import pytest
 from world import MANAGER, MS, S, World, graph_of
 
 from ticktalk.errors import InvalidMessageError
+from ticktalk.heartbeats import Voters
 from ticktalk.hosted.lease import ManagerWatch, Times
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.events import Gone
@@ -62,6 +63,7 @@ class Successor(Driver):
         self.told: list[str] = []
         self.requests.watchers.append(lambda event: self.told.append(str(event)))
         self.state = self.requests.state
+        self.requests.liveness.votes.heard_at = lambda name, tick: tick  # each that is back sends heartbeats
         self.requests.restarted()
 
     def now(self) -> int:
@@ -69,6 +71,11 @@ class Successor(Driver):
 
     def after(self, ticks: int, act: Callable[[], None]) -> None:
         heapq.heappush(self._timers, (self.tick + ticks, len(self.sent), act))
+
+    def loses(self, name: str) -> None:
+        """It has heard nothing of an ensemble for long."""
+        self.state.ensembles[name].heard -= 2 * S
+        self.requests.liveness.gone(name, Gone(name, 2 * S))
 
     def run(self, tick: int) -> None:
         while self._timers and self._timers[0][0] <= tick:
@@ -105,7 +112,7 @@ def test_ensembles_that_come_back_keep_their_sqs_and_generations() -> None:
     hosts = dict(before.graphs["prog"].host_of)
     successor = Successor(known_at(5 * S), 6 * S)
     state = successor.state
-    assert state.awaited == ["b", "c", "d"] and state.isolated and not state.ensembles
+    assert state.awaited == ["b", "c", "d"] and not state.ensembles
     assert successor.told == [], "nothing is said of SQs that wait for ensembles which are awaited"
     for name in ("c", "d"):
         successor.resumes(name)
@@ -152,7 +159,7 @@ def test_an_ensemble_that_does_not_come_back_is_lost_after_the_patience_and_its_
         sq: other for sq, host in hosts.items() if host == gone
     }
     assert f"'{gone}' has not come back since the manager's restart: it counts as gone" in successor.told
-    assert successor.state.awaited == [] and not successor.state.isolated
+    assert successor.state.awaited == []
 
 
 def test_a_new_start_of_an_ensemble_is_not_the_one_that_is_awaited() -> None:
@@ -178,7 +185,7 @@ def test_from_any_moment_every_sq_is_placed_once_and_no_generation_goes_back(see
         successor.resumes(name)
         successor.run(successor.tick + rng.randrange(3 * S))
     successor.run(successor.tick + 2 * Times().restart_patience)
-    assert not successor.state.awaited and not successor.state.isolated
+    assert not successor.state.awaited
     graph = successor.state.graphs["prog"]
     alive = {MANAGER, *successor.state.ensembles}
     for sq in graph.graph.sqs:
@@ -313,7 +320,7 @@ def cut_off_with_what_no_other_could_host() -> Successor:
     for name in ("b", "c"):
         successor.resumes(name)
     assert successor.state.graphs["prog"].alone["b"] == ["count-1"]
-    successor.requests.liveness.gone("b", Gone("b", 1))
+    successor.loses("b")
     info = msgspec.structs.replace(successor.state.lost["b"].info, name="e", started=9)
     assert successor.requests.liveness.join(info) is None
     assert successor.state.graphs["prog"].host_of["count-1"] == ""
@@ -332,7 +339,7 @@ def test_an_ensemble_that_is_lost_again_before_it_heard_that_another_could_host_
     assert placement.alone == []
     if answers:
         successor.requests.handlers[RuntimeMsg.PLACED](Placed("prog", "b", [], told=placement.told))
-    successor.requests.liveness.gone("b", Gone("b", 1))
+    successor.loses("b")
     assert graph.host_of["count-1"] == ("e" if answers else "")
 
 
@@ -437,7 +444,7 @@ def test_nobody_hears_of_what_is_not_written() -> None:
     assert not started.done() and not changed.done()
     read = manager.ask(RuntimeMsg.STATUS, StatusRequest())
     assert read.done(), "who only looks waits for no disk"
-    liveness.ping(Ping("a", 0), 0)
+    liveness.ping(Ping("a", 0, voters=2), 0)
     assert [kind for _, kind, _ in manager.sent[before:]] == [NetMsg.PONG], "nor does a heartbeat"
     known = joined(manager.disk)
     assert known is not None and known.graphs["prog"].contexts == {}
@@ -463,10 +470,11 @@ def test_a_revoked_ensemble_is_told_so_before_the_disk_has_written_it() -> None:
 def test_where_no_manager_listens_an_ensemble_goes_on_until_the_next_one_would_place_its_sqs_elsewhere() -> None:
     times = Times()
     watch = ManagerWatch(0)
+    watch.voters = Voters(1, ["a", "b", "c"])
     assert not watch.holds(times.lease - 1)
     watch.nobody(1_000_000)
     for name in ("b", "c"):
-        watch.told(name, 0, times.lease)  # others may see the next manager already, which awaits this one
+        watch.told(name, 0, times.lease, times.lease)  # others may see the next manager already, which awaits this one
     assert not watch.holds(times.lease)
     watch.nobody(3_000_000)
     assert not watch.holds(3_000_000 + times.restart_lease - 1)

@@ -232,7 +232,7 @@ SENTENCES = [
     (ev.Back("x"), "'x' is back"),
     (
         ev.Isolated(),
-        "no ensemble is heard of: the manager may be cut off, so it places nothing elsewhere",
+        "too few ensembles are heard of: the manager may be cut off, so it places nothing elsewhere",
     ),
     (ev.Restarted([], []), "the manager goes on where the one before it was: no graph"),
     (

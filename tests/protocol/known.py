@@ -166,4 +166,30 @@ KNOWN = {
             Command(2441 * MS, "revoke", ("b",)),
         ),
     ),
+    "in a system that is divided, ensembles that vouch for one another do not run what goes on at the other side": Plan(
+        50765,
+        ("a", "b", "c"),
+        15,
+        0,
+        0,
+        (
+            Command(1916 * MS, "cut", ("b", "runtime-manager")),
+            Command(1959 * MS, "cut", ("b", "c")),
+            Command(2135 * MS, "lose", ("a", "runtime-manager")),
+            Command(4477 * MS, "end", ("b",)),
+        ),
+    ),
+    "nor where the one at the other side is cut off from one of them only": Plan(
+        60748,
+        ("a", "b", "c"),
+        5,
+        0,
+        300 * MS,
+        (
+            Command(824 * MS, "cut", ("b", "runtime-manager")),
+            Command(887 * MS, "cut", ("a", "c")),
+            Command(997 * MS, "cut", ("a", "runtime-manager")),
+            Command(4242 * MS, "cut", ("b", "runtime-manager")),
+        ),
+    ),
 }

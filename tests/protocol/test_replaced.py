@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-SEEDS = ["71", "60", "56", "41", "99", "19"]
-"""In the stages hold, hand, try, place. In 99 the new version hears too late that it is to end, in 19 the old one."""
+SEEDS = ["83", "119", "53", "67", "58", "57"]
+"""In the stages prepare, hold, hand, try, place, watch."""
 
 
 def test_a_graph_that_is_replaced_by_itself_goes_on_wherever_its_manager_dies() -> None:
@@ -19,4 +19,4 @@ def test_a_graph_that_is_replaced_by_itself_goes_on_wherever_its_manager_dies() 
     )
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(found) == len(SEEDS) and [each for each in found if each["wrong"]] == []
-    assert len({each["stage"] for each in found}) >= 5, "in several stages"
+    assert {each["stage"] for each in found} == {"prepare", "hold", "hand", "try", "place", "watch"}

@@ -171,7 +171,7 @@ class Watch:
                 _hold("the living are known", not ensemble.member.out, f"{name} does not take part")
         for name in run.revoked:
             _hold("the revoked are out", name not in state.ensembles, name)
-        _hold("nothing is under way", not state.draining and not state.isolated, f"{state.draining} {state.isolated}")
+        _hold("nothing is under way", not state.draining and not state.lost, f"{state.draining} {state.lost}")
         now = world.node.clock.now()
         seen = Counter((token.graph, token.context, token.sq, token.start) for token in self._logged())
         for name, graph in state.graphs.items():

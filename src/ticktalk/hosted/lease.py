@@ -1,8 +1,9 @@
 """The lease of an ensemble: for how long it goes on with its SQs though it hears nothing of the manager.
 
 When the manager hears nothing of an ensemble for long enough, it places its SQs elsewhere. The ensemble may only be cut
-off. So it holds those SQs before that, unless the others hear nothing of the manager either. All times of this kind
-follow from one (`dead_after`).
+off. So it holds those SQs before that, unless more than half of the others say that they do not hear the manager
+either. The manager places nothing elsewhere before at least half of the others surely hear it (`manager/votes.py`). So
+it is never both, however the network is divided. All times of this kind follow from one (`dead_after`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import msgspec
 
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.errors import UntimelyError
+from ticktalk.heartbeats import Voters
 from ticktalk.messages import NetMsg
 from ticktalk.payloads import Ask, Tell
 
@@ -21,11 +23,14 @@ DEAD_AFTER = 2_000_000
 """Root ticks without a heartbeat after which an ensemble counts as dead."""
 
 
+NEVER = -(1 << 62), 0
+"""Another ensemble was not asked yet."""
+
 FEW = 8
 """Other ensembles that are all asked at each question."""
 
-GROUPS = 3
-"""Groups of more than a few others: each question goes to one group, so that all are asked before the lease ends.
+GROUPS = 2
+"""Groups of more than a few others: each question goes to one group, so that all are asked before an answer is too old.
 
 If each of fifty asked all others each time, they would be too busy with answers to hear the manager.
 """
@@ -59,6 +64,14 @@ class Times(msgspec.Struct, frozen=True):
         return self.dead_after * 3 // 4
 
     @property
+    def vote(self) -> int:
+        """An answer of another ensemble counts for so long from the question on.
+
+        Who heard the manager later than so long after the ensemble that asks did still hears it.
+        """
+        return self.lease // 2
+
+    @property
     def surely_after(self) -> int:
         """An ensemble that is silent for longer, and whose connection has closed, is dead: its lease has ended."""
         return self.dead_after * 4 // 5
@@ -84,15 +97,6 @@ class Times(msgspec.Struct, frozen=True):
         return 5 * self.dead_after
 
 
-def goes_on(sees: list[bool]) -> bool:
-    """True if an ensemble that has lost the manager goes on as before.
-
-    Args:
-        sees: of the other ensembles that it reaches, whether each sees the manager.
-    """
-    return bool(sees) and not any(sees)
-
-
 class ManagerWatch:
     """An ensemble's own watch over the manager: whether it may go on as it is.
 
@@ -102,6 +106,7 @@ class ManagerWatch:
     It compares when it and the others heard the manager last. When the manager goes, these times differ by at most the
     time between two heartbeats. So an ensemble that heard it more than half a lease later still hears it. One that
     still hears it has heard it so much later: a question comes later still, and makes it send a heartbeat at once.
+    If one of the others hears the manager, or no more than half of them answer, this ensemble does not go on.
 
     Where no process listens at the manager's address, there is no manager that could place anything. One that starts
     there later awaits this ensemble first. So such a look renews the lease (`nobody`), until a manager is heard. It
@@ -112,18 +117,20 @@ class ManagerWatch:
         dead_after: the silence after which the manager takes this ensemble for dead.
 
     Attributes:
+        voters: all ensembles, as the manager said last.
         pause: root ticks between two questions. A witness waits for the manager for so long before it answers: an
             earlier answer would tell of the time before the question.
     """
 
     def __init__(self, now: int, dead_after: int = DEAD_AFTER) -> None:
-        self.lease = Times(dead_after).lease
+        self.lease, self._vote = Times(dead_after).lease, Times(dead_after).vote
+        self.voters = Voters()
         self._restart_lease = Times(dead_after).restart_lease
         self._nobody: int | None = None  # when no process listened at the manager's address
         self.pause = max(1, self.lease // 8)
         self.heard = now
         self.held = False
-        self._told: dict[str, tuple[int, int]] = {}  # by ensemble: when it told, and when it had heard the manager
+        self._told: dict[str, tuple[int, int]] = {}  # by ensemble: when it was asked, and when it had heard the manager
 
     def pong(self, asked: int, now: int) -> bool:
         """The manager has answered the heartbeat sent at `asked`; true if the held SQs go on."""
@@ -144,23 +151,31 @@ class ManagerWatch:
         """True if it is time to ask the others."""
         return not self.held and now >= self.first_question
 
-    def told(self, name: str, silence: int, now: int) -> None:
-        """Another ensemble says for how long it has heard nothing of the manager."""
-        self._told[name] = now, now - silence
+    def told(self, name: str, silence: int, asked: int, now: int) -> None:
+        """Another ensemble has heard nothing of the manager for so long; it was asked at `asked`, and answers now."""
+        self._told[name] = min(asked, now), now - silence
 
     def nobody(self, now: int) -> None:
         """No process listened at the manager's address at this tick."""
         self._nobody = now
 
+    def until(self, now: int) -> int:
+        """The tick up to which it goes on, as far as is known now."""
+        ends = [self.heard + self.lease]
+        if self._nobody is not None:
+            ends.append(self._nobody + self._restart_lease)
+        others = len(self.voters.names) - 1
+        votes = [told for name in self.voters.names if now - (told := self._told.get(name, NEVER))[0] < self._vote]
+        if 2 * len(votes) > others > 0 and all(heard <= self.heard + self._vote for _, heard in votes):
+            ends.append(sorted((asked for asked, _ in votes), reverse=True)[others // 2] + self._vote)
+        return max(ends)
+
     def holds(self, now: int) -> bool:
         """True, once, when SQs that could be placed elsewhere are to be held from now on."""
-        if self.held or now - self.heard < self.lease:
+        if self.held or now < self.until(now):
             return False
-        if self._nobody is not None and now - self._nobody < self._restart_lease:
-            return False
-        recent = [heard for at, heard in self._told.values() if now - at < self.lease // 2]
-        self.held = not goes_on([heard > self.heard + self.lease // 2 for heard in recent])
-        return self.held
+        self.held = True
+        return True
 
 
 class Lease:
@@ -199,8 +214,8 @@ class Lease:
         self._tell_held, self._tell_released = held, released
         self.watch = ManagerWatch(now())
         self.pinged_at = now()
-        self._asked_by: set[str] = set()  # those that are told as soon as the manager is heard
-        self._questions = 0
+        self._asks: dict[Ask, None] = {}  # they are answered as soon as the manager is heard, or after a pause
+        self._questions = self._looks_at = 0
 
     def begin(self, dead_after: int = DEAD_AFTER) -> None:
         """The ensemble has joined: the manager was heard now, and what was held goes on."""
@@ -212,8 +227,18 @@ class Lease:
         watch, now = self.watch, self._now()
         heard = watch.heard
         self._later(max(now, watch.first_question), lambda: self._ask(heard))
-        # Before anything later: the time may have been spent where nothing here could run.
-        self._at(max(now, watch.heard + watch.lease), self.check)
+        self._look_at(watch.heard + watch.lease)
+
+    def _look_at(self, tick: int) -> None:
+        """Look at the lease then, before anything later: the time may be spent where nothing here can run."""
+        if tick != self._looks_at:
+            self._looks_at = tick
+            self._at(max(self._now(), tick), self.check)
+
+    def take(self, voters: Voters) -> None:
+        """The manager says which ensembles there are."""
+        if voters.number > self.watch.voters.number:
+            self.watch.voters = voters
 
     def pong(self, asked: int) -> bool:
         """The manager has answered the heartbeat sent at `asked`; whether it is heard later than before."""
@@ -223,9 +248,8 @@ class Lease:
             self._host.release()
         if self.watch.heard <= before:
             return False
-        for name in self._asked_by:
-            self._answer(name)
-        self._asked_by.clear()
+        for ask in list(self._asks):
+            self._answer(ask)
         return True
 
     def nobody(self) -> None:
@@ -234,19 +258,22 @@ class Lease:
 
     def check(self) -> None:
         """Hold what may be placed elsewhere, if it is time."""
-        if self.watch.holds(self._now()):
+        watch, now = self.watch, self._now()
+        if watch.holds(now):
             self._tell_held(self._host.hold())
+        elif not watch.held and now >= watch.heard + watch.lease:
+            self._look_at(watch.until(now))
 
     def _ask(self, heard: int) -> None:
         """Ask the others whether they hear the manager, again and again while it is not heard here."""
         watch, now = self.watch, self._now()
         if watch.heard != heard or not watch.asks(now):
             return  # it was heard meanwhile: another series of questions has been planned
-        others = list(self._others())
+        others = [name for name in self._others() if name in watch.voters.names]
         groups = GROUPS if len(others) > FEW else 1
         self._questions += 1
         for name in others[self._questions % groups :: groups]:
-            self._send(name, NetMsg.ASK, Ask(self._host.name))
+            self._send(name, NetMsg.ASK, Ask(self._host.name, now))
         self._later(now + watch.pause, lambda: self._ask(heard))
         self.check()
 
@@ -254,25 +281,27 @@ class Lease:
         """Find out whether the manager is there; answer as soon as it is heard, and after a while anyway."""
         self._check(ask.name)
         now = self._now()
-        self._asked_by.add(ask.name)
+        self._asks[ask] = None
         if now - self.pinged_at > self.watch.pause // 2:
             self.pinged_at = now
             self._ping()
-        if ask.name in self._asked_by:
-            self._later(now + self.watch.pause, lambda: self._answer(ask.name))
+        if ask in self._asks:
+            self._later(now + self.watch.pause, lambda: self._answer(ask))
 
     def _check(self, name: str) -> None:
         """Take nothing of an ensemble that the manager has not told of yet, or has told to be gone."""
         if name not in self._others():
             raise UntimelyError(f"a question or an answer of {name!r}, which is not here")
 
-    def _answer(self, name: str) -> None:
-        if self.watch.held:
-            return  # it has learnt that the manager is there for others: it is no witness that it is not
-        self._send(name, NetMsg.TELL, Tell(self._host.name, self._now() - self.watch.heard))
+    def _answer(self, ask: Ask) -> None:
+        if ask not in self._asks:
+            return  # it has been answered
+        del self._asks[ask]
+        if not self.watch.held:  # else it has learnt that the manager is there for others: it is no witness of its end
+            self._send(ask.name, NetMsg.TELL, Tell(self._host.name, self._now() - self.watch.heard, ask.asked))
 
     def told(self, tell: Tell, came: int | None = None) -> None:
         """Take the answer of another ensemble, which came at a root tick (None: now)."""
         self._check(tell.name)
-        self.watch.told(tell.name, tell.silence, self._now() if came is None else came)
+        self.watch.told(tell.name, tell.silence, tell.asked, self._now() if came is None else came)
         self.check()

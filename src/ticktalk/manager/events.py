@@ -102,9 +102,9 @@ class Back(Event, frozen=True):
 
 
 class Isolated(Event, frozen=True):
-    """All ensembles fell silent at once: the manager places nothing elsewhere until one is heard of."""
+    """Many ensembles fell silent at once: the manager places nothing elsewhere until half of them are heard of."""
 
-    sentence = "no ensemble is heard of: the manager may be cut off, so it places nothing elsewhere"
+    sentence = "too few ensembles are heard of: the manager may be cut off, so it places nothing elsewhere"
 
 
 class Restarted(Event, frozen=True):

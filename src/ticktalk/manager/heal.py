@@ -122,15 +122,10 @@ class Heal:
                 self._hold(state, name)
             self._settle(state, held)
 
-    def reunited(self) -> None:
-        """The manager is not cut off any more, and every living ensemble had time to report: place the waiting SQs."""
-        self._state.isolated = False
-        self.place_waiting()
-
-    def place_waiting(self) -> None:
-        """Place the SQs that wait and fit somewhere now."""
+    def place_waiting(self, held_by: str = "") -> None:
+        """Place the SQs that wait and fit somewhere now; `held_by`: one that surely holds its own now."""
         for state in self._state.running():
-            self._settle(state)
+            self._settle(state, held_by in state.left.values())
 
     def drain(self, name: str, done: Callable[[str | None], None]) -> None:
         """Move all that lives on an ensemble, losing nothing, then let it go.
@@ -324,9 +319,9 @@ class Heal:
 
     def _settle(self, state: GraphState, tell: bool = False) -> None:
         """Place the SQs that wait and fit somewhere; tell every ensemble if something changed."""
-        kept = self._kept_where_they_were(state)
-        waiting = [sq for sq, host in state.host_of.items() if not host]
-        free = [] if self._state.isolated else [sq for sq in waiting if sq not in kept]
+        kept, undecided = self._kept_where_they_were(state), self._state.undecided(state)
+        waiting = [sq for sq, host in state.host_of.items() if not host and sq not in undecided]
+        free = [] if self._state.awaited else [sq for sq in waiting if sq not in kept]
         placed = self._find(state, free) if free else {}
         state.host_of.update(placed)
         for sq in placed:
@@ -349,7 +344,8 @@ class Heal:
         for name, lost in self._state.lost.items():
             mine = lost.keeps.get(state.name, [])
             kept.update(mine)
-            if mine and state.name not in lost.warned and not self._state.isolated and (fit := self._find(state, mine)):
+            decided = lost.holds_since is not None and not self._state.awaited
+            if mine and state.name not in lost.warned and decided and (fit := self._find(state, mine)):
                 lost.warned.add(state.name)
                 self._tell(Stays(state.title, name, sorted(fit)))
         return kept

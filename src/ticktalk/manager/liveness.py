@@ -29,6 +29,7 @@ from ticktalk.manager.heal import Heal
 from ticktalk.manager.replace import Replace
 from ticktalk.manager.state import EnsembleState, LostEnsemble, ManagerState
 from ticktalk.manager.taking import Taking
+from ticktalk.manager.votes import Votes
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import NetMsg
 from ticktalk.payloads import Ping, Pong, Route, WorkerDeath
@@ -89,6 +90,8 @@ class Liveness:
         self._send, self._tell, self._driver = send, tell, driver
         self._heal, self._deploy, self._taking, self._replace = heal, deploy, taking, replace
         self.times = Times()
+        self.votes = Votes(state, lambda: self.times)
+        self._silent_since = -1  # when an ensemble that is silent now was heard last; negative: none is
         self._watched_at: int | None = None
         self._looked_at = 0  # when it was looked last whether ensembles that are gone have ended
         self._next_look = 0  # where the next such looks begin: each ensemble has its turn
@@ -110,15 +113,14 @@ class Liveness:
         state = self._state
         state.restarts += 1
         state.restarted = self._driver.now()
-        state.isolated = True
-        state.awaited += state.ensembles
+        state.awaited = [*state.ensembles, *(name for name, lost in state.lost.items() if lost.holds_since is None)]
         gone = list(state.ensembles)
         for name in gone:
             ended = {*state.ended} - state.graphs.keys()
-            state.lost[name] = LostEnsemble(state.ensembles.pop(name).info, stopped=ended)
+            state.lost[name] = LostEnsemble(state.ensembles.pop(name).info, stopped=ended, heard=state.restarted)
         self._replace.restarted()  # before it hears that they are lost: they are not dead
         for name in gone:
-            self._forget(name)
+            self._miss(name)
         self._deploy.ended_there(state.manager.name)
         self._heal.lost(state.manager.name)
         self._deploy.again(state.manager.name)
@@ -140,7 +142,8 @@ class Liveness:
         elif name:
             return
         if not self._state.awaited:
-            self._heal.reunited()
+            self.look()
+            self._heal.place_waiting()
             self._deploy.all_back()
 
     def refusal(self, info: EnsembleInfo) -> Refusal | None:
@@ -176,14 +179,15 @@ class Liveness:
             self._tell(Joined(info.name, info.address, info.direct))
             return None
         self.left(info.name, replaced=True)
+        self.votes.joined(info.name)
         self._enter(info)
         self._heal.joined(info.name)
-        self.reunite()
         self._tell(Joined(info.name, info.address, info.direct))
         return None
 
     def _enter(self, info: EnsembleInfo) -> None:
         self._state.ensembles[info.name] = EnsembleState(info, self._driver.now())
+        self.votes.changed()
         manager = self._state.manager
         self._send(manager.name, NetMsg.ROUTE, _route(info))
         for other in () if self._driver.one_table else self._state.infos():
@@ -208,13 +212,14 @@ class Liveness:
         ensemble.heard, ensemble.offset, ensemble.uncertainty = received, ping.offset, ping.uncertainty
         ensemble.refused, ensemble.late = ping.refused, ping.late
         self._taking.ping(ping)
-        self.reunite()  # it may have been silent with all the others, and not for long enough to be gone
+        voters, again = self.votes.ping(ping, self._driver.now(), self._silent_since)
 
         def answer() -> None:
             control = self._driver.heartbeat(ping.name, ping.control)
-            self._send(ping.name, NetMsg.PONG, Pong(ping.asked, received, self._driver.now(), control))
+            pong = Pong(ping.asked, received, self._driver.now(), control, voters, again)
+            self._send(ping.name, NetMsg.PONG, pong)
 
-        if back:
+        if back or voters is not None:
             self._driver.when_written(answer)  # what it holds goes on after all that it is told now
         else:
             answer()
@@ -259,24 +264,48 @@ class Liveness:
         connected = self._driver.connected() if silent else ()
         for name in silent:
             if silence[name] > times.dead_after or ensembles[name].info.zid not in connected:
-                isolated = len(ensembles) > 1 and all(silence[each] > 2 * times.heartbeat for each in ensembles)
-                self.gone(name, Gone(name, silence[name] + allowed[name]), isolated)
+                heard = sum(silence[each] <= 2 * times.heartbeat for each in ensembles)
+                self.gone(name, Gone(name, silence[name] + allowed[name]), 2 * heard < len(ensembles) - 1)
         if now - self._looked_at >= times.heartbeat:
             self._looked_at = now
-            keep = [(name, lost) for name, lost in self._state.lost.items() if lost.keeps]
+            keep = [(name, lost) for name, lost in self._state.lost.items() if lost.keeps or lost.holds_since is None]
             first, self._next_look = self._next_look, self._next_look + LOOKS
             for place in range(first, first + min(LOOKS, len(keep))):
                 self._look_for_end(*keep[place % len(keep)])
+        self.look()
+        may_go_on = [lost.heard for lost in self._state.lost.values() if lost.holds_since is None]
+        may_go_on += [each.heard for each in ensembles.values() if until - each.heard > times.vote]
+        self._silent_since = max(may_go_on, default=-1)
+
+    def look(self) -> bool:
+        """Let SQs of lost ensembles go elsewhere that surely hold them by now; true if there are any."""
+        if self._state.awaited:
+            return False
+        now, lost = self._driver.now(), self._state.lost
+        hold = [n for n, each in lost.items() if each.holds_since is None and self.votes.surely_holds(n, each, now)]
+        for name in hold:
+            self._holds(name, lost[name])
+        return bool(hold)
+
+    def _holds(self, name: str, lost: LostEnsemble) -> None:
+        """A lost ensemble surely holds what others may host."""
+        lost.holds_since = self._driver.now()
+        self.votes.changed()
+        self._forget(name)
+        self._heal.place_waiting(name)
 
     def _look_for_end(self, name: str, lost: LostEnsemble) -> None:
-        """Let SQs that only this ensemble could host go elsewhere when its process has surely ended."""
+        """Let the SQs of an ensemble go elsewhere when its process has surely ended."""
 
         def ended() -> None:
-            if self._state.lost.get(name) is lost:
+            if self._state.lost.get(name) is lost and not self._state.awaited:
                 lost.keeps.clear()
-                self._heal.place_waiting()
+                if lost.holds_since is None:
+                    self._holds(name, lost)
+                else:
+                    self._heal.place_waiting()
 
-        if lost.keeps:
+        if lost.keeps or lost.holds_since is None:
             self._driver.if_ended(lost.info, ended)
 
     # Going and coming back.
@@ -291,54 +320,59 @@ class Liveness:
             self._send(name, NetMsg.REFUSED, why)
         if name in self._state.lost:
             self._tell(Expelled(name, lost=True))
+        self._state.expelled = [*(each for each in self._state.expelled if each != name), name]
         self._end(name, Expelled(name))
 
     def _end(self, name: str, *events: Event) -> None:
         lost = self._state.lost.pop(name, None)
         if name in self._state.ensembles:
-            self._depart(name, *events)
+            del self._state.ensembles[name]
+            self.votes.changed()
+            self._miss(name, *events)
+            self._forget(name)
         self._deploy.given_up(name)
         self._deploy.ended_there(name)
         self._taking.forget(name)
-        if lost is not None and lost.keeps:
+        if lost is not None and lost.holds_since is None:
+            self.votes.changed()
+            self._forget(name)
+        if lost is not None and (lost.keeps or lost.holds_since is None):
             self._heal.place_waiting()
         self._see_awaited(name)
 
-    def gone(self, name: str, event: Event, isolated: bool = False) -> None:
+    def gone(self, name: str, event: Event, few: bool = False) -> None:
         """Nothing is heard of an ensemble, as `event` says: it is dead, or cut off.
 
-        `isolated`: nor of any other. Then it may be the manager that is cut off, so their SQs stay where they are.
+        `few`: less than half of the others are heard. Then it may be the manager that is cut off.
         """
-        lost = self._state.lost
-        mine = lost[name] = LostEnsemble(self._state.ensembles[name].info)
+        lost, gone = self._state.lost, self._state.ensembles.pop(name)
+        mine = lost[name] = LostEnsemble(gone.info, heard=gone.heard)
         if len(lost) > LOST_KEPT:
-            del lost[next(iter(lost))]  # should it come back, it joins anew
-        if isolated:
-            self._state.isolated = True
-            self._depart(name, event, Isolated())
-        else:
-            self._depart(name, event)
+            del lost[next((each for each, other in lost.items() if other.holds_since is not None), next(iter(lost)))]
+        self._miss(name, event, *([Isolated()] if few else []))
         self._look_for_end(name, mine)
+        self.look()
         if any(state.state == "preparing" and name in state.hosts for state in self._state.graphs.values()):
             self._driver.after(
                 self.times.given_up_after, lambda: self._deploy.given_up(name) if name in self._state.lost else None
             )
 
-    def _depart(self, name: str, *events: Event) -> None:
-        del self._state.ensembles[name]
-        self._forget(name, *events)
-
-    def _forget(self, name: str, *events: Event) -> None:
+    def _miss(self, name: str, *events: Event) -> None:
+        """An ensemble is not heard any more."""
         for state in self._state.graphs.values():
             state.changed_late += 1
             for context in state.contexts.values():
                 context.completion.gone(name)
         for event in events:
             self._tell(event)
-        for other in (self._state.manager,) if self._driver.one_table else self._state.infos():
-            self._send(other.name, NetMsg.FORGET, name)
+        self._send(self._state.manager.name, NetMsg.FORGET, name)
         self._replace.lost(name)
         self._heal.lost(name)
+
+    def _forget(self, name: str) -> None:
+        """Tell the others of an ensemble that it is gone; while it may go on, they may hear it."""
+        for other in () if self._driver.one_table else self._state.ensembles:
+            self._send(other, NetMsg.FORGET, name)
 
     def knows(self, info: EnsembleInfo) -> bool:
         """Whether an ensemble is known as it is: it has joined this manager, or the one before, with the same start."""
@@ -365,13 +399,7 @@ class Liveness:
         self._deploy.again(name)  # what it was to prepare; of what it holds, `heal` tells it
         self._heal.back(name, lost)
         self._deploy.set_grids_again(name)
-        self.reunite()
         self._see_awaited(name)
-
-    def reunite(self) -> None:
-        """An ensemble is heard again; the others get time to be heard too before their SQs go elsewhere."""
-        if self._state.isolated and not self._state.awaited:
-            self._driver.after(self.times.dead_after, self._heal.reunited)
 
 
 def _route(info: EnsembleInfo) -> Route:

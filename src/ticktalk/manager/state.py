@@ -58,6 +58,8 @@ class LostEnsemble(msgspec.Struct):
         goes_on: of graphs that it holds, that were replaced and go on: what it is told.
         keeps: by graph, the SQs with which it may go on without the manager: it was told that no other may host them.
         warned: the graphs of which it was told that such SQs could go on elsewhere.
+        heard: the tick after which the manager has not heard it.
+        holds_since: since then it surely holds what others may host, or has ended; None: it may go on (`Votes`).
     """
 
     info: EnsembleInfo
@@ -66,6 +68,8 @@ class LostEnsemble(msgspec.Struct):
     goes_on: dict[str, Switch] = {}
     keeps: dict[str, list[str]] = {}
     warned: set[str] = set()
+    heard: int = 0
+    holds_since: int | None = None
 
 
 class MoveState(msgspec.Struct):
@@ -292,7 +296,6 @@ class ManagerState(msgspec.Struct):
         replacements: by what people call the graph, those under way.
         starts: how many there were, of all graphs.
         draining: the ensembles that are being drained.
-        isolated: all ensembles fell silent at once: it may be the manager that is cut off.
         errors: how many firings raised.
         latest_errors: the latest of them.
         errors_length: the characters of their texts.
@@ -300,6 +303,8 @@ class ManagerState(msgspec.Struct):
         restarts: how often a manager has gone on with this state.
         restarted: the tick at which it did last.
         awaited: the ensembles that have not come back since then.
+        voters: by number, the lists of voters that some ensemble may have; the last one is the present one.
+        expelled: those of them that had to go, and may not have heard of it.
         taken: by ensemble, the number of its last output that was taken.
         log_size: bytes of the log of outputs when this was written: lines behind are of outputs taken since.
         logged: by ensemble, marks of outputs that were in the log already when a manager went on with this state; they
@@ -314,7 +319,6 @@ class ManagerState(msgspec.Struct):
     graphs: dict[str, GraphState] = {}
     starts: int = 0
     draining: list[str] = []
-    isolated: bool = False
     errors: int = 0
     latest_errors: list[FiringError] = []
     errors_length: int = 0
@@ -322,6 +326,8 @@ class ManagerState(msgspec.Struct):
     restarts: int = 0
     restarted: int = 0
     awaited: list[str] = []
+    voters: dict[int, list[str]] = {}
+    expelled: list[str] = []
     taken: dict[str, int] = {}
     log_size: int = 0
     root_offset: int = 0
@@ -348,3 +354,8 @@ class ManagerState(msgspec.Struct):
     def running(self) -> list[GraphState]:
         """The graphs that all their ensembles have prepared."""
         return [graph for graph in self.graphs.values() if graph.state in ("ready", "running")]
+
+    def undecided(self, graph: GraphState) -> set[str]:
+        """The SQs of a graph that wait, and with which ensembles may go on that are not heard (`Votes`)."""
+        lost = self.lost
+        return {sq for sq, host in graph.left.items() if host in lost and lost[host].holds_since is None}

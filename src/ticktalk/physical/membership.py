@@ -167,7 +167,10 @@ class Membership:
         self._pinged.append(now)
         kept, clock, control = node.to_manager.kept, self.discipline, node.order.says(node.manager)
         outputs = kept.first, kept.number
-        ping = Ping(node.name, now, clock.offset, clock.uncertainty, node.refused(), *outputs, control, self._late)
+        watch = self._lease.watch
+        about_clock = clock.offset, clock.uncertainty
+        heard = self._late, watch.heard, watch.voters.number
+        ping = Ping(node.name, now, *about_clock, node.refused(), *outputs, control, *heard)
         node.send(node.manager, message(RuntimeMsg.PING, ping))
 
     def _pong(self, pong: Pong, stamp: int) -> None:
@@ -176,7 +179,11 @@ class Membership:
         self._heard_at = monotonic_us()
         self._exchange(Exchange(pong.asked, pong.received, pong.answered, stamp))
         self._node.heard(self._node.manager, pong.control)
+        if pong.voters is not None:
+            self._lease.take(pong.voters)
         self._go_on(pong.asked)
+        if pong.again:
+            self._ping()
 
     def _go_on(self, asked: int) -> None:
         """The manager has answered the heartbeat sent at `asked`.

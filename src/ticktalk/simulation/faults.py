@@ -46,8 +46,10 @@ class Faults:
         self.noticed_after = noticed_after
         self._components, self._versions = components, versions
         self._lost_since: dict[str, int] = {}  # the ensembles that the manager does not hear of
+        self._heard_since: dict[str, int] = {}  # those that it heard again
         self._noticed: set[str] = set()
         self._liveness = manager.process.requests.liveness
+        self._liveness.votes.heard_at = self._heard_at
         self._liveness.times = Times(noticed_after)
         self.simulation.make_movable()
         self.simulation.checkpoint = checkpoint
@@ -137,7 +139,9 @@ class Faults:
         self._tell(Started(name))
         self.simulation.remove(name)
         self.manager.start_ensemble(name, self._components(name, components))
+        self._heard_since[name] = self.simulation.agenda.now
         self._watch_over(name)
+        self._look_later()
 
     def _silent(self, name: str) -> None:
         """The manager hears nothing of an ensemble from now on, and it nothing of the manager."""
@@ -148,6 +152,7 @@ class Faults:
             if self.simulation.sites[name].alive:
                 self._watch_over(name)
                 self.simulation.sites[name].lose_manager()
+                self.simulation.sites[name].lease.take(self._liveness.votes.told(name))
                 self.simulation.sites[name].lease.notice_silence()
 
     def _notice(self, name: str, since: int) -> None:
@@ -159,13 +164,35 @@ class Faults:
         self.simulation.network.hang_up(name)
         ensembles = self.manager.process.state.ensembles
         if name in ensembles:
-            isolated = len(ensembles) > 1 and all(each in self._lost_since for each in ensembles)
-            self._liveness.gone(name, event, isolated)
+            heard = sum(each not in self._lost_since for each in ensembles)
+            ensembles[name].heard = self._lost_since.get(name, self.simulation.agenda.now)
+            self._liveness.gone(name, event, 2 * heard < len(ensembles) - 1)
+            self._look_later()
             self.simulation.settle()
+
+    def _look_later(self) -> None:
+        """While ensembles may go on that are not heard, see whether others contradict when what is known now counts."""
+        now, lost = self.simulation.agenda.now, self.manager.process.state.lost.values()
+        if any(each.holds_since is None for each in lost):
+            known = {now, *(each.holds_since for each in lost if each.holds_since is not None)}
+            for tick in sorted(since + self._liveness.times.vote for since in known):
+                if tick > now:
+                    self.simulation.agenda.deliver_at(tick, self._look)
+
+    def _look(self) -> None:
+        if self._liveness.look():
+            self._look_later()
+        self.simulation.settle()
+
+    def _heard_at(self, name: str, tick: int) -> int:
+        """See `Votes`: each that the manager hears hears it."""
+        since, until = self._heard_since.get(name, 0), self._lost_since.get(name, tick)
+        return min(tick, until) if since <= min(tick, until) else 0
 
     def _heard(self, name: str) -> None:
         """The manager and an ensemble hear of each other again."""
         self._lost_since.pop(name, None)
+        self._heard_since[name] = self.simulation.agenda.now
         self.simulation.sites[name].hear_manager()
         back = name in self._noticed
         if back:
@@ -174,8 +201,7 @@ class Faults:
             self.simulation.settle()
         self.simulation.sites[name].lease.pong(self.simulation.agenda.now)
         self.simulation.settle()
-        if not back:
-            self._liveness.reunite()
+        self._look_later()
 
     def _watch_over(self, name: str) -> None:
         """Begin the lease of an ensemble."""

@@ -193,7 +193,11 @@ class Site:
             else:
                 self._lost(token)
             return
-        if generation < running.prepared.generations.get(sq, 0):
+        known = running.prepared.generations.get(sq, 0)
+        if generation > known:  # its SQ was placed anew, and nobody could tell this ensemble: its numbers say nothing
+            self._lost(token)
+            return
+        if generation < known:
             if addressed is None or not addressed.spare:
                 running.counters.add(sq, "stale")  # its SQ has been placed elsewhere since
             return

@@ -1,0 +1,143 @@
+"""Votes: whether an ensemble that the manager does not hear may go on with its SQs.
+
+An ensemble that does not hear the manager goes on while more than half of the others say that they do not hear it
+either (`hosted/lease.py`). So the manager places its SQs elsewhere only when at least half of these others are known
+to contradict: each hears the manager, holds its own SQs, or has ended. Both cannot be.
+
+Which others there are, both know from one list. Each change of it has a number. An ensemble says in its heartbeats
+which list it has, and is sent the present one with the answer. Lists that somebody may still have all count.
+
+An answer counts for a while from its question on (`Times.vote`). So what others know counts here as late. That one has
+heard the manager after some moment is known here when it says that it has taken the answer to a heartbeat which it
+sent after it had taken an answer given after that moment. No clocks are compared.
+
+Sans-I/O; ticks are those of the manager's root clock (microseconds).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from ticktalk.hosted.lease import Times
+from ticktalk.manager.state import LostEnsemble, ManagerState
+from ticktalk.payloads import Ping, Voters
+
+KEPT = 64
+"""Heartbeats of one ensemble whose answers may not have come."""
+
+
+class _Heard:
+    """What is known of when an ensemble has heard the manager."""
+
+    __slots__ = ("answered", "has", "knew", "sent")
+
+    def __init__(self, joined: bool) -> None:
+        self.has: int | None = 0 if joined else None  # the list that it has at least; None: it may have any
+        self.sent = 0  # the last list that it was sent
+        self.answered: dict[int, tuple[int, int]] = {}  # by heartbeat: a tick before it was sent, and of its answer
+        self.knew: deque[tuple[int, int]] = deque()  # since when it is known that it has heard the manager at a tick
+
+
+class Votes:
+    """See above.
+
+    Args:
+        state: all that the manager knows.
+        times: how long silences may be.
+
+    Attributes:
+        heard_at: `(ensemble, tick)`: a tick at which it had surely heard the manager, as was known at `tick`; 0: none.
+    """
+
+    def __init__(self, state: ManagerState, times: Callable[[], Times]) -> None:
+        self._state, self._times = state, times
+        self.heard_at: Callable[[str, int], int] = self._by_heartbeats
+        self._heard: dict[str, _Heard] = {}
+
+    @property
+    def present(self) -> Voters:
+        """The present list."""
+        number = max(self._state.voters, default=0)
+        return Voters(number, self._state.voters.get(number, []))
+
+    def joined(self, name: str) -> None:
+        """An ensemble has joined: it has no list yet."""
+        self._heard[name] = _Heard(joined=True)
+
+    def changed(self) -> None:
+        """Ensembles have come, or surely hold or have ended: all others are told of it."""
+        state, before = self._state, self.present
+        names = sorted([*state.ensembles, *(name for name, lost in state.lost.items() if lost.holds_since is None)])
+        if names != before.names:
+            state.voters[before.number + 1] = names
+
+    def told(self, name: str) -> Voters:
+        """An ensemble is told the present list, and has it at once."""
+        heard = self._heard.setdefault(name, _Heard(joined=True))
+        heard.has = heard.sent = self.present.number
+        return self.present
+
+    def ping(self, ping: Ping, now: int, silent_since: int) -> tuple[Voters | None, bool]:
+        """A heartbeat has come and is answered now.
+
+        Args:
+            ping: the heartbeat.
+            now: the present tick.
+            silent_since: the last tick at which an ensemble was heard that is silent now; negative: there is none.
+
+        Returns:
+            The list that it lacks, and whether its next heartbeat is wanted at once.
+        """
+        heard = self._heard.setdefault(ping.name, _Heard(joined=False))
+        answered, knew = heard.answered, heard.knew
+        at_least, taken_after = answered.get(ping.heard, (0, 0))
+        for asked in [asked for asked in answered if asked < ping.heard]:
+            del answered[asked]
+        if len(answered) < KEPT:
+            answered[ping.asked] = taken_after, now
+        if at_least > (knew[-1][1] if knew else 0):
+            knew.append((now, at_least))
+        while len(knew) > 1 and knew[1][0] <= now - self._times().vote:
+            knew.popleft()
+        if heard.has is None or ping.voters > heard.has:
+            heard.has = ping.voters
+            self._prune()
+        lacks = self.present if ping.voters != self.present.number else None
+        heard.sent = max(heard.sent, self.present.number)
+        return lacks, silent_since >= 0 and at_least <= silent_since + self._times().vote
+
+    def surely_holds(self, name: str, lost: LostEnsemble, now: int) -> bool:
+        """True if an ensemble that is not heard cannot go on, as others contradict; its lease has ended."""
+        heard = self._heard.get(name)
+        for number, names in self._state.voters.items():
+            if heard is None or heard.has is None or heard.has <= number <= heard.sent:
+                others = [other for other in names if other != name]
+                if 2 * sum(self._contradicts(other, lost, now) for other in others) < len(others):
+                    return False
+        return True
+
+    def _contradicts(self, name: str, lost: LostEnsemble, now: int) -> bool:
+        state, then = self._state, now - self._times().vote
+        if name in state.ensembles:
+            return self.heard_at(name, then) > lost.heard + self._times().vote
+        if name in state.lost:
+            since = state.lost[name].holds_since
+            return since is not None and since <= then
+        return name not in state.expelled  # one that left has ended; one that was expelled may not have heard of it
+
+    def _by_heartbeats(self, name: str, tick: int) -> int:
+        heard = self._heard.get(name)
+        return max((at for known, at in heard.knew if known <= tick), default=0) if heard is not None else 0
+
+    def _prune(self) -> None:
+        """Forget lists that nobody has any more."""
+        state = self._state
+        may_go_on = [*state.ensembles, *(name for name, lost in state.lost.items() if lost.holds_since is None)]
+        self._heard = {name: heard for name, heard in self._heard.items() if name in may_go_on}
+        known = [self._heard[name].has if name in self._heard else None for name in may_go_on]
+        least = min((has or 0 for has in known), default=0)
+        for number in [number for number in state.voters if number < min(least, self.present.number)]:
+            del state.voters[number]
+        listed = {name for names in state.voters.values() for name in names}
+        state.expelled = [name for name in state.expelled if name in listed]
