@@ -15,7 +15,7 @@ import pytest
 from systems import LIMIT
 
 from ticktalk.engine.agenda import Agenda
-from ticktalk.physical.timekeeping.loop import Loop
+from ticktalk.physical.timekeeping.loop import LONG, Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock
 
 pytestmark = pytest.mark.usefixtures("means")
@@ -236,6 +236,23 @@ def test_a_writable_socket_is_reported_only_on_request(running: Running) -> None
     settled(running)
     ours.close()
     theirs.close()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "to_tick", "woken", "rehearsed"),
+    [(2 * LONG, True, False, 1), (2 * LONG, True, True, 0), (2 * LONG, False, False, 0), (LONG / 2, True, True, 0)],
+    ids=["a long sleep", "an arrival ends it", "to another timer", "a short sleep"],
+)
+def test_only_a_long_sleep_to_an_instant_is_followed_by_a_rehearsal(
+    running: Running, seconds: float, to_tick: bool, woken: bool, rehearsed: int
+) -> None:
+    calls: list[str] = []
+    loop: Any = running.loop
+    loop._descriptors.sleep = lambda seconds: calls.append("slept") or woken
+    loop.before_instant = lambda: calls.append("rehearsed")
+    loop._to_tick = to_tick
+    assert loop._sleep(seconds) is woken
+    assert calls == ["slept", *["rehearsed"] * rehearsed], "once, and after the sleep"
 
 
 def test_closing_frees_all_threads_and_descriptors() -> None:

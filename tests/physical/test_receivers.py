@@ -266,3 +266,26 @@ def test_a_token_is_taken_in_by_the_thread_that_brings_it_while_the_timekeeper_s
     assert came.came == 1 and edge.loop._inbox
     turn(edge)
     assert came.came == 2 and not edge.own
+
+
+def test_a_rehearsal_before_an_instant_sends_nothing_and_takes_no_number(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = pair.nodes["far"]
+    sealed: list[str] = []
+    real = receivers.seal_tokens
+
+    def seal(sender: str, *rest: Any) -> Any:
+        sealed.append(sender)
+        return real(sender, *rest)
+
+    monkeypatch.setattr(receivers, "seal_tokens", seal)
+    assert far.loop.before_instant is not None
+    far.loop.before_instant()
+    assert not sealed, "no tokens go from here"
+    pair.publish(10)
+    number = pair.guards["far"].tokens_sealed
+    pair.links["far"].kept.clear()
+    far.loop.before_instant()
+    pair.turn()
+    assert sealed == [""] and not pair.links["far"].kept and pair.guards["far"].tokens_sealed == number

@@ -178,6 +178,7 @@ class Node:
             guard or Guard(ByToken(b"", name, "ensemble")),
             self.dropped,
         )
+        self.loop.before_instant = self.tokens.receivers.rehearse
         self.guard = guard
         self._inboxes = Inboxes(self.loop.post, MESSAGES, _room, self.dropped)
         self._told = Repeats(few=1)

@@ -24,6 +24,9 @@ from ticktalk.physical.network.token_frames import Parcel, apart_frame, token_fr
 from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.trust.guard import Guard
+from ticktalk.physical.trust.identity import Known
+from ticktalk.physical.trust.keys import Keys
+from ticktalk.physical.trust.token_seals import seal_tokens
 from ticktalk.values.codec import Data
 
 logger = logging.getLogger("ticktalk")
@@ -109,6 +112,14 @@ class Receivers:
     def _find(self, name: str) -> _Receiver:
         found = self._known.get(name)
         return found or self._known.setdefault(name, _Receiver(name))
+
+    def rehearse(self) -> None:
+        """Seal a frame for nobody, shortly before an instant whose token may be sent: a hop takes 40 to 60 us less so.
+
+        After some milliseconds of rest the processor's caches have lost the code and the tables of the cipher.
+        """
+        if self._known and self.guard.identity.proves:
+            seal_tokens("", [_NOBODY], 0, "", token_frame([(0, 0, b"", 0, 0, 1, b"")]), None)
 
     def way(self, key: str, sq: str, ensembles: Sequence[str], more: Sequence[str]) -> TokenWay:
         """The way of tokens of an SQ to its receivers, and to `more` that will be."""
@@ -202,6 +213,10 @@ class Sealing:
             payload, sealed = self._seal(self._key, self._names, data, frame)
             self._receivers.sent(self._to, len(payload))
             yield payload, apart_frame(self._key, sealed) if self._apart and sealed is not None else sealed
+
+
+_NOBODY = Keys(Known("", "ensemble", "", bytes(32)), bytes(16), "", bytes(16))
+"""Keys that no process has: nothing that is sealed with them is sent."""
 
 
 class Receipts:
