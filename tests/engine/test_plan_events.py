@@ -83,7 +83,7 @@ def test_a_listener_that_ends_the_context_ends_the_region(which: str) -> None:
 
 
 def test_interrupted_from_the_keyboard_in_the_middle() -> None:
-    stop = "signal.raise_signal(signal.SIGINT)"
+    stop = "signal.default_int_handler(2, None)"
     more = f"import signal\n@SQify\ndef interrupted(x):\n    if x == 2:\n        {stop}\n    return x\n"
     graph = program(BOTH + "between = interrupted(show(both))\nreturn step(between)", more)
     manager = TTRuntimeManagerSim(None, [], simpy.Environment())

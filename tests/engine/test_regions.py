@@ -708,7 +708,7 @@ import signal
 @SQify
 def interrupted(x):
     if x == 3:
-        signal.raise_signal(signal.SIGINT)
+        signal.default_int_handler(2, None)
     return x
 """
     graph = program("return step(interrupted(src(trigger, TTPeriod=10)))", more)
