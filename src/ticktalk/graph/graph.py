@@ -50,7 +50,7 @@ class TTFunction(msgspec.Struct, omit_defaults=True):
         needs: indices into `TTGraph.statements`: the module-level statements it needs, in source order.
         components: literal names given to `component()` in it.
         module: the dotted name of the module that defines it, which is imported as a whole; "" for the program.
-        assigns: names that its module assigns (not by import, def or class): copied per instance.
+        assigns: names that its module assigns (not by import, class or a bare def): copied per instance.
     """
 
     name: str
@@ -68,7 +68,7 @@ class TTStatement(msgspec.Struct, omit_defaults=True):
     Attributes:
         line: where it begins in the program.
         source: its text (of a decorated TickTalk function, without that decorator).
-        assigns: names it assigns (not by import, def or class): copied per instance.
+        assigns: names it assigns (not by import, class or a bare def): copied per instance.
     """
 
     line: int

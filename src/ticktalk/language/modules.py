@@ -14,7 +14,7 @@ from ticktalk.graph.graph import TTFunction
 from ticktalk.language.evaluation import UNKNOWN, Foreign, Meaning, Reference
 from ticktalk.language.expressions import reference_to
 from ticktalk.language.imported_modules import ImportedModules
-from ticktalk.language.scope import ModuleScope, bound_names, elsewhere
+from ticktalk.language.scope import ModuleScope, elsewhere
 from ticktalk.language.sibling_modules import file_beside, installed, read_source
 from ticktalk.language.templates import KNOWN, OLDER, PACKAGES, Template
 from ticktalk.language.travelling_sources import TravellingSources
@@ -96,7 +96,7 @@ class Modules:
         scope, sources = known
         functions, _, _ = sources.travel([template])
         function = functions[template.name]
-        assigns = sorted({name for node in scope.tree.body for name in bound_names(node, only_assigned=True)})
+        assigns = sorted({name for node in scope.tree.body for name in sources.assigned(node)})
         function.name, function.needs = template.key, []
         function.module, function.assigns = template.module, assigns
         return function

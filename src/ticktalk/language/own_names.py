@@ -91,20 +91,23 @@ class _Meant:
         return self
 
 
-_start_thread = threading.Thread.start
+def _follow_threads() -> None:
+    """Let a thread work on the names of the instances that started it."""
+    start = threading.Thread.start
 
+    def followed(thread: threading.Thread) -> None:
+        known: dict[_Meant, _Names] = {}
+        frame: types.FrameType | None = sys._getframe(1)
+        while frame is not None:
+            found = frame.f_globals.get(MEANT)
+            if found.__class__ is _Names:
+                known.setdefault(_Names.module_of(found), found)
+            frame = frame.f_back
+        setattr(thread, _STARTED_IN, {**getattr(threading.current_thread(), _STARTED_IN, {}), **known})
+        start(thread)
 
-def _start(thread: threading.Thread) -> None:
-    """Start a thread, which then works on the names of the instance that started it."""
-    known: dict[_Meant, _Names] = {}
-    frame: types.FrameType | None = sys._getframe(1)
-    while frame is not None:
-        found = frame.f_globals.get(MEANT)
-        if found.__class__ is _Names:
-            known.setdefault(_Names.module_of(found), found)
-        frame = frame.f_back
-    setattr(thread, _STARTED_IN, {**getattr(threading.current_thread(), _STARTED_IN, {}), **known})
-    _start_thread(thread)
+    if start.__module__ != __name__:
+        threading.Thread.start = followed  # type: ignore[assignment,method-assign]
 
 
 class OwnNames:
@@ -144,7 +147,7 @@ class OwnNames:
         namespace[MEANT] = _Names(namespace, meant, {id(module[n]): (module[n], namespace[n]) for n in names})
         if not meant.begun:
             meant.begun = True
-            threading.Thread.start = _start  # type: ignore[assignment,method-assign]
+            _follow_threads()
             _let_see({id(module[name]): name for name in names}, meant)
 
     def _pair(self, made: types.CodeType, plain: types.CodeType) -> None:

@@ -23,6 +23,7 @@ import sys
 import warnings
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from ticktalk.graph.graph import TTFunction, TTStatement
 from ticktalk.language.imported_modules import (
@@ -36,8 +37,11 @@ from ticktalk.language.imported_modules import (
 from ticktalk.language.scope import ModuleScope, bound_names, is_main_guard, statements_in
 from ticktalk.language.templates import PACKAGES, Template, components_in
 
-NAMESPACE = frozenset({"globals", "locals", "vars", "exec", "setattr"})
-"""Functions that reach the module's names by text."""
+BY_TEXT = frozenset({"globals", "exec", "eval"})
+"""Functions that reach the module's names by text, wherever they are called."""
+
+NAMESPACE = BY_TEXT | {"locals", "vars", "setattr"}
+"""Functions that do so at module level."""
 
 MODULE = "module "
 """Begins what stands for a module among the names that are needed and mentioned."""
@@ -63,9 +67,9 @@ class TravellingSources:
         self._lines = [line.encode("utf-8", "surrogatepass") for line in text.split("\n")]
         self._scope = scope
         self._tables = _tables(text)
-        own = _names_of_own_module(scope.tree)
+        self._own = _names_of_own_module(scope.tree)
         self._statements = [
-            Statement(node, _bound(node) | _set_in_own_module(node, own), self._reads(node), self._at_once(node))
+            Statement(node, _bound(node) | self._set_in_own_module(node), self._reads(node), self._at_once(node))
             for place, node in enumerate(scope.tree.body)
             if not (is_main_guard(node) or node in scope.graphs or (_is_text(node) and place > 0))
         ]
@@ -90,9 +94,18 @@ class TravellingSources:
             functions[template.name] = TTFunction(template.name, line, source, needs, template.components)
         nodes: list[ast.stmt] = [template.node for template in used] + [statement.node for statement in kept]
         statements = [
-            TTStatement(*self._source(each.node), sorted(bound_names(each.node, only_assigned=True))) for each in kept
+            TTStatement(*self._source(each.node), sorted(self.assigned(each.node))) for each in kept
         ]
         return functions, statements, nodes
+
+    def assigned(self, node: ast.stmt) -> set[str]:
+        """The names that a statement assigns, and those of functions that its decorators may make objects of."""
+        decorated = {
+            inner.name
+            for inner in statements_in(node)
+            if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef) and inner.decorator_list
+        }
+        return bound_names(node, only_assigned=True) | self._set_in_own_module(node) | decorated
 
     def add_components(self, templates: Iterable[Template]) -> None:
         """Give each template the component names that the module's functions it needs ask for."""
@@ -192,7 +205,14 @@ class TravellingSources:
 
     def _reads(self, node: ast.stmt) -> set[str]:
         """The module's names that a statement reads: at once, or when the function it defines is called."""
-        return self._names_read(node) | {MODULE + module for module in self._modules_read(node)}
+        names = self._names_read(node) | _of_own_module(node, self._own, ast.Load)
+        if not BY_TEXT.isdisjoint(names):
+            names |= _names_in_texts(node)
+        return names | {MODULE + module for module in self._modules_read(node)}
+
+    def _set_in_own_module(self, node: ast.stmt) -> set[str]:
+        """The names that a statement binds by way of the module itself: `this.LEVEL = 2`."""
+        return set() if isinstance(node, Definition) else _of_own_module(node, self._own, ast.Store | ast.Del)
 
     def _modules_read(self, node: ast.stmt) -> set[str]:
         """The modules that the imports in a statement lead to, in functions too."""
@@ -312,17 +332,16 @@ def _names_of_own_module(tree: ast.Module) -> set[str]:
     return {target.id for node in made for target in node.targets if isinstance(target, ast.Name)}
 
 
-def _set_in_own_module(node: ast.stmt, own: set[str]) -> set[str]:
-    """The names that a statement binds by way of the module itself: `this.LEVEL = 2`."""
-    if isinstance(node, Definition):
-        return set()
-    return {
-        inner.attr
-        for inner in ast.walk(node)
-        if isinstance(inner, ast.Attribute)
-        and not isinstance(inner.ctx, ast.Load)
-        and (_is_own_module(inner.value) or (isinstance(inner.value, ast.Name) and inner.value.id in own))
-    }
+def _of_own_module(node: ast.stmt, own: set[str], context: Any) -> set[str]:
+    """The names that a statement reads, or binds, by way of the module itself: `this.LEVEL`."""
+    names: set[str] = set()
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Attribute) and isinstance(inner.ctx, context):
+            if _is_own_module(inner.value) or (isinstance(inner.value, ast.Name) and inner.value.id in own):
+                names.add(inner.attr)
+        elif isinstance(inner, ast.Call) and context is ast.Load and any(map(_is_own_module, inner.args)):
+            names |= _names_in_texts(inner)
+    return names
 
 
 def _is_text(node: ast.stmt) -> bool:
