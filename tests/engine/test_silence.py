@@ -35,6 +35,9 @@ def fuse(x, y):
 def show(x):
     return x
 @SQify
+def alone(value, interval, missing):
+    return value
+@SQify
 def nothing(x):
     return TTEmpty()
 @SQify
@@ -125,7 +128,12 @@ def test_each_change_makes_it_fire(seed: int, tmp_path: Path) -> None:
          "cam-1 never fired: its first instant is still to come, 2s: a longer run, or a shorter TTPeriod;"
          " so nothing came to show-1"),
         ("return show(nothing(cam(trigger, TTPeriod=100_000)))",
-         "no output came, though nothing waits: bodies gave no result, or a branch was not taken"),
+         "no output came, though nothing waits: bodies gave no result, a branch was not taken, or at the end tokens"
+         " were still under way"),
+        ("x = VALUES_TO_TTTIME(MULT(trigger, -500), MULT(trigger, -20))\n"
+         "return cam(COPY_TTTIME(trigger, x), TTPeriod=100_000)",
+         "cam-1 never fired: its inputs hold for [-500us, -20us), which has no instant of its period 100ms that was"
+         " still to come: a shorter TTPeriod, or inputs that hold for longer"),
         ("x = VALUES_TO_TTTIME(MULT(trigger, 7), MULT(trigger, 20))\n"
          "return cam(COPY_TTTIME(trigger, x), TTPeriod=100)",
          "cam-1 never fired: its inputs hold for [7us, 20us), which has no instant of its period 100us that was still"
@@ -138,6 +146,16 @@ def test_each_change_makes_it_fire(seed: int, tmp_path: Path) -> None:
 )  # fmt: skip
 def test_other_reasons(body: str, told: str, tmp_path: Path) -> None:
     assert lines(tmp_path, body) == [told]
+
+
+def test_the_handler_of_unused_tokens_gets_some(tmp_path: Path) -> None:
+    (line,) = lines(tmp_path, PAIR.replace("fuse(x, y)", "fuse(x, y, TTUnmatched=alone)"), 260_000)
+    assert line.startswith("fuse-1 never fired: ") and line.endswith("; so nothing came to show-1"), line
+
+
+def test_sqs_that_wait_for_an_ensemble_are_the_reason() -> None:
+    graph = {"waits": ["cam-1"], "outputs": 0, "counters": {}, "mapping": {"show-1": "b"}}
+    assert silence({"graphs": [graph]}) == ["no output came: cam-1 waited for an ensemble that fits"]
 
 
 @pytest.mark.parametrize(

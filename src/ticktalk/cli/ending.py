@@ -94,7 +94,13 @@ def silence(status: dict[str, Any]) -> list[str]:
     if not lines and not counted and status["graphs"] and not any(graph["outputs"] for graph in status["graphs"]):
         if not any(graph["mapping"] for graph in status["graphs"]):
             return ["no output came: the graph has no SQ and returns nothing"]
-        return ["no output came, though nothing waits: bodies gave no result, or a branch was not taken"]
+        homeless = [sq for graph in status["graphs"] for sq in graph["waits"]]
+        if homeless:
+            return [f"no output came: {', '.join(first(homeless))} waited for an ensemble that fits"]
+        return [
+            "no output came, though nothing waits: bodies gave no result, a branch was not taken, or at the end tokens"
+            " were still under way"
+        ]
     return lines
 
 

@@ -121,6 +121,11 @@ def different_rates(graph: TTGraph, sq: str) -> str:
     )
 
 
+def _used(wiring: Wiring, feeders: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Those of the arcs to a port whose tokens come of firings: a handler gets the tokens that leave unused, too."""
+    return [(name, arc) for name, arc in feeders if not name or wiring.by_name[name].arcs[arc].kind != "unmatched"]
+
+
 def after(graph: TTGraph, sq: str) -> Iterator[str]:
     """The SQs to which nothing comes if an SQ never fires, in the order of the graph."""
     dry = {sq}
@@ -128,7 +133,7 @@ def after(graph: TTGraph, sq: str) -> Iterator[str]:
     for each in graph.sqs:
         if each.trigger == "plan_b" or each.name == sq:
             continue
-        fed = [wiring.feeders.get((each.name, port), []) for port in range(len(each.ports))]
+        fed = [_used(wiring, wiring.feeders.get((each.name, port), [])) for port in range(len(each.ports))]
         without = [all(producer in dry for producer, _ in feeders) for feeders in fed if feeders]
         if each.trigger == "deadline":
             without = without[-1:]  # its plan B needs no data

@@ -15,7 +15,8 @@ from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.matching import Waiting
 from ticktalk.payloads import StopGraph
 from ticktalk.stuck import Stuck
-from ticktalk.time import NEG_INFINITY, Tick
+from ticktalk.time import INFINITY, NEG_INFINITY, Tick
+from ticktalk.time.grid import last_instant
 
 MOST = 100
 """SQs that one look tells of, where time is kept."""
@@ -74,8 +75,8 @@ def _arrival(sync: ArrivalSync) -> Stuck | None:
 
 
 def _grid(sync: GridSync) -> Stuck | None:
-    if sync.considered != NEG_INFINITY:
-        return None  # it has had an instant
+    if _has_had_an_instant(sync):
+        return None
     tokens: dict[str, tuple[int, list[Waiting]]] = {
         sync.sq.ports[port].name: (int(settled is not None), [] if settled is None else [settled])
         for (port, _), settled in zip(sync.slot.items(), sync.settled, strict=True)
@@ -83,6 +84,14 @@ def _grid(sync: GridSync) -> Stuck | None:
     waits_for = [name for name, (_, here) in tokens.items() if not here]
     came = len(tokens) - len(waits_for)
     return Stuck(came, 0, None, waits_for, _shown(tokens), nearest(tokens), sync.instant)
+
+
+def _has_had_an_instant(sync: GridSync) -> bool:
+    """True if an instant has fired, or was skipped: of a window that had passed when it was known, perhaps none was."""
+    if sync.considered == NEG_INFINITY or abs(sync.window_start) == INFINITY:
+        return sync.considered != NEG_INFINITY
+    first, last = (last_instant(int(tick), sync.every, sync.phase) for tick in (sync.window_start, sync.considered))
+    return last > first
 
 
 def _deadline(sync: DeadlineSync) -> Stuck | None:
