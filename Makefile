@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 BENCH_VENV := .bench-venv
 BENCH_READY := $(BENCH_VENV)/.ready
 
-.PHONY: demo test soak faults fuzz explore bench docs wheels clean
+.PHONY: demo test soak faults fuzz explore replays bench docs wheels clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +44,10 @@ fuzz: $(READY)
 # SEEDS (100000) runs of whole systems under faults, in simulated time, from SEED (0) on.
 explore: $(READY)
 	$(VENV)/bin/python tests/protocol/explore.py $(or $(SEEDS),100000) $(or $(SEED),0)
+
+# REPLAYS (100) runs of random graphs on two ensembles, from SEED (0): recorded, replayed, each arc compared; 4 minutes.
+replays: $(READY)
+	$(VENV)/bin/python tests/physical/replays.py $(or $(REPLAYS),100) $(or $(SEED),0)
 
 # The peers that TickTalk is measured beside have an environment of their own, with TickTalk in it.
 $(BENCH_READY): pyproject.toml benchmarks/requirements.txt

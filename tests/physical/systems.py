@@ -77,8 +77,8 @@ def until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
 class Process:
     """A command of ours in a process of its own; its output is kept, line by line.
 
-    `path`: a folder of modules that only this process finds. `view`: the file of the ensemble's own view. `within`: the
-    command that begins it elsewhere, such as in a network namespace.
+    `path`: a folder of modules that only this process finds. `view`: the file of the ensemble's own view. `script`: a
+    program in place of `ticktalk`. `within`: the command that begins it elsewhere, such as in a network namespace.
     """
 
     def __init__(
@@ -87,10 +87,13 @@ class Process:
         cwd: Path | None = None,
         path: Path | None = None,
         view: Path | None = None,
+        script: Path | None = None,
         within: Sequence[str] = (),
     ) -> None:
         self._view = view
-        command = ["-m", "ticktalk.cli.main"] if view is None else [str(Path(__file__).with_name("viewed_ensemble.py"))]
+        if view is not None:
+            script = Path(__file__).with_name("viewed_ensemble.py")
+        command = ["-m", "ticktalk.cli.main"] if script is None else [str(script)]
         environment = {"NO_COLOR": "1", "COLUMNS": "300"}
         if path is not None:
             environment["PYTHONPATH"] = str(path)

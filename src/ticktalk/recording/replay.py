@@ -185,6 +185,7 @@ class Replay:
 
     def _start(self) -> None:
         setup = self.setup
+        devices = setup.driver == "devices"
         prepared = PreparedGraph(self.graph, dict.fromkeys(self._by_name, HERE), HERE, {})
         self.load: Load = prepared.code.decode
         self._inputs = dict(setup.inputs)
@@ -193,7 +194,7 @@ class Replay:
         self._bodies: dict[str, RecordedBody] = {}
 
         def stage(context: ContextParts, own: Elsewhere) -> RecordedBody:
-            made = self._bodies[own.sq.name] = RecordedBody(own, self.note, self.departs)
+            made = self._bodies[own.sq.name] = RecordedBody(own, self.note, self.departs, devices)
             return made
 
         around = Surroundings(
