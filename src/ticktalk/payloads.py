@@ -306,18 +306,19 @@ class Placement(msgspec.Struct, frozen=True):
 class Expect(msgspec.Struct, frozen=True):
     """These SQs, and no others of the graph, will come to the receiver: it prepares them and keeps their tokens.
 
-    It answers when it does (`Placed`), also where there are none.
+    It answers when it does (`Placed`), also where there are none, with the number `told`.
     """
 
     graph: Name
     sqs: list[Name]
+    told: Count = 0
 
 
 class Placed(msgspec.Struct, frozen=True):
     """An ensemble's answer about SQs that are to come: they are there, or the problem that keeps them away.
 
     `expected`: it holds them ready, and keeps their tokens until they come: by context and arc, tokens after the number
-    in `sent`. `told`: that of the placement. An answer without SQs says nothing else.
+    in `sent`. `told`: that of the placement, or of `Expect`. An answer without SQs says nothing else.
     """
 
     graph: Name

@@ -356,6 +356,43 @@ def test_what_an_ensemble_kept_goes_elsewhere_when_it_says_that_it_ends() -> Non
     assert successor.state.graphs["prog"].host_of["count-1"] == "e"
 
 
+def test_an_answer_to_a_drain_that_was_given_up_does_not_count_for_the_next_one() -> None:
+    world = World(["b", "c", "d"])
+    graph = graph_of("return same(count(trigger, TTPeriod=250000))")
+    world.start(graph, {"count-1": "b", "same-1": "c"})
+    world.run(1 * S)
+    known = joined(kept_of(world.manager.process.state))
+    assert known is not None
+    for order, ensemble in enumerate(known.ensembles.values()):
+        ensemble.info = msgspec.structs.replace(ensemble.info, started=1 + order, boot_id="boot")
+    successor = Successor(known, 2 * S)
+    for name in ("b", "c", "d"):
+        successor.resumes(name)
+    state, placed = successor.state.graphs["prog"], successor.requests.handlers[RuntimeMsg.PLACED]
+
+    def drain() -> list[tuple[str, Any]]:
+        successor.sent.clear()
+        successor.requests.heal.drain("b", lambda problem: None)
+        for to, _ in successor.of(ExecuteMsg.INSTANTIATE):
+            successor.requests.handlers[RuntimeMsg.READY](ReadyAnswer("prog", to))
+        return successor.of(SyncMsg.EXPECT)
+
+    first = drain()
+    assert {to for to, _ in first} == {"b", "c"} and not any(expect.sqs for _, expect in first)
+    assert state.move is not None
+    receiver = state.move.to["count-1"]
+    successor.requests.liveness.gone(receiver, Gone(receiver, 1))
+    assert state.move is None, "it is given up"
+    successor.resumes(receiver)
+    successor.run(successor.tick + 5 * S)
+    again = drain()
+    for answers in (first, again):
+        assert state.move is not None and not state.move.expected
+        for to, expect in answers:
+            placed(Placed("prog", to, [], None, True, {}, expect.told))
+    assert state.move is not None and state.move.expected
+
+
 def test_an_ensemble_that_was_not_told_of_the_end_of_a_graph_is_told_when_it_comes_back() -> None:
     """The manager dies when it has written that, and before the message has left. Another graph has its name again."""
     world = World(["b", "c"])

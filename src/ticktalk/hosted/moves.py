@@ -169,10 +169,10 @@ class Moves:
             if graph in self._host.prepared:
                 self._listen(graph, (), self._behind(graph))
 
-            def tell(problem: str | None, sent: Numbers) -> None:
-                if problem is None:
+            def tell(why: str | None, sent: Numbers) -> None:
+                if why is None:
                     self._far[graph] = sent
-                self._tell(RuntimeMsg.PLACED, Placed(graph, self._host.name, expect.sqs, problem, True, sent))
+                self._tell(RuntimeMsg.PLACED, Placed(graph, self._host.name, expect.sqs, why, True, sent, expect.told))
                 done()
 
             def loaded(problem: str | None) -> None:

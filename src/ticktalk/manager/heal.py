@@ -172,9 +172,10 @@ class Heal:
         for graph, to in moves.items():
             state = self._state.graphs[graph]
             asked = [] if self._one_table else list(state.hosts)
-            state.move = MoveState(name, to, set(asked))
+            state.told += 1
+            state.move = MoveState(name, to, set(asked), state.told)
             for host in asked:
-                self._send(host, SyncMsg.EXPECT, Expect(graph, []))  # it answers after it was told of all who joined
+                self._send(host, SyncMsg.EXPECT, Expect(graph, [], state.told))  # after it was told of all who joined
             self._prepare(state, set(to.values()))
         self._go_on()
 
@@ -224,9 +225,9 @@ class Heal:
         if answer.problem is not None:
             self._refuse(state, answer.ensemble, answer.sqs, answer.problem)
             return
-        move = state.move
-        if move is not None:
-            if answer.expected != move.handed and bool(answer.sqs) == move.expected:
+        if (move := state.move) is not None:
+            latest = move.handed or answer.told == move.told
+            if latest and answer.expected != move.handed and bool(answer.sqs) == move.expected:
                 move.waits_for.discard(answer.ensemble)
             for number, counts in answer.sent.items():
                 sent = move.sent.setdefault(number, {})
@@ -408,7 +409,7 @@ class Heal:
                 move.waits_for = set(move.to.values())
                 for host in sorted(move.waits_for):
                     come = [sq for sq, to in move.to.items() if to == host]
-                    self._send(host, SyncMsg.EXPECT, Expect(state.name, come))
+                    self._send(host, SyncMsg.EXPECT, Expect(state.name, come, move.told))
             elif move.expected and not move.waits_for and not move.ordered:
                 move.ordered = True
                 self._send(move.source, SyncMsg.HAND_OVER, HandOver(state.name, dict(move.to), move.sent))

@@ -79,6 +79,7 @@ class MoveState(msgspec.Struct):
         source: the ensemble that is drained.
         to: SQ to the ensemble to which it goes; "" where that one died meanwhile.
         waits_for: the hosts that have not said yet that they know the receivers; then the receivers that are not ready.
+        told: the number of its questions: an answer to those of a drain before bears another one.
         expected: the receivers were told which SQs will come.
         ordered: the source was told to hand over.
         handed: it has done so.
@@ -89,6 +90,7 @@ class MoveState(msgspec.Struct):
     source: str
     to: dict[str, str]
     waits_for: set[str]
+    told: int = 0
     expected: bool = False
     ordered: bool = False
     handed: bool = False
