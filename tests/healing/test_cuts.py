@@ -169,6 +169,7 @@ def test_what_no_other_could_host_stays_on_an_ensemble_that_may_only_be_cut_off(
     else:
         assert sides(world, "count-1") == [("b", 250, 13750)]
         assert told == [8100 * MS]
+    assert bool(world.told("'b' has ended, because connections to")) is fails
     assert world.hosts()["count-1"] == ("e" if fails else "b")
 
 

@@ -225,6 +225,11 @@ SENTENCES = [
     (ev.Joined("x", "10.0.0.1:5", False), "'x' joined from 10.0.0.1:5, relayed by the manager"),
     (ev.Left("x"), "'x' is gone: it has left"),
     (ev.Left("x", True), "'x' is gone: a newer start of it takes over its name"),
+    (
+        ev.Ended("x", "10.0.0.1:7"),
+        "'x' has ended, because connections to 10.0.0.1:7 are refused: what only it could host may go on elsewhere. Let"
+        " firewalls between drop packets: one that refuses connections looks the same",
+    ),
     (ev.Expelled("x"), "'x' is gone: its certificate was revoked"),
     (ev.Expelled("x", lost=True), "'x' was gone already, and is not taken back: its certificate was revoked"),
     (ev.Gone("x", 2_049_000), "'x' is gone: no heartbeat for 2s"),

@@ -94,6 +94,17 @@ class Gone(Event, frozen=True):
         return f"{self.name!r} is gone: no heartbeat for {silence}"
 
 
+class Ended(Event, frozen=True):
+    """The host of a lost ensemble says that its process has ended: what only it could host may go elsewhere."""
+
+    name: str
+    address: str
+    sentence = (
+        "{0.name!r} has ended, because connections to {0.address} are refused: what only it could host may go on"
+        " elsewhere. Let firewalls between drop packets: one that refuses connections looks the same"
+    )
+
+
 class Back(Event, frozen=True):
     """An ensemble that was cut off is heard of again, and goes on where it was."""
 

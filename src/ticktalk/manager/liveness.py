@@ -16,6 +16,7 @@ from ticktalk.manager.driver import Driver, Send, Tell
 from ticktalk.manager.events import (
     Back,
     ClockWarning,
+    Ended,
     Event,
     Expelled,
     Gone,
@@ -299,6 +300,8 @@ class Liveness:
 
         def ended() -> None:
             if self._state.lost.get(name) is lost and not self._state.awaited:
+                if lost.keeps:
+                    self._tell(Ended(name, lost.info.address))
                 lost.keeps.clear()
                 if lost.holds_since is None:
                     self._holds(name, lost)
