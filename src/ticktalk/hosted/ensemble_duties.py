@@ -50,7 +50,7 @@ class Duties:
         send: Callable[[str, Any, object], None],
         listen: Callable[[str, Collection[str], Collection[str]], None],
         at: Callable[[int, Callable[[], None]], None],
-        come_by: Callable[[], int],
+        come_by: Callable[[bool], int],
         saves_at: Callable[[int, Callable[[StartContext], None], StartContext], None],
         heard: Callable[[], bool] = lambda: True,
         own: Callable[[], dict[str, int]] = dict,

@@ -41,6 +41,9 @@ from ticktalk.values.codec import Encoded
 UNDER_WAY_LIMIT = 1_000_000
 """Root ticks for which tokens under way are waited for on a network that does not say how long they take."""
 
+ANSWER_LIMIT = 10_000_000
+"""The same for the answers of senders: one that stands still, and has not been lost yet, answers when it goes on."""
+
 LONGEST = MAX_FRAME - (1 << 20)
 """Bytes of an instance that can move: the rest of a frame is for what stands beside the values."""
 
@@ -83,7 +86,7 @@ class Moves:
         send: sends a control message.
         listen: `(graph, expected, arcs)`: subscribes to the arcs that end here or at SQs that will come, and to `arcs`.
         at: `(tick, call)`: calls `call()` at a root tick.
-        come_by: the root tick by which every message sent to here before now has come, or is lost.
+        come_by: the root tick by which each token sent to here before now, or (True) each answer, has come, or is lost.
 
     Attributes:
         keeps: SQs are to come, so tokens are kept for them.
@@ -100,7 +103,7 @@ class Moves:
         send: Send,
         listen: Callable[[str, Collection[str], Collection[str]], None],
         at: Callable[[int, Callable[[], None]], None],
-        come_by: Callable[[], int],
+        come_by: Callable[[bool], int],
     ) -> None:
         self._host, self._bodies, self._arcs, self._checkpoints = host, bodies, arcs, checkpoints
         self._manager, self._send, self._listen, self._at, self._come_by = manager, send, listen, at, come_by
@@ -111,7 +114,7 @@ class Moves:
         self._kept: dict[Key, list[Kept]] = {}
         self._kept_bytes = 0
         self._far: dict[str, Numbers] = {}  # by graph: how far senders were when they were asked
-        self._answers: dict[str, Callable[[SoFar], None]] = {}  # by graph: takes the answers
+        self._answers: dict[str, tuple[Callable[[SoFar], None], Callable[[], None]]] = {}  # by graph: takes, ends
         self._states: dict[str, dict[int, dict[str, InstanceState]]] = {}  # by graph: parts of a placement to come
 
     # One thing after the other.
@@ -122,6 +125,8 @@ class Moves:
         jobs.append(job)
         if len(jobs) == 1:
             job(partial(self._done, graph))
+        elif graph in self._answers:
+            self._at(self._come_by(False), self._answers[graph][1])  # this one waits: it may follow a loss
 
     def _done(self, graph: str) -> None:
         self._checkpoints.moved(graph)
@@ -237,15 +242,15 @@ class Moves:
                 end()
 
         def end() -> None:
-            if self._answers.get(graph) is take:
+            if self._answers.get(graph) == (take, end):
                 del self._answers[graph]
                 then(sent)
 
-        self._answers[graph] = take
+        self._answers[graph] = take, end
         for host, names in arcs.items():
             self._send(host, NetMsg.HOW_FAR, HowFar(self._host.name, graph, names))
         if missing:
-            self._at(self._come_by(), end)  # one of them may be gone
+            self._at(self._come_by(True), end)  # one of them may be gone
         else:
             end()
 
@@ -258,9 +263,8 @@ class Moves:
 
     def so_far(self, answer: SoFar) -> None:
         """Take the answer of a sender."""
-        take = self._answers.get(answer.graph)
-        if take is not None:
-            take(answer)
+        if answer.graph in self._answers:
+            self._answers[answer.graph][0](answer)
 
     # Tokens that are under way.
 
@@ -276,15 +280,14 @@ class Moves:
         if not self._lacks(graph, sent):
             then()
             return
-        wait = _Wait(graph, sent, then)
-        self.waits.append(wait)
+        self.waits.append(wait := _Wait(graph, sent, then))
 
         def give_up() -> None:
             if any(each is wait for each in self.waits):
                 self.waits = [each for each in self.waits if each is not wait]
                 then()
 
-        self._at(self._come_by(), give_up)
+        self._at(self._come_by(False), give_up)
 
     def _lacks(self, graph: str, sent: Numbers) -> bool:
         return any((graph, number) in self._arcs and self._arcs[graph, number].lacks(sent[number]) for number in sent)
@@ -326,8 +329,7 @@ class Moves:
             done()
             return
         names = [sq.name for sq in come]
-        if problem is not None:
-            come = []
+        come = come if problem is None else []
         arrived = {sq.name for sq in come}
         renewed = {sq for sq, count in placement.generations.items() if prepared.generations.get(sq, 0) != count}
         contexts = {key: context for key, context in host.contexts.items() if key[0] == graph}
@@ -397,8 +399,7 @@ class Moves:
         states: Mapping[str, InstanceState],
     ) -> None:
         """Give SQs that came their kept tokens, without those taken at the former host."""
-        kept = self._kept_of(key)
-        passed = self._arcs.get(key)
+        kept, passed = self._kept_of(key), self._arcs.get(key)
         by_name = wiring_of(context.prepared.graph).by_name
         # Tokens of this tick go behind those that waited at the former ensemble, and behind those kept here.
         later = {turn for _, turn in context.agenda.ready}
@@ -456,8 +457,7 @@ class Moves:
         graph, handed = order.graph, self._host.hand_over(order)
         for number, saved in handed.states.items():
             for sq, state in saved.items():
-                length = state.size + len(states.get((number, sq)) or b"")
-                if length > LONGEST:
+                if (length := state.size + len(states.get((number, sq)) or b"")) > LONGEST:
                     why = (
                         f"{sq} of graph {graph!r} holds {length} bytes in its sq_state and in tokens that wait, and a"
                         f" message may have {LONGEST}: let it hold less, or stop the graph"

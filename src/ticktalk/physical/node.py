@@ -26,7 +26,7 @@ from ticktalk.factories import check_factory
 from ticktalk.heartbeats import ControlState
 from ticktalk.hosted.arc_watch import ArcWatch
 from ticktalk.hosted.ensemble_duties import Duties
-from ticktalk.hosted.moves import UNDER_WAY_LIMIT, Moves
+from ticktalk.hosted.moves import ANSWER_LIMIT, UNDER_WAY_LIMIT, Moves
 from ticktalk.hosted.subscriptions import Listening, arcs_to
 from ticktalk.hosted.waiting_bytes import WaitingBytes
 from ticktalk.manager.events import WorkerDied
@@ -159,7 +159,7 @@ class Node:
             lambda ensemble, kind, payload: self.send(ensemble, message(kind, payload)),
             self.listen,
             self.agenda.deliver_at,
-            lambda: self.clock.now() + UNDER_WAY_LIMIT,
+            lambda answers: self.clock.now() + (ANSWER_LIMIT if answers else UNDER_WAY_LIMIT),
             self.agenda.deliver_at,
             own=lambda: self.own,
             lost=lambda context, arc, missing: context.counters.add(arc.rpartition("/")[0], "lost", missing),

@@ -111,8 +111,8 @@ class SimulatedNetwork:
         """The arrival of the last token that was sent on an arc from one ensemble to another; -1: none was."""
         return self._latest.get((arc, receiver), -1)
 
-    def come_by(self) -> int:
-        """The root tick by which everything that was published before now has arrived."""
+    def come_by(self, answers: bool) -> int:
+        """The root tick by which everything that was published before now has arrived, and each answer."""
         return self.agenda.now + self.delay if self.timing is None else self.timing.all_arrived()
 
     def expect(self, ensemble: str, graph: str, sqs: Collection[str]) -> None:
