@@ -30,8 +30,8 @@ TOO_LONG = f"a common period has more than {MOST_EVENTS} events"
 MOST_PARTS = 2000
 """Partition that have plans of their own: each takes a while to find."""
 
-LEAST = 3
-"""Periods of the parts, on average, from which on it pays to take them from the general engine."""
+LEAST = 16
+"""Periods of the parts, on average, from which on it pays to take them from the general engine and give them back."""
 
 STRETCH = 20  # instants of each part, on average, that are sorted at once: few enough to stay in a cache
 
@@ -270,11 +270,14 @@ class _Departed(NamedTuple):
 
 
 class _Due(NamedTuple):
-    """A tick in the period of a part: the run, and the turns of its events (`Agenda`), each with its number here."""
+    """A tick in the period of a part: the number of its run, and the turns of its events (`Agenda`).
+
+    With each turn are the number of this, that of the event, and the run.
+    """
 
     run: int
     period: int
-    turns: list[tuple[Any, Tick, int]]
+    turns: list[tuple[Any, Tick, int, int, Sequence]]
 
 
 class _Turns:
@@ -292,8 +295,9 @@ class _Turns:
                     self._due.append(_Due(number, plan.period, []))
                     self._next.append(base + event.tick - plan.begin)
                 turns, sync = self._due[-1].turns, (event.part.asker or event.part).sync
-                turn = (sync.key[0], sync.made, len(self._due) - 1)
-                turns.append(max([turn, *turns[-1:]]))  # what an event makes ready has its turn after it
+                # What an event makes ready has its turn after it.
+                key = max([(sync.key[0], sync.made), *(turn[:2] for turn in turns[-1:])])
+                turns.append((*key, len(self._due) - 1, len(turns), runs[number]))
 
     def run(self, begin: int, stop: Tick) -> _Departed | None:
         """Resume all that is due from `begin` to before `stop`, or up to where one departs."""
@@ -335,14 +339,11 @@ class _Turns:
 
     def _together(self, numbers: list[int]) -> _Departed | None:
         """Resume what is due at one tick event by event."""
-        begun: set[int] = set()
-        for _, _, number in sorted([turn for each in numbers for turn in self._due[each].turns]):
-            run = self._runs[self._due[number].run]
+        for _, _, number, event, run in sorted([turn for each in numbers for turn in self._due[each].turns]):
             try:
-                run.send(number not in begun)
+                run.send(not event)
             except StopIteration as ended:
                 return _Departed(self._due[number].run, ended.value)
-            begun.add(number)
         return None
 
 
