@@ -1,26 +1,19 @@
-"""The manager's console at a terminal: the typed line stays whole whatever is printed; history, completion, the end.
-
-A terminal of another make (pyte) shows what a user sees.
-"""
+"""The manager's console at a terminal: the typed line stays whole whatever is printed; history, completion, the end."""
 
 from __future__ import annotations
 
 import fcntl
-import os
-import pty
 import re
 import signal
-import struct
-import subprocess
 import sys
 import termios
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyte
 import pytest
 from systems import HEAD, LIMIT, until
+
+from terminals import Terminal
 
 COUNT = 15
 
@@ -45,68 +38,10 @@ def main(trigger):
 )
 
 
-class Terminal:
-    """A command at a terminal of 200 columns; what has left the screen is kept, too."""
-
-    def __init__(self, folder: Path, *command: str, interpreter: bool = False) -> None:
-        self.screen = pyte.HistoryScreen(200, 40, history=10_000)
-        self._stream = pyte.ByteStream(self.screen)
-        self._lock = threading.Lock()
-        self.ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 200, 0, 0))
-        self.modes = termios.tcgetattr(theirs)
-        self.theirs = theirs
-        # Else it asks the terminal for the place of the cursor, which this one does not tell.
-        environment = {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", "XDG_STATE_HOME": str(folder)}
-        inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-        self.process = subprocess.Popen(
-            [sys.executable, *(() if interpreter else ("-m", "ticktalk.cli.entry")), *command],
-            stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, start_new_session=True,
-            env={**inherited, **environment}, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )  # fmt: skip
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        try:
-            while data := os.read(self.ours, 1 << 16):
-                with self._lock:
-                    self._stream.feed(data)
-        except OSError:
-            pass  # closed
-
-    def type(self, text: str) -> None:
-        os.write(self.ours, text.encode())
-
-    @property
-    def lines(self) -> list[str]:
-        """All lines so far, without spaces at their ends."""
-        with self._lock:
-            before = ["".join(line[column].data for column in range(200)) for line in self.screen.history.top]
-            return [line.rstrip() for line in [*before, *self.screen.display]]
-
-    @property
-    def last(self) -> str:
-        """The last line that is not empty."""
-        return next((line for line in reversed(self.lines) if line), "")
-
-    def shows(self, text: str) -> None:
-        until(lambda: any(text in line for line in self.lines), f"{text!r} in {self.lines}")
-
-    def ends_with(self, line: str) -> None:
-        until(lambda: self.last == line, f"{line!r} at the end of {self.lines}")
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-        os.close(self.ours)
-        os.close(self.theirs)
-
-
 @pytest.fixture
 def terminal(tmp_path: Path) -> Iterator[Terminal]:
     (tmp_path / "prog.py").write_text(PROGRAM)
-    made = Terminal(tmp_path, "manager", "--rx-port", "0")
+    made = Terminal(tmp_path, sys.executable, "-m", "ticktalk.cli.entry", "manager", "--rx-port", "0")
     yield made
     made.close()
 
@@ -168,7 +103,7 @@ with Prompt("> ", lambda typed: []) as prompt:
 
 
 def test_what_is_typed_while_a_command_runs_shows_in_its_line_only(tmp_path: Path) -> None:
-    terminal = Terminal(tmp_path, "-c", ASKING, interpreter=True)
+    terminal = Terminal(tmp_path, sys.executable, "-c", ASKING)
     try:
         terminal.ends_with(">")
         terminal.type("one\r")

@@ -182,8 +182,17 @@ def main() -> None:
 
 def _run(words: Sequence[str]) -> None:
     app = app_of(words)
+    if {"--install-completion", "--show-completion"} & {*words}:
+        _complete_at_once_in_zsh()
     read_settings()
     app(prog_name="ticktalk")
+
+
+def _complete_at_once_in_zsh() -> None:
+    """Have the script for zsh complete where it is loaded, too: that is at the first Tab, which else only beeps."""
+    from typer import _completion_shared as shared  # there is no public way to its scripts
+
+    shared._completion_scripts["zsh"] += '\n[ "$funcstack[1]" = "_%(prog_name)s" ] && %(complete_func)s "$@"\n'
 
 
 if __name__ == "__main__":
