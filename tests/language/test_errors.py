@@ -316,6 +316,36 @@ def test_a_correct_body_has_no_problems():
     assert compiled("return f(a)").sqs
 
 
+NOTHING = """\
+from ticktalk import *
+@SQify
+def shown(x):
+    print(x)
+@SQify
+def stored(x) -> None:
+    print(x)
+@SQify
+def fails(x):
+    raise ValueError
+@SQify
+def after(x): return 1
+@GRAPHify
+def main(a):
+    after(stored(a))
+    after(fails(a))
+    shown(a)
+    return after(shown(a))
+"""
+
+
+def test_the_result_of_a_function_without_return_is_warned_of_where_it_is_used() -> None:
+    with pytest.warns(TTWarning) as told:
+        compile_source(NOTHING, "prog.py", "prog")
+    (text,) = [str(warning.message) for warning in told]
+    assert text.startswith("prog.py:18:18: warning: `shown` returns nothing, so `x` is always None\n")
+    assert "write `return` in `shown` (prog.py:3), or `-> None` if that is meant" in text
+
+
 DOUBTS = [
     ("x = src(a, TTPeriod=100)", 1, 12, "TTPeriod=100 means 100us", "write ms(100), or us(100) if that is meant"),
     ("x = f(a, TTTimeout=20)", 1, 10, "TTTimeout=20 means 20us", "write ms(20)"),

@@ -65,6 +65,7 @@ class Instances(Arguments):
             with attempts:
                 if parameter.default is None:
                     port = self.to_port(argument.given, argument.place)
+                    self._doubt_nothing(argument, port, parameter.name)
                     ports.append(PortDraft(parameter.name, port, keyword=parameter.keyword_only))
                 else:
                     values[parameter.name] = folding.settled(self.fixed(argument, parameter.name))
@@ -85,6 +86,16 @@ class Instances(Arguments):
         made.places = {name: argument.where for name, argument in bound.items()}
         self.handle_unmatched(bound, made.whole)
         return made
+
+    def _doubt_nothing(self, argument: Argument, value: Arc | Constant, name: str) -> None:
+        """Warn where an SQ is given the result of a function without `return`: it is often forgotten."""
+        source = value.source if isinstance(value, Arc) and value.kind == "value" else None
+        if isinstance(source, SQDraft) and source.template is not None and not source.template.gives:
+            giver = source.template
+            what = f"`{giver.name}` returns nothing, so `{name}` is always None"
+            place = f"{giver.file}:{giver.node.lineno}"
+            instead = f"write `return` in `{giver.name}` ({place}), or `-> None` if that is meant"
+            self.problems.report(argument.where, what, instead, harmless=True)
 
     def _add_function(
         self,

@@ -110,6 +110,7 @@ class Template:
     defaults: dict[str, ast.expr] = field(default_factory=dict)  # of a stream: `TTPeriod` and the like
     full_token: bool = False
     stateful: bool = False
+    gives: bool = True  # a value: it has a `return` with one, or an annotation says what it gives
     components: list[str] = field(default_factory=list)  # literal names given to `component()` in the body
     component_parameters: list[str] = field(default_factory=list)  # its parameters that are given to `component()`
     module: str = ""  # the dotted name of the module that defines it; "" for the program itself
@@ -139,6 +140,8 @@ def read_template(
         else:
             template.parameters.append(parameter)
     template.stateful = _is_stateful(node, imports)
+    returns = [inner for inner in _own_nodes(node) if isinstance(inner, ast.Return | ast.Raise)]
+    template.gives = node.returns is not None or any(not isinstance(each, ast.Return) or each.value for each in returns)
     template.components, template.component_parameters = components_in(node, imports, bound)
     return template
 
