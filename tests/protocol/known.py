@@ -192,4 +192,19 @@ KNOWN = {
             Command(4242 * MS, "cut", ("b", "runtime-manager")),
         ),
     ),
+    "what a drained ensemble had taken since its last report does not count as lost": Plan(
+        777785, ("a", "b", "c"), 11, 0, 500 * MS, (Command(1048 * MS, "drain", ("b",)),)
+    ),
+    "what is lost on the way to an SQ that moves is counted once": Plan(
+        40691,
+        ("a", "b", "c"),
+        7,
+        0,
+        0,
+        (
+            Command(1461 * MS, "cut", ("b", "c")),
+            Command(2108 * MS, "drain", ("c",)),
+            Command(5157 * MS, "drain", ("c",)),
+        ),
+    ),
 }

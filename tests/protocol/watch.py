@@ -264,19 +264,28 @@ class Watch:
         self._counters_add_up()
 
     def _counters_add_up(self) -> None:
-        """What counts as lost of an SQ at an ensemble is what was sent there and never came."""
+        """What counts as lost of an SQ at an ensemble is what was sent there and never came.
+
+        What is lost while a receiver moves is counted where it has moved to: then it is so for all ensembles together.
+        """
         run = self.run
+        moves = any(command.kind == "drain" for command in run.plan.commands)
         for graph, losses, ways, renewed in run.losses:
             lost = {Way(graph, sq, to): count for to, by_sq in losses.items() for sq, count in by_sq.items()}
+            more: Counter[str] = Counter()  # by SQ, how much more counts as lost than is missing
             for way in {*lost, *self.sent}:
                 if way.graph == graph and way.sq in self._sqs(graph):
+                    missing = self.sent[way] - self.took[way]
                     text = f"{way}: {self.sent[way]} sent, {self.took[way]} came, {lost.get(way, 0)} lost"
+                    more[way.sq] += lost.get(way, 0) - missing
                     if way in ways:
-                        _hold("counters add up", self.sent[way] == self.took[way] + lost.get(way, 0), text)
-                    if not renewed:  # of an SQ that was placed anew, what another host had taken is lost, too
-                        _hold("counters add up", lost.get(way, 0) <= self.sent[way] - self.took[way], text)
+                        _hold("counters add up", missing == lost.get(way, 0), text)
+                    if not renewed and not moves:  # of one that was placed anew, what a host had taken is lost, too
+                        _hold("counters add up", lost.get(way, 0) <= missing, text)
                     if not run.lossy and not run.restarts:
                         _hold("without losses none counts", not lost.get(way), text)
+            for sq, count in more.items() if not (renewed or (moves and run.restarts)) else ():
+                _hold("counters add up", count <= 0, f"of {sq} of {graph} {count} more count as lost than are missing")
 
     def _sqs(self, graph: str) -> set[str]:
         return {sq.name for sq in self.run.programs[graph].sqs}

@@ -6,7 +6,7 @@ A context is done when every ensemble is idle and nothing is under way, in two e
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -17,7 +17,7 @@ from ticktalk.hosted.body_runner import Bodies
 from ticktalk.hosted.lease import Times
 from ticktalk.hosted.silence import WaitingSince
 from ticktalk.hosted.watchdog import Watchdog
-from ticktalk.payloads import IdleReport, ReportRequest, StopGraph
+from ticktalk.payloads import IdleReport, InstanceState, ReportRequest, StopGraph
 from ticktalk.series import bounded
 
 
@@ -175,6 +175,14 @@ class Completion(msgspec.Struct):
             self.sent_to_departed[ensemble] = {
                 arc: to[ensemble] for each in self.latest.values() for arc, to in each.sent.items() if ensemble in to
             }
+
+    def gave_away(self, ensemble: str, states: Iterable[InstanceState]) -> None:
+        """SQs move from an ensemble with these states: what is lost on the way to them is counted at their new host."""
+        report = self.latest.get(ensemble)
+        if report is not None:
+            theirs = {arc for state in states for arc in state.received}
+            received = {arc: number for arc, number in report.received.items() if arc not in theirs}
+            self.latest[ensemble] = msgspec.structs.replace(report, received=received)
 
     def back(self, ensemble: str) -> None:
         """An ensemble was not dead but cut off: it reports its own counts again."""

@@ -251,6 +251,7 @@ class Heal:
         for number, states in handed.states.items():
             if number in goes_on:
                 move.states.setdefault(number, {}).update(states)
+                goes_on[number].completion.gave_away(move.source, states.values())
         self._say_left_out(state, handed.left_out)
         if handed.more:
             return
