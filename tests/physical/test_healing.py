@@ -289,7 +289,7 @@ def test_a_refused_drain_changes_nothing(own: Callable[..., System], tmp_path: P
     system.manager.execute_graph(graph)
     until(lambda: len(of(system, "counted")) > 3, "it runs")
     for name, why in (
-        ("edge", r"(?s)'edge' cannot be drained.*src-1 of graph 'counted' \(wants TTConstraint\(name='edge'\)\)"),
+        ("edge", r"(?s)'edge' cannot be drained.*src-1 of graph 'counted' \(wants the ensemble 'edge'\)"),
         ("nobody", r"there is no ensemble 'nobody' \(joined: (\w+, ){2}\w+\)"),
         ("runtime-manager", r"the manager's own ensemble: it cannot be drained"),
     ):
