@@ -81,6 +81,10 @@ class TTNetworkInterface(Protocol):
             size: bytes of the part, where what waits is to be bounded in bytes.
         """
 
+    def rehearse(self, frame: Any) -> None:
+        """Do as for a frame that is published, but send nothing; from any thread, never blocks."""
+        return
+
     @abstractmethod
     def subscribe(self, key: str, receive: Receive) -> None:
         """Have `receive` called with the publications on a key from now on."""

@@ -24,6 +24,9 @@ COMMAND = "ticktalk/command"
 WHOLE = "ticktalk/whole"
 """Subscribed to by an ensemble as long as it wants long values themselves, not where they are in shared memory."""
 
+NOBODY = "ticktalk/nobody"
+"""Subscribed to by nobody: what is published there goes nowhere."""
+
 OUTPUT = "ticktalk/output"
 """Outputs on their way to the manager, in simulation; on devices they are control messages."""
 

@@ -14,7 +14,7 @@ from fuzz_messages import NoLink, turn
 from ticktalk.errors import InvalidMessageError
 from ticktalk.language.compiler import compile_source
 from ticktalk.messages import Message, NetMsg, message
-from ticktalk.network_keys import Path, apart_key, arc_key
+from ticktalk.network_keys import NOBODY, Path, apart_key, arc_key
 from ticktalk.payloads import Deployment, Placement, StartContext, Taken
 from ticktalk.physical.network import receivers
 from ticktalk.physical.network.receivers import MUCH, STEP, TOLD
@@ -268,7 +268,7 @@ def test_a_token_is_taken_in_by_the_thread_that_brings_it_while_the_timekeeper_s
     assert came.came == 2 and not edge.own
 
 
-def test_a_rehearsal_before_an_instant_sends_nothing_and_takes_no_number(
+def test_a_rehearsal_before_an_instant_reaches_nobody_and_takes_no_number(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     far = pair.nodes["far"]
@@ -288,4 +288,12 @@ def test_a_rehearsal_before_an_instant_sends_nothing_and_takes_no_number(
     pair.links["far"].kept.clear()
     far.loop.before_instant()
     pair.turn()
-    assert sealed == [""] and not pair.links["far"].kept and pair.guards["far"].tokens_sealed == number
+    assert sealed == [""] and pair.guards["far"].tokens_sealed == number
+    ((key, frame, _),) = pair.links["far"].kept
+    assert key == NOBODY and all(key not in link._subscriptions for link in pair.links.values())
+    for receiver in ("edge", "other"):
+        with pytest.raises(NotForThisError):
+            pair.guards[receiver].open_tokens(KEY, frame)
+    pair.links["far"].is_open = False
+    far.loop.before_instant()
+    assert len(pair.links["far"].kept) == 1, "there is no session"

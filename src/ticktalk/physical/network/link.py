@@ -19,7 +19,7 @@ from typing import Any
 from ticktalk.errors import TTRuntimeError
 from ticktalk.messages import ROWS, Message
 from ticktalk.network_interface import Handle, Join, Receive, TTNetworkInterface
-from ticktalk.network_keys import Path, control_key
+from ticktalk.network_keys import NOBODY, Path, control_key
 from ticktalk.physical.network.control_frames import control_frame
 from ticktalk.physical.network.frames import FrameError
 from ticktalk.physical.network.outbox import TOKENS_HELD, Outbox
@@ -173,6 +173,14 @@ class Link(TTNetworkInterface):
         """Have a frame published on `key`, in order; never blocks. It reaches all that subscribe to the key."""
         if self.is_open:
             self._add(self._tokens, key, part, join, size)
+
+    def rehearse(self, frame: Any) -> None:
+        """See `TTNetworkInterface`."""
+        if self.is_open:
+            try:
+                self._put(Path.TOKENS, NOBODY, frame, None)
+            except LinkError as error:
+                logger.debug("a rehearsal: %s", error)  # the session has just ended
 
     def _put_in(self, path: Path, key: str, frame: bytes) -> None:
         """Have a frame sent to one receiver."""
