@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import io
+import operator
 from typing import Any
 from xml.etree import ElementTree
 
@@ -13,13 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import Node
 from test_oracle import BOUND, as_graph, networks
+from test_regions import programs
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.errors import TTError
 from ticktalk.explain.history import History, Key
 from ticktalk.explain.picture import draw_explanation
 from ticktalk.explain.why import shown_value, token_at, why, why_missing
+from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
+from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.hosted.tapping import Tapped
 from ticktalk.language.compiler import compile_source
 from ticktalk.records import AnyRecord, InstanceMoved, Received
@@ -39,7 +45,7 @@ def history_of(graph: TTGraph, until: int, hosts: list[str], delay: int = 0, bou
             lambda record: records.append((name, record)), manager.simulation.now
         )
     manager.instantiate_and_map_graph(graph)
-    manager.execute_graph(graph)
+    manager.execute_graph(graph, {each.name: [1] for each in graph.inputs if each.name == "gains"})
     manager.simulation.run(until)
     return History(graph, records)
 
@@ -90,6 +96,54 @@ def test_an_output_came_from_the_tokens_that_the_oracle_matched(nodes: list[Node
     lone = sorted((sent.start, sent.stop, line_of(history, key)[2:]) for key, sent in found if sent.sq[0] == "l")
     told = sorted((start, stop, (value[0].line,)) for name, value, start, stop in expected if name[0] == "l")
     assert lone == told
+
+
+PLAIN: dict[str, Any] = {
+    "ADD": operator.add, "SUB": operator.sub, "MULT": operator.mul, "FLOORDIV": operator.floordiv, "LT": operator.lt,
+    "TUPLE": lambda *values: values,
+}  # fmt: skip
+STATELESS = ("plus", "text", "pick2", "begun", "often", "silent", "raises", "inside")
+
+
+def plain_functions(text: str) -> dict[str, Any]:
+    """The functions of a program that keep nothing from one firing to the next, as plain Python."""
+    found: dict[str, Any] = {"TTEmpty": lambda: None}
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef) and node.name.startswith(STATELESS):
+            node.decorator_list = []
+            exec(compile(ast.Module([node], []), "plain", "exec"), found)
+    return {**PLAIN, **found}
+
+
+@settings(max_examples=15)
+@given(programs(hosts=True, rates=True), st.sampled_from([0, 1, 5]), st.sampled_from([20, 1_000_000]))
+def test_what_plain_python_makes_of_the_named_tokens_is_the_output(text: str, delay: int, bound: int) -> None:
+    """Over three ensembles, with deadlines, plan Bs, sticky values, streams of several rates and evictions."""
+    graph = compile_source(text, "net.py", "net")
+    with BodyOutput(io.StringIO(), io.StringIO()):
+        history = history_of(graph, 120, ["a", "b"], delay, bound)
+    functions, by_name = plain_functions(text), {sq.name: sq for sq in graph.sqs}
+    for key, sent in history.tokens.items():
+        firing, sq = history.sender[key], by_name[sent.sq]
+        took = [history.tokens[came.key] for came in firing.took if came.key in history.tokens]
+        if any(each not in history.tokens for each in (came.key for came in firing.took)) or firing.unknown:
+            continue  # of the graph's inputs
+        if firing.how == "met":
+            assert [(each.value, each.start <= sent.start, sent.stop <= each.stop) for each in took] == [
+                (sent.value, True, True)
+            ]
+            continue
+        names = [came.record.port for came in firing.took]
+        if sq.singly:
+            assert [each.value for each in took] == [sent.value]
+            continue
+        assert names == [port for port, each in enumerate(sq.ports) if each.constant is None] or firing.sq != sent.sq
+        if firing.sq != sent.sq or sq.function not in functions or len(sq.arcs) != 1:
+            continue
+        values = iter([decode_value(each.value) for each in took])
+        given = [next(values) if port.constant is None else decode_constant(port.constant[0]) for port in sq.ports]
+        assert decode_value(sent.value) == functions[sq.function](*given), (sent, given)
+        assert sent.start == max(each.start for each in took) and sent.stop == min(each.stop for each in took)
 
 
 HEAD = """
