@@ -230,10 +230,12 @@ def test_a_list_of_events_names_programs_as_the_current_folder_has_them(
     replace: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name, value in (("prog.py", 1), ("new.py", 2)):
-        Path(name).write_text(HEAD + REPLACED.format(value))
+    Path("prog.py").write_text(HEAD + REPLACED.format(1))
+    Path("new.py").write_text(HEAD + REPLACED.format(2).replace("ms(100))", "ms(100)) + 0"))
     done = run("prog.py", until="350ms", events=[{"at": "250ms", "replace": replace}])
     done.assert_values(1, 1, 2)
+    assert "s-1 gave 1 on [175ms, 225ms)" in done.why("s-1", "200ms")
+    assert "ADD-1 gave 2 on [275ms, 325ms)" in done.why("ADD-1", "300ms")
 
 
 def test_a_time_line_is_the_same_however_a_run_was_made(fusion: Path) -> None:

@@ -7,10 +7,10 @@ functions is emptied before each test.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import typer
 
@@ -25,7 +25,7 @@ from ticktalk.explain.why import shown_value, token_at, why, why_missing
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.tapping import Tapped
 from ticktalk.payloads import OutputToken, StartContext
-from ticktalk.records import AnyRecord
+from ticktalk.records import AnyRecord, TookOver
 from ticktalk.runtime_manager import TTRuntimeManagerSim
 from ticktalk.time import INFINITY, Tick
 from ticktalk.values.classes import as_data
@@ -38,6 +38,14 @@ When = int | str
 """A time after the start: microseconds, or a text with its unit, such as "250ms"."""
 
 
+class _Version(NamedTuple):
+    """A version of the graph: from when on its streams fired, and what happened in it."""
+
+    since: int
+    graph: TTGraph
+    records: list[tuple[str, AnyRecord]]
+
+
 class Run(Simulated):
     """What a program gave in simulated time, with all that happened.
 
@@ -45,10 +53,10 @@ class Run(Simulated):
         silent: a line for each SQ that never fired, or whose tokens mostly left unused.
     """
 
-    def __init__(self, done: Simulated, records: list[tuple[str, AnyRecord]], start: int, silent: list[str]) -> None:
+    def __init__(self, done: Simulated, versions: Sequence[_Version], start: int, silent: list[str]) -> None:
         self.__dict__.update(vars(done))
         self.silent = silent
-        self._records = records
+        self._versions = versions
         self._start = start
 
     def of(self, sq: str) -> list[OutputToken]:
@@ -70,12 +78,18 @@ class Run(Simulated):
             sq: the SQ that gave it.
             at: a time in its interval.
         """
-        history, tick = self._history(), _ticks(at)
-        return why(history, token_at(history, sq, tick), _shown).text()
+        tick, failures = _ticks(at), []
+        for history in self._histories(tick):
+            try:
+                return why(history, token_at(history, sq, tick), _shown).text()
+            except TTError as error:
+                failures.append(error)
+        raise failures[0]
 
     def why_missing(self, sq: str, at: When) -> str:
         """The reason why an SQ gave nothing for a time, and the least change that would help, in words."""
-        return why_missing(self._history(), sq, _ticks(at), _shown).text()
+        tick = _ticks(at)
+        return why_missing(next(self._histories(tick)), sq, tick, _shown).text()
 
     def assert_values(self, *values: Any, sq: str | None = None) -> None:
         """The outputs, of all SQs or of one, have these values, in this order, and there are no others."""
@@ -119,7 +133,8 @@ class Run(Simulated):
         was = [
             record for number, setup in versions.items() for _, record in after(setup.start_tick, read.records(number))
         ]
-        now = [record for _, record in after(self._start, self._records)]
+        all_records = {id(version.records): version.records for version in self._versions}.values()
+        now = [record for records in all_records for _, record in after(self._start, records)]
         other = [
             f"  {output.name}: {difference.how}: {difference.was or 'nothing'} -> {difference.now or 'nothing'}"
             for output in compared(former, was, self.graph, now, INFINITY).outputs
@@ -173,8 +188,12 @@ class Run(Simulated):
             return self.why_missing(ends[0], int(start) - self._start)
         return "\n".join(self.silent)
 
-    def _history(self) -> History:
-        return History(self.graph, after(self._start, self._records))
+    def _histories(self, tick: int) -> Iterator[History]:
+        """The version of the graph that counted at a tick after the start, and the others."""
+        there = [version for version in self._versions if version.since <= tick + self._start]
+        chosen = there[-1] if there else self._versions[0]
+        for version in (chosen, *(each for each in self._versions if each is not chosen)):
+            yield History(version.graph, after(self._start, version.records))
 
 
 def run(
@@ -195,18 +214,25 @@ def run(
     Raises:
         TTError: the program is wrong, cannot be placed, or an argument is wrong.
     """
-    records: list[tuple[str, AnyRecord]] = []
-    starts: list[int] = []
+    found: dict[int, _Version] = {}  # by context
+    versions: list[_Version] = []
     managers: list[TTRuntimeManagerSim] = []
 
     def watch(manager: TTRuntimeManagerSim) -> None:
         managers.append(manager)
 
         def tap(ensemble: str, start: StartContext) -> Tap:
-            starts.append(start.start_tick)
-            return Tapped(partial(_note, records, ensemble), manager.simulation.now)
+            if start.context not in found:
+                graph = manager.process.state.graphs[start.graph].graph
+                found[start.context] = _Version(start.start_tick, graph, [])
+                if len(found) == 1:  # others take over, or come to nothing
+                    versions.append(found[start.context])
+            return Tapped(partial(_note, found[start.context].records, ensemble), manager.simulation.now)
 
-        manager.simulation.tap = tap
+        def took_over(note: TookOver) -> None:
+            versions.extend(found[new]._replace(since=note.at) for new in note.contexts.values())
+
+        manager.simulation.tap, manager.simulation.took_over = tap, took_over
 
     with tempfile.TemporaryDirectory() as folder:
         done = simulate(
@@ -216,8 +242,10 @@ def run(
             watch=watch,
             **options,
         )
+    if not versions:
+        versions.append(_Version(0, done.graph, []))
     silent = [silence_line(entry) for graph in managers[0].status()["graphs"] for entry in graph["silent"]]
-    return Run(done, records, starts[0] if starts else 0, silent)
+    return Run(done, versions, versions[0].since, silent)
 
 
 def _note(records: list[tuple[str, AnyRecord]], ensemble: str, record: AnyRecord) -> None:
