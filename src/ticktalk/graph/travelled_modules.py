@@ -216,17 +216,40 @@ class _Shared(types.ModuleType):
     def __getattribute__(self, name: str) -> Any:
         if name == "__deepcopy__":  # nobody's module is copied
             return lambda memo: self
-        return getattr(_meant(self, name), name)
+        meant = _meant(self, name)
+        names = _names_of_instance(meant)
+        return names[name] if name in names and not name.startswith("__") else getattr(meant, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        setattr(_meant(self, name), name, value)
+        meant = _meant(self, name)
+        if names := _names_of_instance(meant):
+            names[name] = value
+        else:
+            setattr(meant, name, value)
 
     def __delattr__(self, name: str) -> None:
-        delattr(_meant(self, name), name)
+        meant = _meant(self, name)
+        if (names := _names_of_instance(meant)) and name in names:
+            del names[name]
+        else:
+            delattr(meant, name)
 
 
 class _Nothing(types.SimpleNamespace):
     """What a caller finds by a name that only modules of other graphs have."""
+
+
+def _names_of_instance(module: Any) -> dict[str, Any]:
+    """What an instance has in place of a module's names, if its function is in the stack; else nothing."""
+    frame: types.FrameType | None = sys._getframe(2)
+    while frame is not None:
+        names = frame.f_globals
+        loader = names.get("__loader__")
+        ours = type(loader) is TravelledModules and loader is vars(module).get("__loader__")
+        if ours and names is not vars(module) and names.get("__name__") == module.__name__:
+            return names
+        frame = frame.f_back
+    return {}
 
 
 def _meant(shared: types.ModuleType, attribute: str) -> Any:
