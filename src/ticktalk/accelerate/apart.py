@@ -30,7 +30,7 @@ TOO_LONG = f"a common period has more than {MOST_EVENTS} events"
 MOST_PARTS = 2000
 """Partition that have plans of their own: each takes a while to find."""
 
-LEAST = 16
+LEAST = 6
 """Periods of the parts, on average, from which on it pays to take them from the general engine and give them back."""
 
 STRETCH = 20  # instants of each part, on average, that are sorted at once: few enough to stay in a cache
