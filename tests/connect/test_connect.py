@@ -225,10 +225,21 @@ def test_a_broker_that_refuses_is_told(tmp_path: Path, caplog: pytest.LogCapture
     with served(tmp_path, "allow_anonymous false") as port:
         stranger = Mqtt(port=port, topic="car/+")
         try:
-            until(lambda: caplog.text or TTEmpty())
+            until(lambda: "refuses" in caplog.text or TTEmpty())
         finally:
             stranger.close()
     assert f"the MQTT broker at 127.0.0.1:{port} refuses the connection: Not authorized" in caplog.text
+
+
+def test_a_broker_that_is_not_there_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    told = "no MQTT broker answers at 127.0.0.1:1: it is tried again and again"
+    lonely = Mqtt(port=1, topic="car/+")
+    try:
+        until(lambda: told in caplog.text or TTEmpty())
+        lonely._found_none(lonely._client, None)  # as after each further try, a second later and more
+        assert caplog.text.count(told) == 1
+    finally:
+        lonely.close()
 
 
 def test_without_a_broker_values_wait_bounded() -> None:

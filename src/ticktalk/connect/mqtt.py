@@ -16,7 +16,9 @@ logger = logging.getLogger("ticktalk")
 
 
 class Mqtt(Newest):
-    """A client of an MQTT broker. It connects by itself, again and again if it must; a refusal is a warning.
+    """A client of an MQTT broker. It connects by itself, again and again if it must.
+
+    A broker that refuses is a warning, and so is the first try that finds none.
 
     Values are JSON; what comes and is none, is `bytes`.
 
@@ -43,6 +45,7 @@ class Mqtt(Newest):
     ) -> None:
         super().__init__(most)
         self._topic, self._qos, self._broker = topic, qos, f"{host}:{port}"
+        self._missed = False  # the last try found no broker
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
         if user is not None:
             self._client.username_pw_set(user, password)
@@ -50,12 +53,19 @@ class Mqtt(Newest):
             self._client.tls_set()
         self._client.max_queued_messages_set(most)
         self._client.on_connect = self._connected
+        self._client.on_connect_fail = self._found_none
         self._client.on_subscribe = self._subscribed
         self._client.on_message = self._came
         self._client.connect_async(host, port)
         self._client.loop_start()
 
+    def _found_none(self, client: paho.Client, data: Any) -> None:
+        if not self._missed:
+            self._missed = True
+            logger.warning("no MQTT broker answers at %s: it is tried again and again", self._broker)
+
     def _connected(self, client: paho.Client, data: Any, flags: Any, reason: ReasonCode, *more: Any) -> None:
+        self._missed = False
         if reason.is_failure:
             logger.warning("the MQTT broker at %s refuses the connection: %s", self._broker, reason)
         elif self._topic is not None:
