@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from ticktalk.manager.events import NotReplaced, Replaced, RolledBack
 from ticktalk.messages import RuntimeMsg, message
 from ticktalk.payloads import DeployRequest
 from ticktalk.records import WatchRequest
+from ticktalk.replacement import Switched
 
 NAMES = ["a", "b", "c"]
 
@@ -389,6 +391,29 @@ def wrong(x):
     world.manager.errors.clear()
     world.manager.process.state.latest_errors.clear()
     world.check()
+
+
+def test_an_old_version_runs_no_instant_that_the_new_one_has_run_which_heard_late_of_its_end() -> None:
+    bad = graph_of("n = count(trigger, TTPeriod=100000)\nreturn [][n]")
+    good = graph_of("n = count(trigger, TTPeriod=100000)\nreturn total(same(n))")
+    world = World(["a"])
+    told = events(world)
+    world.start(good)
+    handlers, state = world.manager.process.handlers, world.manager.process.state
+    switched = handlers[RuntimeMsg.SWITCHED]
+
+    def late(answer: Switched) -> None:
+        replacement = state.replacements.get("prog")
+        if replacement is not None and replacement.stage == "back":
+            answer = msgspec.structs.replace(answer, fired={"count-1": replacement.changes.at + 150 * MS})
+        switched(answer)
+
+    handlers[RuntimeMsg.SWITCHED] = late
+    replaced(world, 350 * MS, bad, watch=1 * S, drop_state=["total-1"])
+    world.simulation.run(2 * S)
+    (back,) = [event for event in told if isinstance(event, RolledBack)]
+    instants = [token.start + 25 * MS for token in world.outputs if token.sq == "total-1"]
+    assert instants == [t for t in range(100 * MS, 2000 * MS, 100 * MS) if t < 350 * MS or t > back.at + 150 * MS]
 
 
 def test_no_output_where_the_old_version_gave_some_brings_it_back() -> None:

@@ -133,10 +133,9 @@ HALF = 500_000_000
 
 FAULTS = [
     link("late", "delays packets by 80 ms, more or less 20 ms, for 3 s", Rule(80, 20), 3, 5, spares=True),
-    link("overtaken", "lets a quarter of the packets overtake others, which take 20 ms, for 3 s",
-         Rule(20, 5, overtakes=0.25), 3, 5, spares=True),
-    link("copied", "gives a tenth of the packets twice for 3 s", Rule(copied=0.1), 3, 5, spares=True),
-    link("lossy", "loses 5 % of the packets for 3 s", Rule(5, loss=0.05), 3, 5),
+    link("overtaken", "for 3 s lets a quarter of the packets overtake others, which take 20 ms, and a tenth come twice",
+         Rule(20, 5, overtakes=0.25, copied=0.1), 3, 5, spares=True),
+    link("lossy", "loses 20 % of the packets for 3 s", Rule(5, loss=0.2), 3, 5, spares=True),
     link("cut", "is cut for 1 s", Rule(loss=1.0), 1, 8),
     link("cut-long", "is cut for 6 s", Rule(loss=1.0), 6, 15, moves=True),
     Fault("kill", "ensemble", "dies with its worker (`kill -9`), and is started again after 1 s",
