@@ -3,7 +3,7 @@
 // What it has: `looks` (number and tick of each), `shown` (the look on the page), `points` (outputs by GRAPH/SQ).
 
 const $ = (id) => document.getElementById(id);
-const MOST_POINTS = 300, MOST_STREAMS = 24, MOST_ROWS = 500, RECENT = 5e6, READABLE = 0.55, FAR = 0.2;
+const MOST_POINTS = 300, MOST_STREAMS = 24, MOST_ROWS = 500, RECENT = 5e6, READABLE = 0.55, FAR = 0.2, MOST_LEVELS = 8;
 let asked = 0, looks = [], shown = null, before = null, live = true, drawn = "", chosen = null, view = { x: 0, y: 0, scale: 1 };
 const points = new Map(), recent = [], figures = new Map(), nodes = new Map();
 
@@ -364,8 +364,10 @@ function plot(canvas, row) {
     numbers.forEach(([tick, number], index) => context[index ? "lineTo" : "moveTo"](x(tick), height - 6 - (height - 12) * (number - low) / range));
     context.stroke();
   } else {  // states: a level for each that differs
-    const levels = [...new Set(row.map(([, , text]) => text))].slice(0, 8);
-    for (const [tick, , text] of row) context.fillRect(x(tick) - 1.5, 6 + (height - 15) * Math.max(0, levels.indexOf(text)) / Math.max(1, levels.length - 1), 3, 3);
+    const levels = [...new Set(row.map(([, , text]) => text))].slice(0, MOST_LEVELS);
+    const level = (text) => levels.includes(text) ? levels.indexOf(text) : MOST_LEVELS;  // all others share one more
+    const last = Math.max(1, ...row.map(([, , text]) => level(text)));
+    for (const [tick, , text] of row) context.fillRect(x(tick) - 1.5, 6 + (height - 15) * level(text) / last, 3, 3);
   }
 }
 
