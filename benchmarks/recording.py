@@ -2,9 +2,9 @@
 
 Tokens that reach bodies a second, while all that happens is recorded, over those of the same load when nothing is: on
 two ensembles and their manager, which share the machine. The same while all counters are asked for each half second, as
-`ticktalk top` does each second. In simulation all that is recorded goes by the general engine, so it is compared with
-that, too. And a graph of ten SQs at 100 Hz, recorded in simulated time: how many times as fast as real time it is
-computed once more.
+`ticktalk top` does each second. In simulation a plan runs while all is recorded, too; it is compared with the same plan
+and with the general engine, neither recorded. And a graph of ten SQs at 100 Hz, recorded in simulated time: how many
+times as fast as real time it is computed once more.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ COUNTED = Floor(least=0.95, binding=False)
 """Less than two runs differ by on a busy machine."""
 
 SIMULATED = Floor(least=0.5, binding=False)
-"""Not reached: a plan rests while a tap is told of each token, and five records of a firing cost more than it does."""
+"""Over a plan it is not reached: the message of a token in the file costs more than two firings of a plan."""
 
 SECONDS = 60
 """Of the run that is replayed."""

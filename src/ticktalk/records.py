@@ -14,7 +14,7 @@ import msgspec
 
 from ticktalk.ranges import Count, EnsembleName, Name, RootTick
 from ticktalk.time import Tick
-from ticktalk.values.codec import split
+from ticktalk.values.codec import encoded, split
 
 Outcome = Literal["sent", "nothing", "failed"]
 """The outcome of a firing: a result was sent, its body gave none, it raised."""
@@ -260,7 +260,80 @@ class FiredTogether(Together, frozen=True, array_like=True, tag="fired together"
             yield Fired(self.tick, sq, self.start, self.stop, self.began, self.ended, outcome)
 
 
-Noted = AnyRecord | SentTogether | TakenTogether | FiredTogether
+LONGEST = 1 << 24
+"""Bytes of a value that is noted whole; of a longer one only the interval is."""
+
+MOST_TIMES = 1 << 16
+"""Times that records come again at most, in one `Repeated`."""
+
+
+class Repeated(Together, frozen=True, array_like=True, tag="repeated"):
+    """Records that come again and again: those of a common period of a simulation.
+
+    Attributes:
+        first, second: those of the first and of the second time. From time to time each number, also a tick, grows as
+            from the first to the second.
+        times: how often they come in all.
+        values: for each `Sent` of one time, its values, time by time, as bodies gave them; empty: they are elsewhere.
+    """
+
+    first: list[AnyRecord]
+    second: list[AnyRecord]
+    times: int
+    values: list[Any] = []
+
+    def __post_init__(self) -> None:
+        if [record.__class__ for record in self.first] != [record.__class__ for record in self.second]:
+            raise ValueError("the same records the second time are wanted")
+        if not 0 < self.times <= MOST_TIMES:
+            raise ValueError(f"1 to {MOST_TIMES} times are wanted")
+
+    @property
+    def count(self) -> int:
+        return len(self.first) * self.times
+
+    @property
+    def names(self) -> list[str]:
+        return [name for record in self.first for name in names_of(record)] * self.times
+
+    def each(self) -> Iterator[AnyRecord]:
+        rows = []
+        values = iter(self.values)
+        for one, other in zip(self.first, self.second, strict=True):
+            fields, then = msgspec.structs.astuple(one), msgspec.structs.astuple(other)
+            steps = [*map(_step, fields, then)]
+            column = next(values, None) if isinstance(one, Sent) else None
+            rows.append((one.__class__, fields, steps, column))
+        for time in range(self.times):
+            for kind, fields, steps, column in rows:
+                found = [_after(field, step, time) for field, step in zip(fields, steps, strict=True)]
+                if column is not None:
+                    found[-1] = noted(column[time])
+                yield kind(*found)
+
+
+def noted(value: Any) -> bytes:
+    """A value as `Sent` has it."""
+    data = encoded(value)
+    return bytes(data) if len(data) <= LONGEST else b""
+
+
+def _step(one: Any, other: Any) -> Any:
+    """By how much a field grows from time to time; None: it does not."""
+    if one.__class__ is list and one and one[0].__class__ is int:
+        return [_step(*both) or 0 for both in zip(one, other, strict=True)]
+    return other - one if one.__class__ is int and other.__class__ is int and other != one else None
+
+
+def _after(field: Any, step: Any, times: int) -> Any:
+    if step is None:
+        return field
+    if step.__class__ is list:
+        return [each + times * by for each, by in zip(field, step, strict=True)]
+    return field + times * step
+
+
+Noted = AnyRecord | SentTogether | TakenTogether | FiredTogether | Repeated
 """What a tap notes. Only the way to a file knows that some records stand for many."""
 
 

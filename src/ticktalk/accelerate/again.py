@@ -14,6 +14,7 @@ from ticktalk.accelerate.standing import at
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.firing.base import Fire, Send
 from ticktalk.engine.firing.deadline import DeadlineSync
+from ticktalk.engine.tap import outcome_of
 from ticktalk.time import NEG_INFINITY, Tick
 
 
@@ -136,14 +137,20 @@ class Again:
 
     def _fired(self, part: Part, queue: deque[int], general: Fire) -> Fire:
         """Fires with the outcomes that there are."""
-        execute = part.context.executes[part.sq.name]
+        execute, tap = part.context.executes[part.sq.name], part.context.tap
+        decided = None if tap is None else tap.deciding(part.sq, _nothing, False)
 
         def fired(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
             if not queue:
                 general(start, stop, values, now)
             elif queue[0] != self._place:
                 execute.fired += 1
-                self._send(queue.popleft())
+                if decided is not None:
+                    decided(start, stop, values, now)
+                place = queue.popleft()
+                self._send(place)
+                if tap is not None:
+                    tap.fired(part.sq.name, start, stop, now, now, outcome_of(False, place not in self._trace.absent))
             else:
                 queue.popleft()
                 former = execute.body, execute.arrange
@@ -167,7 +174,8 @@ class Again:
 
     def _send(self, place: int) -> None:
         """Send what an event gave."""
-        event, loops = self._trace.events[place], self._loops
+        event, loops, way = self._trace.events[place], self._loops, None
+        tap = event.part.context.tap
         start, stop = at(self._shift, event.start, event.stop)
         if event.kind == "run":
             if event.wires and (value := self._value(event.wires[0][0])) is not GONE:
@@ -181,6 +189,9 @@ class Again:
             if there and leg.delay and loops.links.timing is not None:  # it is used, whatever came of it
                 receiver = leg.host or loops.links.manager
                 loops.links.timing.arrival(event.part.context.prepared.here, receiver, partial(int, leg.size))
+            if tap is not None and leg.way is not way and self._sent_there(place, leg, wires):
+                way = leg.way
+                tap.sent(event.part.forward.sq.name, way.name, self._noted(place, leg, wires), start, stop)
             if not wires or self.told_before(wires[0]):
                 continue
             given = [self._value(value) for value in wires]
@@ -189,9 +200,38 @@ class Again:
                 continue
             if leg.host:
                 loops.links.came(event.part.context, leg.way.name, leg.host, 1)
+                arrive(leg, given, start, stop)
+                continue
             for (taker, port), value in zip(leg.to, given, strict=True):
                 if value is not GONE:
-                    taker.sync.receive(port, start, stop, value, bool(leg.host))
+                    taker.sync.receive(port, start, stop, value, False)
+        if tap is not None:
+            tap.apart()
+
+    def _sent_there(self, place: int, leg: Leg, wires: list[StandIn]) -> bool:
+        """True if an event sent something on a leg."""
+        return bool(wires) or (not leg.tag and leg.told_at_once and place not in self._trace.absent)
+
+    def _noted(self, place: int, leg: Leg, wires: list[StandIn]) -> Any:
+        """The value that went along an arc, as it is recorded."""
+        kept = self._plan.aside.get((place, leg.way.name))
+        return kept[0] if kept else self._value(wires[0])
+
+
+def arrive(leg: Leg, given: list[Any], start: Tick, stop: Tick) -> None:
+    """Let a token reach its receivers on another ensemble."""
+    tap = leg.to[0][0].context.tap
+    if tap is not None:
+        tap.came(leg.way.name)
+    for (taker, port), value in zip(leg.to, given, strict=True):
+        if value is not GONE:
+            taker.sync.receive(port, start, stop, value, True)
+    if tap is not None:
+        tap.apart()
+
+
+def _nothing(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+    pass
 
 
 def go_over(periods: list[Again], agenda: Agenda) -> None:
@@ -215,4 +255,6 @@ def result_of(trace: Trace, place: int, found: dict[str, Any]) -> Any:
     if told_at_once(event) or (event.kind == "run" and event.part.forward.unpack is not None):
         return found["result"]
     made = wires_of(event)
+    if not made and trace.notes is not None:
+        return found.get("result")
     return found[trace.names.of(made[0])] if made else None

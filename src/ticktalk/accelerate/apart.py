@@ -76,6 +76,8 @@ class Partition:
 
     def __init__(self, sqs: list[tuple[ContextParts, TTSQ]], links: Links) -> None:
         self._links = links
+        if any(context.tap is not None for context, _ in sqs):
+            raise TooLong(f"{TOO_LONG}, and it is recorded")
         world = World(sqs, links, {})
         if links.timing is not None or any(part.stage is not None for part in world.parts):
             raise TooLong(f"{TOO_LONG}, and SQs share cores and links")

@@ -237,6 +237,10 @@ def _refused(sq: TTSQ, context: ContextParts) -> str:
     if sq.full_token or sq.spread or not (sq.body or sq.function in ON_VALUES or sq.trigger == "deadline"):
         return f"{sq.name} works on intervals, or on tokens that were not used"
     stages = set() if sq.trigger == "deadline" else set(context.stages_of(sq.name))
+    if context.tap is not None:
+        if "cores" in stages:
+            return f"{sq.name} takes time, and is recorded"
+        stages -= {"tap", "watch"}
     if stages - {"tag", "single run", "cores", "in place"} or stages >= {"single run", "cores"}:
         return f"{sq.name} is watched, or runs one at a time"
     if sq.told or sq.timeout:

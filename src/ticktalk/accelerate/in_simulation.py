@@ -17,6 +17,6 @@ class SimulationAccelerator:
 
     def form(self, context: ContextParts) -> list[Accelerated]:
         """Look anew for a plan, with this context as it is now; no SQ is taken from the context itself."""
-        if context.tap is None:  # it is told of each token by itself
+        if context.tap is None or context.tap.repeats:  # else it is told of each token by itself
             self.loops.add(context)
         return []

@@ -5,7 +5,8 @@ there at the begin of a period: tokens under way or waiting, settled values. At 
 values that stand there then. `f3` is the body of SQ 3, `a3_1` the constant on its port 1.
 
 Rare steps are calls: `hand7` copies a value that could be changed, one for each receiver, or until a run ends; `edge7`
-tells the manager of an output; `left4` keeps a token that nobody can meet any more. The function ends with the place of
+tells the manager of an output; `left4` keeps a token that nobody can meet any more; `note` takes the values of a period
+that is recorded. The function ends with the place of
 an event where what happens is not what was planned, the begin of that period, and all names: its result may be absent,
 somebody has to be told of an output, a body raised. Where nobody's matching depends on a result, absence needs no more
 than an `if`.
@@ -142,7 +143,7 @@ def optional_values(
 def loop_code(
     names: Names, events: list[PlanEvent], first: int, length: int, carried: list[tuple[str, str]],
     left: list[OutOfReach],
-    optional: set[int], say_which: bool = False, turns: bool = False,
+    optional: set[int], say_which: bool = False, turns: bool = False, noted: list[str] | None = None,
 ) -> LoopCode:  # fmt: skip
     """The function of the events from the `first` on.
 
@@ -155,16 +156,19 @@ def loop_code(
         optional: see `optional_values`.
         say_which: with comments that name the SQs.
         turns: as a generator that pauses after each tick; resumed with a true value, after each event of that tick.
+        noted: the values of each period that are recorded; None: none is.
     """
     lines: list[tuple[str, int, bool]] = []
     depth = "            " if length else "        "
     end = [f"left{place}({names.of(entry.value)})" for place, entry in enumerate(left) if entry.value is not None]
+    if noted is not None:
+        end.append(f"note(({''.join(name + ', ' for name in noted)}))")
     changed = [(old, new) for old, new in carried if old != new]
     if changed:
         end.append(f"{', '.join(old for old, _ in changed)} = {', '.join(new for _, new in changed)}")
     at_end = [(depth + text, len(events), False) for text in end]
     for place, event in enumerate(events[first:], first):
-        statements = _statements(names, place, event, optional)
+        statements = _statements(names, place, event, optional, noted is not None)
         if say_which and statements:
             text, call = statements[0]
             line = f", line {event.part.sq.line}" if event.part.sq.line else ""
@@ -181,7 +185,7 @@ def loop_code(
     if first:
         made = {names.of(value) for event in events[:first] for value in wires_of(event)}
         parameters += sorted(made)
-    known = _known(events, first, left)
+    known = _known(events, first, left) + ["note"] * (noted is not None)
     step = "length" if turns else str(length)  # parts of one shape have the same text
     before = f"    base = begin - {step}"  # so it has a value wherever it is interrupted
     always = "length, " + ALWAYS if turns else ALWAYS
@@ -232,7 +236,9 @@ def _known(events: list[PlanEvent], first: int, left: list[OutOfReach]) -> list[
     return list(known)
 
 
-def _statements(names: Names, place: int, event: PlanEvent, optional: set[int]) -> list[tuple[str, bool]]:
+def _statements(
+    names: Names, place: int, event: PlanEvent, optional: set[int], recorded: bool
+) -> list[tuple[str, bool]]:
     """The statements of an event; with each, whether it calls a body."""
     inputs = [names.of(value) for value in event.inputs]
     if event.kind == "tag":
@@ -248,7 +254,7 @@ def _statements(names: Names, place: int, event: PlanEvent, optional: set[int]) 
             sq = event.part.sq
             arcs = [port for port, kind in enumerate(sq.ports) if kind.constant is None]
             call = call_of(event.part.index, sq, dict(zip(arcs, inputs, strict=True)))
-        statements = _result(names, place, event, call, optional)
+        statements = _result(names, place, event, call, optional, recorded)
     if event.inputs and id(event.inputs[0]) in optional and len(event.inputs) == 1:
         made = [names.of(value) for value in wires_of(event)]
         otherwise = [f"{' = '.join(made)} = gone"] if made else []
@@ -263,11 +269,13 @@ def _statements(names: Names, place: int, event: PlanEvent, optional: set[int]) 
     return statements
 
 
-def _result(names: Names, place: int, event: PlanEvent, call: str, optional: set[int]) -> list[tuple[str, bool]]:
+def _result(
+    names: Names, place: int, event: PlanEvent, call: str, optional: set[int], recorded: bool
+) -> list[tuple[str, bool]]:
     """The statements that call a body and pass its result on."""
     made = wires_of(event)
     each = [names.of(value) for value in made]
-    may_lack = all(id(value) in optional for value in made)
+    may_lack = not recorded and all(id(value) in optional for value in made)
     absent = f"{' = '.join(each)} = gone" if each else "pass"
     if event.kind == "run" and event.part.forward.unpack is not None:
         return [
@@ -286,6 +294,8 @@ def _result(names: Names, place: int, event: PlanEvent, call: str, optional: set
         if each:
             statements += [(f"    {', '.join(each)}{',' if len(each) == 1 else ''} = wires", False)]
         return [*statements, (f"else: {absent if may_lack else f'return {place}, base, locals()'}", False)]
+    if not each and recorded and event.runs:  # it says whether there was a result
+        return [(f"result = {call}", True), (f"if type(result) is empty: return {place}, base, locals()", False)]
     if not each:
         return [(call, event.runs)]
     if may_lack:

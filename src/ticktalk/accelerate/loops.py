@@ -13,20 +13,21 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
-from ticktalk.accelerate.again import Again, go_over, result_of
+from ticktalk.accelerate.again import Again, arrive, go_over, result_of
 from ticktalk.accelerate.apart import Apart, Partition
 from ticktalk.accelerate.bind import GONE, IN_REGION
 from ticktalk.accelerate.events import ENDING, Leg, Links, Opened, Part, PlanEvent, TakesTime, TooLong, Unsettled
 from ticktalk.accelerate.loop_code import OutOfReach, told_at_once, wires_of
-from ticktalk.accelerate.periods import LEAVE, Plan, Trace
+from ticktalk.accelerate.noted import keep
+from ticktalk.accelerate.periods import AT_ONCE, LEAVE, Plan, Trace
 from ticktalk.accelerate.stand_ins import Lags
-from ticktalk.accelerate.standing import add_sorted, at, ports_of, put_back, take
+from ticktalk.accelerate.standing import add_sorted, at, counts_evicted, ports_of, put_back, take
+from ticktalk.counters import Counters
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import running
-from ticktalk.engine.firing.deadline import DeadlineSync
 from ticktalk.engine.firing.grid import GridSync
-from ticktalk.engine.forwarding import unpacked
+from ticktalk.engine.forwarding import Way, unpacked
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick, TTEmpty
 from ticktalk.values.codec import PLAIN, Parts, encode_value, handed_on, plain
 
@@ -38,9 +39,6 @@ TICKS_EACH = 4
 
 LEAST = 3
 """Periods from which on a plan is entered."""
-
-AT_ONCE = 4096
-"""Periods in a row, after which tokens out of reach go to the firing rules, which evict them."""
 
 TRIED = 3
 """How often an event gives no result before there is a trace that goes on from there."""
@@ -170,9 +168,9 @@ class Loops:
             elif event.kind == "run" and event.part.stage is not None:
                 acts[f"hand{place}"] = _hold(event.part.stage)
             elif told_at_once(event):
-                acts[f"edge{place}"] = self._edge(trace, event)
+                acts[f"edge{place}"] = self._edge(trace, place, event)
             elif wires_of(event):
-                acts[f"hand{place}"] = _hand(event)
+                acts[f"hand{place}"] = _hand(trace, place, event)
         trace.bind(acts)
 
     # Rare steps of the generated code.
@@ -193,7 +191,7 @@ class Loops:
 
         return tell
 
-    def _edge(self, trace: Trace, event: PlanEvent) -> Callable[[Any, int], Any]:
+    def _edge(self, trace: Trace, place: int, event: PlanEvent) -> Callable[[Any, int], Any]:
         """Hands on a result of which the manager is told at once."""
         forward, begin = event.part.forward, trace.plan.begin
         ways = [(leg, wires) for leg, wires in zip(event.part.legs, event.wires, strict=True) if not leg.tag]
@@ -208,11 +206,15 @@ class Loops:
             else:
                 parts = unpacked(plain(result) if forward.unpack else result, forward.unpack)
             made: list[Any] = []
+            kept: list[Way] = []
             for leg, wires in ways:
                 part = parts[leg.way.path]
                 if part.__class__ is not TTEmpty:
+                    if trace.notes is not None and (not kept or kept[-1] is not leg.way):
+                        kept.append(leg.way)
+                        keep(trace.plan.aside, place, leg.way.name, part)
                     made += _copies(event.part, leg, part)
-                elif all(id(value) in trace.optional for value in wires):
+                elif trace.notes is None and all(id(value) in trace.optional for value in wires):
                     made += [GONE] * len(wires)
                 else:
                     return LEAVE
@@ -233,7 +235,7 @@ class Loops:
         begun, trace, trimmed = base, plan.main, self._periods
         departed: Again | None = None
         running.current = IN_REGION
-        while departed is None and (most := min(plan.most(base, stop), AT_ONCE)) > 0:
+        while departed is None and (most := min(plan.most(base, stop), plan.at_once)) > 0:
             trace = plan.main
             place, at, found = trace.run(base, base + most * plan.period, *values)
             if place == -1:
@@ -265,6 +267,7 @@ class Loops:
             else:
                 self.departs(1)
             go_over([departed], self._agenda)
+            plan.aside.clear()
 
     def departs(self, weight: int) -> None:
         """It has departed from its plan, which costs as much as so many periods."""
@@ -277,6 +280,7 @@ class Loops:
     def note(self, trace: Trace, base: int, times: int) -> int:
         """A trace has run so often from `base` on; gives the begin of the next period."""
         end = base + times * trace.length
+        trace.plan.noted(trace, base, times)
         if times:
             self._periods += times
             self._last = max(self._last, end - trace.length + trace.last_tick)
@@ -332,7 +336,7 @@ class Loops:
         for use, notes in trace.uses if times else ():
             use.repeat(notes, base - trace.plan.begin, trace.length, times)
         for part, kind, count in trace.counted:
-            part.sync.counters.add(part.sq.name, kind, count * times)
+            Counters.add(part.sync.counters, part.sq.name, kind, count * times)  # a tap has been told
         for place, count in trace.fired.items():
             part = trace.plan.world.parts[place]
             part.context.executes[part.sq.name].fired += count * times
@@ -411,14 +415,7 @@ class Loops:
                 self._ahead[part.context_key, arc, receiver] += 1
             return
         self.links.came(part.context, leg.way.name, leg.host, 1 if given[0] is not GONE else 0)
-        for (taker, port), value in zip(leg.to, given, strict=True):
-            if value is not GONE:
-                self._agenda.deliver_at(tick, taker.sync.receive, port, start, stop, value, True)
-
-
-def counts_evicted(part: Part, port: int) -> bool:
-    """True if tokens that are evicted from that port are counted: missed deadlines are not."""
-    return not isinstance(part.sync, DeadlineSync) or port == 0
+        self._agenda.deliver_at(tick, arrive, leg, given, start, stop)
 
 
 def evicted_of(left: OutOfReach, trace: Trace, base: int, times: int) -> int:
@@ -474,12 +471,16 @@ def _hold(stage: TakesTime) -> Callable[[Any], Any]:
     return hold
 
 
-def _hand(event: PlanEvent) -> Callable[[Any], Any]:
+def _hand(trace: Trace, place: int, event: PlanEvent) -> Callable[[Any], Any]:
     """Copies a result that could be changed, one for each receiver."""
     legs = [leg for leg, wires in zip(event.part.legs, event.wires, strict=True) if wires and not leg.tag]
 
+    arcs = {leg.way.name for leg in legs if event.kind != "run"} if trace.notes is not None else ()
+
     def hand(result: Any) -> Any:
         running.current = None
+        for arc in arcs:
+            keep(trace.plan.aside, place, arc, result)
         made = [value for leg in legs for value in _copies(event.part, leg, result)]
         running.current = IN_REGION
         return made[0] if len(made) == 1 else made

@@ -6,18 +6,20 @@ matching depends on that, a `Trace` of its own leads from there to the begin of 
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from math import lcm
 from types import CodeType, FunctionType
 from typing import Any
 from weakref import WeakValueDictionary
 
-from ticktalk.accelerate.bind import ALWAYS, function_of
+from ticktalk.accelerate.bind import ALWAYS, IN_REGION, function_of
 from ticktalk.accelerate.events import Leg, Links, Part, PlanEvent, StandIn, TooLong, Unsettled
 from ticktalk.accelerate.loop_code import ABSENT, Names, OutOfReach, loop_code, optional_values
+from ticktalk.accelerate.noted import VALUES, Aside, Notes, first_eviction, in_step, staying
 from ticktalk.accelerate.stand_ins import MOST_EVENTS, Lags, World
 from ticktalk.accelerate.standing import (
     Standing,
+    counts_evicted,
     first_in_reach,
     flies,
     has_value,
@@ -29,6 +31,7 @@ from ticktalk.accelerate.standing import (
 )
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.components import running
 from ticktalk.engine.firing.arrival import SinglePortSync
 from ticktalk.engine.firing.deadline import PlanBSync
 from ticktalk.engine.firing.grid import GridSync
@@ -44,6 +47,15 @@ MOST_ABSENT = 4
 """Absent values in a row for which there are traces."""
 
 MOST_TRACES = 64
+
+AT_ONCE = 4096
+"""Periods in a row, after which tokens out of reach go to the firing rules, which evict them."""
+
+BEGINNING = 16
+"""Periods in a row at first, where they are recorded: their values may be long."""
+
+LONGEST_KEPT = 1 << 22
+"""Bytes of long values that may wait to be recorded."""
 
 LEAVE = object()
 """Stands in the generated code for the results of a firing of which somebody is to be told."""
@@ -79,7 +91,7 @@ class Trace:
             for part in plan.parts
             for place, port in enumerate(ports_of(part.twin))
         }
-        numbers = {part.index: part.twin.number for part in plan.parts}
+        numbers, counted = {part.index: part.twin.number for part in plan.parts}, world.numbers()
         ordered = {part: part.twin.last_start for part in world.parts if keeps_order(part.twin)}
         for part in world.parts:
             part.active, part.twin.newest = False, NEG_INFINITY
@@ -131,7 +143,12 @@ class Trace:
         ways = [way for event in self.events for way in event.ways]
         needed = plan.needed | {id(value) for leg, wires in ways for value in wires if plan.counted(leg)}
         self.optional = optional_values(self.events, plan.values, self._ends, self.left, needed, plan.optional)
-        self.optional = set() if overtaken else self.optional
+        self.notes: Notes | None = None
+        if world.taps:
+            if any(counts_evicted(left.part, left.port) for left in self.left):
+                raise Unsettled("tokens wait that nobody meets, and it is recorded when they go")
+            self.notes = Notes(world.notes, counted, world.numbers(), self.names, self.events, self.length)
+        self.optional = set() if overtaken or world.taps else self.optional
         begin_may_lack = {place for place, value in enumerate(plan.values) if id(value) in self.optional}
         if plan.optional is None:
             plan.optional = begin_may_lack
@@ -146,10 +163,9 @@ class Trace:
         """The code; `say_which`: with comments that name the SQs."""
         carried = [(f"c{place}", self.names.of(value)) for place, value in enumerate(self._ends)]
         length = 0 if self.first else self.length
-        turns = self.plan.apart
-        return loop_code(
-            self.names, self.events, self.first, length, carried, self.left, self.optional, say_which, turns
-        )
+        noted = None if self.notes is None else self.notes.given
+        code = self.names, self.events, self.first, length, carried, self.left, self.optional
+        return loop_code(*code, say_which, self.plan.apart, noted)
 
     def _run_up_to_a_begin(self) -> int:
         """Run the stand-ins up to the begin of a period that goes on as ever; gives the ticks up to there."""
@@ -178,6 +194,8 @@ class Trace:
                 if kind.constant is not None:
                     names[f"a{part.index}_{port}"] = decode_constant(kind.constant[0])
         names |= {f"left{place}": values.append for place, values in enumerate(self.kept)}
+        if self.notes is not None:
+            names["note"] = self.notes.rows.append
         self.run = function_of(self.code.text, names, own=not self.plan.apart)
 
     def where(self, error: BaseException) -> int:
@@ -260,6 +278,9 @@ class Plan:
         self.begin = tick
         self._settle()
         self.places = {part.index for part in self.parts}
+        self.aside: Aside = defaultdict(list)
+        self.staying = {part.index: staying(part.sync) for part in self.parts}
+        self.at_once = BEGINNING if world.taps else AT_ONCE
         world.load(self.saved)
         self.standing = world.standing(self.begin, ABSENT)
         self.values: list[StandIn] = values_of(self.standing, self.parts)
@@ -346,11 +367,36 @@ class Plan:
         """True if the tokens that are under way are all that were sent and have not come."""
         flying = Counter(_way(each.part, each.leg) for _, each in standing.flying if each.leg.host)
         ways = {_way(part, leg): part.context for part in self.parts for leg in part.legs if leg.host}
-        return all(self.world.links.in_step(context, way[1], way[2], flying[way]) for way, context in ways.items())
+        if not all(self.world.links.in_step(context, way[1], way[2], flying[way]) for way, context in ways.items()):
+            return False
+        return not self.world.taps or all(map(self._numbered_as_planned, self.parts))
+
+    def _numbered_as_planned(self, part: Part) -> bool:
+        """True if the tokens that wait have the numbers in the notes."""
+        moving, now = self.standing.stickies, staying(part.sync)
+        stay = {slot for slot in {*now, *self.staying[part.index]} if (part.index, slot) not in moving}
+        return in_step(part, ports_of(part.sync)) and all(
+            now.get(slot) == self.staying[part.index].get(slot) for slot in stay
+        )
+
+    def noted(self, trace: Trace, base: int, times: int) -> None:
+        """Let the taps know of so many runs of a trace, from `base` on."""
+        if trace.notes is None:
+            return
+        running.current = None
+        size = trace.notes.tell(base - self.begin, times, self.aside)
+        running.current = IN_REGION
+        most = max(1, min(AT_ONCE, VALUES // (len(trace.notes.given) + 1)))
+        self.at_once = min(most, 2 * self.at_once) if size < LONGEST_KEPT else max(1, self.at_once // 2)
 
     def stops(self, base: int, standing: Standing, limit: float) -> float:
         """The tick up to which periods that begin at `base` may go on."""
         timers = [base + since for since, place in standing.timers if place not in self.places]
+        if self.world.taps:
+            for part in self.parts:
+                used = [len(tokens) for tokens in self.standing.shapes[part.index][: len(ports_of(part.sync))]]
+                newest = self.main.newest[part.index] + self.period
+                timers.append(first_eviction(part, ports_of(part.sync), used, newest))  # type: ignore[arg-type]
         return min(limit, standing.others, *timers)
 
     def most(self, base: int, stop: float) -> int:

@@ -29,6 +29,7 @@ from ticktalk.accelerate.events import (
     TooLong,
     Unsettled,
 )
+from ticktalk.accelerate.noted import Given, stand_in
 from ticktalk.accelerate.standing import Standing, since, stands
 from ticktalk.counters import Counters
 from ticktalk.engine.acceleration import ContextParts
@@ -37,6 +38,7 @@ from ticktalk.engine.firing.arrival import ArrivalSync
 from ticktalk.engine.firing.deadline import DeadlineSync, PlanBSync
 from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.matching import Port
+from ticktalk.engine.tap import Numbers, Tap, outcome_of
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import INFINITY, Tick
@@ -72,6 +74,8 @@ class World:
         self.overtaken = False  # a token has waited for another one on its way
         self.cores: dict[int, Any] = {}  # by id of the real ones, the copies
         self.events: list[PlanEvent] = []
+        self.taps: dict[int, Tap] = {}  # by id of a context, the copy of its tap
+        self.notes: list[tuple[ContextParts, Any]] = []  # what those have noted
         self.absent: Collection[int] = ()  # the events that give no result
         self._twin_of: dict[int, Part] = {}
         self._by_name: dict[tuple[str, int, str], Part] = {}
@@ -86,14 +90,23 @@ class World:
         self.paces = {part: part.stage.pace for part in self.parts if part.stage is not None}
 
     def _add(self, context: ContextParts, sq: TTSQ, deadline: TTSQ | None) -> None:
-        counters = self.counters.setdefault(id(context), Counters())
+        if id(context) not in self.counters:
+            self.counters[id(context)] = Counters() if context.tap is None else self._tap(context, context.tap)
         forward = context.forwards[deadline.name if deadline is not None and deadline.will_continue else sq.name]
         part = Part(len(self.parts), context, sq, forward)
         self.parts.append(part)
         self.part_of[id(part.sync)] = part
         self._twin_of[id(part.twin)] = part
         self._by_name[(*part.context_key, sq.name)] = part
-        self._stand_in(part, counters)
+        self._stand_in(part, self.counters[id(context)])
+
+    def _tap(self, context: ContextParts, tap: Tap) -> Counters:
+        """Let a copy of a tap take note; its counters."""
+        if self.links.numbered:
+            raise Unsettled("SQs may move while they are recorded")
+        twin = tap.twin(lambda record: self.notes.append((context, record)), lambda: self.agenda.now)
+        self.taps[id(context)] = twin
+        return twin.counters
 
     def _stand_in(self, part: Part, counters: Counters) -> None:
         """Let the copy of a firing rule hold stand-ins, and note what it does."""
@@ -101,6 +114,8 @@ class World:
         if sync.inbox or sync.remote or sync.queued or part.sq.name in part.context.one_by_one:
             raise Unsettled(f"{part.sq.name} is held, or has its turn now")
         vars(twin).update({name: copied(value) for name, value in vars(sync).items() if name not in _SHARED})
+        for name in _WATCHED:
+            vars(twin).pop(name, None)
         twin.key, twin.agenda, twin.counters = (sync.key[0], twin), self.agenda, counters
         twin.evict_at = twin.eviction_bound = twin.patience = INFINITY
         twin.fire = lambda start, stop, values, now: self._note(part, "fire", start, stop, values, now)
@@ -111,21 +126,27 @@ class World:
             if twin.change is not None or not twin.window_start < twin.end:
                 twin.instant = None
             twin.end = INFINITY
-            twin.values = tuple([StandIn(-1, 0) for _ in twin.values])
+            twin.values = tuple([stand_in(value, stays=True) for value in twin.values])
         elif isinstance(twin, ArrivalSync):
             for port in twin.ports:
-                port.tokens = [(*token[:3], StandIn(-1, 0)) for token in port.tokens[-LOOKED_BACK:]]
+                port.tokens = [(*token[:3], stand_in(token[3])) for token in port.tokens[-LOOKED_BACK:]]
             for slot, token in twin.sticky.items():
-                twin.sticky[slot] = None if token is None else (*token[:3], StandIn(-1, 0))
+                twin.sticky[slot] = None if token is None else (*token[:3], stand_in(token[3], stays=True))
         elif isinstance(twin, PlanBSync):
             for port in twin.ports:
-                port.tokens = [(*token[:3], StandIn(-1, 0)) for token in port.tokens[-LOOKED_BACK:]]
+                port.tokens = [(*token[:3], stand_in(token[3])) for token in port.tokens[-LOOKED_BACK:]]
         elif isinstance(twin, DeadlineSync):
             for port in (twin.data, twin.missed):
                 del port.tokens[:-LOOKED_BACK]
-            twin.data.tokens = [(*token[:3], (token[3][0], StandIn(-1, 0))) for token in twin.data.tokens]
+            twin.data.tokens = [(*token[:3], (token[3][0], stand_in(token[3][1]))) for token in twin.data.tokens]
             twin.pass_on = lambda value, start, stop: self._note(part, "pass", start, stop, (value,), self.agenda.now)
             twin.report = _reports
+        tap = self.taps.get(id(part.context))
+        if tap is not None:
+            twin.leave = None
+            tap.watch_sync(twin)
+            if not isinstance(twin, DeadlineSync):
+                twin.fire = tap.deciding(part.sq, twin.fire, False)
 
     def _take_time(self, part: Part, stage: TakesTime, counters: Counters) -> None:
         """Let the body of an SQ take its time on a copy of its core."""
@@ -166,6 +187,8 @@ class World:
                 for way in ways:
                     if way.unplaced:
                         part.refused = f"receivers of {part.sq.name} have no ensemble"
+                    if part.context.tap is not None and not (way.hosts or way.local or (way.output and not tag)):
+                        part.refused = f"a token of {part.sq.name} that goes nowhere is recorded"
                     for host in way.hosts:
                         context = by_place.get((*key, host))
                         there = [] if context is None else context.incoming.get(way.name, [])
@@ -210,6 +233,7 @@ class World:
         if place >= MOST_EVENTS:
             raise TooLong(f"more than {MOST_EVENTS} events in a period")
         part.active = True
+        tap, way = self.taps.get(id(part.context)), None
         event = PlanEvent(part, kind, now, start, stop, tuple(inputs), leg)
         self.events.append(event)
         if leg is not None:
@@ -237,11 +261,18 @@ class World:
                     event.wires.append([])
                     continue
             event.wires.append(values)
+            if tap is not None and leg.way is not way:
+                way, given = leg.way, values[0] if values else None
+                tap.sent(part.forward.sq.name, way.name, Given(place, way.name, given), start, stop)
             if leg.delay:
                 arrival = event.arrivals[-1] = self._arrival(part, leg, now)
                 self.agenda.deliver_at(arrival, self.arrive, Flying(part, leg, values, start, stop))
             elif leg.to:
                 self.arrive(Flying(part, leg, values, start, stop))
+        if tap is not None:
+            tap.apart()
+            if kind == "fire":
+                tap.fired(part.sq.name, start, stop, now, now, outcome_of(False, place not in self.absent))
 
     def _arrival(self, part: Part, leg: Leg, now: int) -> int:
         """When a token arrives that is sent now: it may have to wait for those ahead of it."""
@@ -270,6 +301,9 @@ class World:
             return
         if leg.host:
             self.came[flying.part, leg.way.name, leg.host] += 1
+        tap = self.taps.get(id(leg.to[0][0].context)) if leg.host else None
+        if tap is not None:
+            tap.came(leg.way.name)
         for (taker, port), value in zip(leg.to, flying.values, strict=True):
             given: Any = value
             if taker.twin.handled:
@@ -285,6 +319,8 @@ class World:
             taker.active = True
             taker.lag = min(taker.lag, flying.start - now)
             taker.twin.receive(port, flying.start, flying.stop, given, bool(leg.host))
+        if tap is not None:
+            tap.apart()
 
     def run(self, until: int) -> None:
         """Let everything happen that is due before `until`."""
@@ -298,7 +334,11 @@ class World:
         """All that `load` needs to go back here."""
         agenda = self.agenda
         timers = agenda.now, copied(agenda._ticks), copied(agenda._due), copied(agenda._arrivals)
-        return timers, [{k: copied(v) for k, v in vars(each).items()} for each in self._twins]
+        return timers, [{k: copied(v) for k, v in vars(each).items()} for each in self._twins], self.numbers()
+
+    def numbers(self) -> dict[int, Numbers]:
+        """By id of a context, what the copy of its tap has counted."""
+        return {place: Numbers(*map(Counter, tap.numbers)) for place, tap in self.taps.items()}
 
     @property
     def _twins(self) -> list[Any]:
@@ -309,12 +349,14 @@ class World:
 
     def load(self, saved: tuple[Any, ...]) -> None:
         """Go back to where `save` was called."""
-        agenda, (timers, twins) = self.agenda, saved
+        agenda, (timers, twins, numbers) = self.agenda, saved
         agenda.ready.clear()
         agenda.now, agenda._ticks, agenda._due, agenda._arrivals = timers[0], *map(copied, timers[1:])
         for twin, state in zip(self._twins, twins, strict=True):
             vars(twin).update({k: copied(v) for k, v in state.items()})
-        self.events, self.overtaken = [], False
+        for place, tap in self.taps.items():
+            tap.numbers = Numbers(*map(Counter, numbers[place]))
+        self.events, self.notes, self.overtaken = [], [], False
         self.came.clear()
         for use in self.uses:
             use.notes.clear()
@@ -409,6 +451,9 @@ class World:
                     ]
                     self.agenda.deliver_at(tick, self.arrive, flying)
 
+
+_WATCHED = ("receive", "step", "meet", "miss")
+"""The methods in whose place a tap has its own."""
 
 _SHARED = frozenset({"sq", "plan_b", "arc_ports", "slot", "consuming", "others"})
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ticktalk.accelerate.bind import GONE
 from ticktalk.accelerate.events import ENDING, Flying, Part
+from ticktalk.accelerate.noted import ahead_of_rule, numbered, opened
 from ticktalk.engine.firing.arrival import ArrivalSync, SinglePortSync
 from ticktalk.engine.firing.base import TTSQSync
 from ticktalk.engine.firing.deadline import DeadlineSync, PlanBSync
@@ -99,9 +100,14 @@ def ports_of(sync: TTSQSync) -> list[Port]:
     return [sync.data, sync.missed] if isinstance(sync, DeadlineSync) else []
 
 
+def counts_evicted(part: Part, port: int) -> bool:
+    """True if tokens that are evicted from that port are counted: missed deadlines are not."""
+    return not isinstance(part.sync, DeadlineSync) or port == 0
+
+
 def stands(part: Part, sync: Any, base: int, values: list[Any], lasts: dict[int, Tick]) -> tuple[Any, ...]:
     if isinstance(sync, GridSync):
-        values.extend(sync.values)
+        values.extend(map(opened, sync.values))
         return since(sync.instant, base), sync.every, sync.phase, sync.width, sync.change
     if keeps_order(sync):
         lasts[part.index] = since(sync.last_start, base)
@@ -112,7 +118,7 @@ def stands(part: Part, sync: Any, base: int, values: list[Any], lasts: dict[int,
         found.append([tokens_since(sync, port, token, base) for token in waiting])
     if isinstance(sync, ArrivalSync):
         found.append([None if t is None else (since(t[0], base), since(t[2], base)) for t in sync.sticky.values()])
-        values.extend(token[3] for token in sync.sticky.values() if token is not None)
+        values.extend(opened(token[3]) for token in sync.sticky.values() if token is not None)
     elif isinstance(sync, DeadlineSync):
         found.append([tokens_since(sync, sync.due, token, base) for token in sync.due.tokens])
         found.append(sorted(number - sync.number for number in sync.answered))
@@ -131,7 +137,7 @@ def has_value(sync: Any, port: Port) -> bool:
 
 def value_of(sync: Any, port: Port, token: Any) -> Any:
     """The value of a token at such a port."""
-    return token[3][1] if isinstance(sync, DeadlineSync) else token[3]
+    return opened(token[3][1] if isinstance(sync, DeadlineSync) else token[3])
 
 
 def tokens_since(sync: Any, port: Port, token: Any, base: int) -> tuple[Any, ...]:
@@ -167,11 +173,12 @@ def _put_rule_back(part: Part, standing: Standing, base: int, advanced: bool, he
         if advanced and sync.instant is not None:
             sync.considered = instant_at(last_instant(sync.instant - 1, sync.every, sync.phase), sync.every, sync.phase)
         return
+    ahead = ahead_of_rule(part)
     for index, port in enumerate(ports_of(sync)):
         tokens = []
         for start, number, stop, *rest in shape[index]:
             start, stop, *ticks = at(base, start, stop, *rest)
-            value = next(here) if has_value(sync, port) else ticks[0]
+            value = numbered(next(here), sync.number + number, ahead) if has_value(sync, port) else ticks[0]
             if ticks and has_value(sync, port):
                 value = ticks[0], value
             tokens.append((start, sync.number + number, stop, value))
@@ -182,7 +189,9 @@ def _put_rule_back(part: Part, standing: Standing, base: int, advanced: bool, he
                 start, stop = at(base, *interval)
                 since = standing.stickies.get((part.index, slot))
                 number = sync.sticky[slot][1] if since is None else sync.number + since  # type: ignore[index]
-                sync.sticky[slot] = (start, number, stop, next(here))
+                former = sync.sticky[slot][3]  # type: ignore[index]
+                value = numbered(next(here), number, ahead)
+                sync.sticky[slot] = (start, number, stop, former if since is None and ahead is not None else value)
         sync.evict_at = NEG_INFINITY
     elif isinstance(sync, DeadlineSync):
         for start, number, stop, tick in shape[2]:

@@ -7,15 +7,16 @@ All ticks are those of the root clock. A tap is called where time is kept: it ta
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ticktalk.counters import Counters
 from ticktalk.engine.firing.base import Fire, TTSQSync
 from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.graph.sq import TTSQ
 from ticktalk.payloads import InstanceState
-from ticktalk.records import Outcome
+from ticktalk.records import Noted, Outcome
 from ticktalk.time import Tick
 from ticktalk.time.grid import Period
 
@@ -32,15 +33,27 @@ class Arrivals(Protocol):
         """Take a token from another ensemble."""
 
 
+class Numbers(NamedTuple):
+    """How many tokens were sent on each arc, came on each arc of another ensemble, and reached each SQ."""
+
+    sent: Counter[str]
+    came: Counter[str]
+    received: Counter[str]
+
+
 class Tap(Protocol):
     """Takes note of what happens in one context on one ensemble.
 
     Attributes:
         counters: those of the context.
+        numbers: those of its tokens.
+        repeats: a period that comes again and again may be noted as one (`records.Repeated`).
         number_on: gives the number of the token that has just come on an arc of another ensemble; None: nobody counts.
     """
 
     counters: Counters
+    numbers: Numbers
+    repeats: bool
     number_on: Callable[[str], int] | None
 
     def watch(self, context: Arrivals) -> None:
@@ -51,6 +64,15 @@ class Tap(Protocol):
 
     def watch_sync(self, sync: TTSQSync) -> None:
         """Take note of what a firing rule is given, and of what becomes of it; its parts are wired."""
+
+    def sent(self, sq: str, arc: str, value: Any, start: Tick, stop: Tick) -> None:
+        """A token goes along an arc; up to `apart`, what ports get is that token."""
+
+    def came(self, arc: str) -> None:
+        """A token of another ensemble has come on an arc; up to `apart`, what ports get is that token."""
+
+    def apart(self) -> None:
+        """See `sent` and `came`."""
 
     def deciding(self, sq: TTSQ, fire: Fire, full: bool) -> Fire:
         """`fire`, preceded by a note of the set that is to fire; `full`: its tokens come with their intervals."""
@@ -80,3 +102,11 @@ class Tap(Protocol):
 
     def moved(self, sq: str, here: bool, state: InstanceState | None) -> None:
         """An instance has come here, with its state if it had one, or has left."""
+
+    # For a plan over a common period (`accelerate/noted.py`).
+
+    def twin(self, note: Callable[[Noted], None], now: Callable[[], int]) -> Tap:
+        """A tap of copies of the firing rules, whose values are not looked at; it counts on from here."""
+
+    def note(self, record: Noted) -> None:
+        """Take note of what has been made a record."""

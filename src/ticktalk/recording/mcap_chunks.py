@@ -10,7 +10,9 @@ import io
 import struct
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import accumulate, chain
 from typing import IO
 
 import lz4.frame
@@ -38,10 +40,15 @@ from mcap.writer import MCAP0_MAGIC
 CHUNK = 1 << 18
 """Bytes of messages that are written together at most; `flush` writes fewer."""
 
-_HEAD = struct.Struct("<BQHIQQ")  # of a message: opcode, length, channel, sequence, log time, publish time
-_AFTER_LENGTH = _HEAD.size - 9
+_HEAD = struct.Struct("<BQH")  # of a message: opcode, length, channel
+_STAMPS = struct.Struct("<IQQ")  # after that: sequence, log time, publish time
+_BEFORE = _HEAD.size + _STAMPS.size
+_AFTER_LENGTH = _BEFORE - 9
 _RECORD = struct.Struct("<BQ")  # of any record: opcode, length
 _INDEX = struct.Struct("<BQHI")  # of an index: opcode, length, channel, bytes of the entries
+
+
+_NO_SPAN = 1 << 64, -1
 
 
 class McapWriter:
@@ -63,6 +70,7 @@ class McapWriter:
         self._counts: defaultdict[int, int] = defaultdict(int)  # messages by channel
         self._parts: list[bytes] = []  # of the present chunk
         self._filled = 0  # its bytes
+        self._span = _NO_SPAN  # the first and the last time of its messages
         self._places: defaultdict[int, list[int]] = defaultdict(list)  # by channel: time and place of each message
         self._write(MCAP0_MAGIC)
         self._write(_bytes_of(Header(profile, profile)))
@@ -94,11 +102,33 @@ class McapWriter:
     def message(self, channel: int, time: int, data: bytes, sequence: int = 0) -> None:
         """Add a message."""
         self._places[channel] += time, self._filled
+        self._cover(time, time)
         length = len(data)
-        self._parts += _HEAD.pack(Opcode.MESSAGE, _AFTER_LENGTH + length, channel, sequence, time, time), data
-        self._filled += _HEAD.size + length
+        head = _HEAD.pack(Opcode.MESSAGE, _AFTER_LENGTH + length, channel)
+        self._parts += head, _STAMPS.pack(sequence, time, time), data
+        self._filled += _BEFORE + length
         if self._filled > CHUNK:
             self.end_chunk()
+
+    def messages(self, channel: int, times: Sequence[int], data: Sequence[bytes], sequence: Sequence[int]) -> None:
+        """Add messages on a channel, sorted by time."""
+        sizes = [*map(len, data)]
+        heads = {size: _HEAD.pack(Opcode.MESSAGE, _AFTER_LENGTH + size, channel) for size in set(sizes)}
+        stamps = _stamps(sequence, times) if isinstance(times, range) and isinstance(sequence, range) else [
+            *map(_STAMPS.pack, sequence, times, times)
+        ]  # fmt: skip
+        places = [*accumulate(map(_BEFORE.__add__, sizes), initial=self._filled)]
+        self._places[channel] += chain.from_iterable(zip(times, places, strict=False))
+        self._cover(times[0], times[-1])
+        self._parts += chain.from_iterable(zip(map(heads.__getitem__, sizes), stamps, data, strict=True))
+        self._filled = places[-1]
+        if self._filled > CHUNK:
+            self.end_chunk()
+
+    def _cover(self, first: int, last: int) -> None:
+        begin, end = self._span
+        if first < begin or last > end:
+            self._span = min(first, begin), max(last, end)
 
     def end_chunk(self) -> None:
         """Write the messages that were added."""
@@ -109,8 +139,7 @@ class McapWriter:
         self._places.clear()
         self._filled = 0
         packed = lz4.frame.compress(data)
-        begin = min(min(each[::2]) for each in places.values())
-        end = max(max(each[::2]) for each in places.values())
+        begin, end, self._span = *self._span, _NO_SPAN
         chunk = Chunk(
             compression="lz4",
             data=packed,
@@ -192,6 +221,12 @@ class McapWriter:
         head = struct.pack("<BQQQ", Opcode.FOOTER, 20, start, where)
         footer = Footer(summary_start=start, summary_offset_start=where, summary_crc=zlib.crc32(summary + head))
         self._write(summary + _bytes_of(footer) + MCAP0_MAGIC)
+
+
+@lru_cache(8)
+def _stamps(sequence: range, times: range) -> list[bytes]:
+    """The stamps of messages: many arcs have the same."""
+    return [*map(_STAMPS.pack, (number % 2**32 for number in sequence), times, times)]
 
 
 def messages_of(chunk: Chunk, channels: dict[int, Channel]) -> Iterator[tuple[int, bytes]]:

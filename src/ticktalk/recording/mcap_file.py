@@ -23,8 +23,20 @@ from mcap.stream_reader import StreamReader
 from ticktalk.errors import TTError
 from ticktalk.ranges import FARTHEST
 from ticktalk.recording.mcap_chunks import McapWriter, messages_of
+from ticktalk.recording.repeated import TokenSeries, in_turn, series_of
 from ticktalk.recording.setup import Setup
-from ticktalk.records import AnyRecord, Noted, Records, Sent, SentTogether, TookOver, count_of, each_of, names_of
+from ticktalk.records import (
+    AnyRecord,
+    Noted,
+    Records,
+    Repeated,
+    Sent,
+    SentTogether,
+    TookOver,
+    count_of,
+    each_of,
+    names_of,
+)
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 from ticktalk.values.codec import Data, split
 
@@ -43,6 +55,9 @@ NANOSECONDS = 1000
 
 _NOT_JSON = frozenset([0xC4, 0xC5, 0xC6, 0xC7, 0xC8, 0xC9, 0xD4, 0xD5, 0xD6, 0xD7, 0xD8])
 """The first bytes of bytes, and of the types that MessagePack itself does not have."""
+
+BLOCK = 1 << 13
+"""Tokens of a period that comes again and again, of which those of one arc follow one another in the file."""
 
 _PLAIN = {int: "integer", float: "number", str: "string", bool: "boolean", list: "array", dict: "object"}
 
@@ -178,6 +193,9 @@ class RecordingWriter:
                 values = split(record.value) if record.value else [b""] * record.count
                 self._tokens(batch, record, zip(record.arcs, record.numbers, values, strict=True))
                 record = msgspec.structs.replace(record, value=b"")
+            elif isinstance(record, Repeated):
+                self._repeated(batch, record)
+                record = msgspec.structs.replace(record, values=[])
             kept.append(record)
         tick = _time(batch.records[-1].tick if batch.records else 0)
         channel = self._channel(f"{batch.graph}/{RECORDS}", "msgpack", "")
@@ -188,15 +206,12 @@ class RecordingWriter:
         start = None if sent.start == NEG_INFINITY else sent.start
         stop = None if sent.stop == INFINITY else sent.stop
         interval = b'%b,"stop":%b,"number":' % (msgspec.json.encode(start), msgspec.json.encode(stop))
-        time, write, arcs = _time(sent.tick), self._writer.message, self._arcs
-        graph, context, ensemble = batch.graph, batch.context, batch.ensemble
+        time, write = _time(sent.tick), self._writer.message
         for name, number, value in tokens:
             if not value:
                 self.missing[name] += 1
                 continue
-            arc = arcs.get((graph, context, ensemble, name))
-            if arc is None:
-                arc = arcs[graph, context, ensemble, name] = _Arc(batch, sent.sq, name)
+            arc = self._arc(batch, sent.sq, name)
             exact = as_json(value)
             if exact is not None:
                 kind, text = exact
@@ -205,10 +220,52 @@ class RecordingWriter:
                 kind = ""
                 own = {"value": msgspec.Raw(value), "start": start, "stop": stop, "number": number}
                 data = _encoder.encode({**own, **arc.said})
-            channel = arc.channels.get(kind)
-            if channel is None:
-                channel = arc.channels[kind] = self._channel(arc.topic, "json" if kind else "msgpack", kind)
-            write(channel, time, data, number % 2**32)
+            write(self._channel_of(arc, kind), time, data, number % 2**32)
+
+    def _repeated(self, batch: Records, repeated: Repeated) -> None:
+        """Write the tokens of records that come again and again, block by block: those of one time stay together."""
+        arcs: dict[str, list[TokenSeries]] = {}
+        for series in series_of(repeated):
+            arcs.setdefault(series.first.arc, []).append(series)
+        block = BLOCK // max(1, sum(map(len, arcs.values()))) + 1
+        for begin in range(0, repeated.times, block):
+            times = range(begin, min(begin + block, repeated.times))
+            for each in arcs.values():
+                self._some_of_arc(batch, each, times)
+
+    def _some_of_arc(self, batch: Records, series: list[TokenSeries], times: range) -> None:
+        """Write what goes along an arc at these times: `series` has one entry for each token of one time."""
+        arc = self._arc(batch, series[0].first.sq, series[0].first.arc)
+        columns = [each.texts(times, arc.rest) for each in series]
+        ticks = [tick for each in series for tick in (each.at(times[0]).tick, each.at(times[-1]).tick)]
+        made = [column for column in columns if column is not None]
+        kinds = {kind for kind, _ in made}
+        if len(made) < len(series) or len(kinds) > 1 or any(_time(tick) != tick * NANOSECONDS for tick in ticks):
+            for time in times:
+                for each in series:
+                    sent = each.at(time)
+                    self._tokens(batch, sent, ((sent.arc, sent.number, each.value(time)),))
+            return
+        at = [each.numbers(times, NANOSECONDS) for each in series]
+        self._writer.messages(
+            self._channel_of(arc, made[0][0]),
+            in_turn([nanoseconds for nanoseconds, _ in at]),
+            in_turn([tokens for _, tokens in made]),
+            in_turn([numbers for _, numbers in at]),
+        )
+
+    def _arc(self, batch: Records, sq: str, name: str) -> _Arc:
+        key = batch.graph, batch.context, batch.ensemble, name
+        arc = self._arcs.get(key)
+        if arc is None:
+            arc = self._arcs[key] = _Arc(batch, sq, name)
+        return arc
+
+    def _channel_of(self, arc: _Arc, kind: str) -> int:
+        channel = arc.channels.get(kind)
+        if channel is None:
+            channel = arc.channels[kind] = self._channel(arc.topic, "json" if kind else "msgpack", kind)
+        return channel
 
     def _channel(self, topic: str, encoding: str, kind: str) -> int:
         known = self._channels.get((topic, kind))

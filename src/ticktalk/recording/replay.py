@@ -28,12 +28,13 @@ from ticktalk.errors import TTError
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.switching import go_on_late, late
-from ticktalk.hosted.tapping import LONGEST, Tapped
+from ticktalk.hosted.tapping import Tapped
 from ticktalk.payloads import FiringError, InstanceState
 from ticktalk.recording.bodies import RecordedBody, RecordedFiring, WholeGraph
 from ticktalk.recording.compare import Compared, Departure, content_of, put_off, same_tokens, same_value, shown, told
 from ticktalk.recording.setup import Setup
 from ticktalk.records import (
+    LONGEST,
     AnyRecord,
     Counted,
     Deadline,
@@ -492,8 +493,7 @@ class _Tap(Tapped):
 
     def comes_on(self, received: Received, arc: str, number: int) -> None:
         """The next token that is received comes on this arc; each ensemble counts those that reach an SQ there."""
-        self._way = arc, number if arc else 0, received.remote
-        self._received[received.sq] = received.number - 1
+        self.numbers.received[received.sq], self._way = received.number - 1, (arc, number * bool(arc), received.remote)
 
     def watch_forward(self, forward: TTSQForward) -> None:
         forward.along = lambda way, value, start, stop: None  # type: ignore[method-assign]

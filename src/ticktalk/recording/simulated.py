@@ -9,7 +9,7 @@ from ticktalk.hosted.tapping import Tapped
 from ticktalk.payloads import StartContext
 from ticktalk.recording.setup import setup_of
 from ticktalk.recording.writer import Writer
-from ticktalk.records import Noted, Records
+from ticktalk.records import Noted, Records, Repeated, count_of
 from ticktalk.runtime_manager import TTRuntimeManagerSim
 
 BATCH = 1000
@@ -42,12 +42,12 @@ class RecordedSimulation:
             self._writer.begin(setup_of(start, state.graph, state.host_of, "simulation", bound, self._options, new))
         place = start.graph, start.context, ensemble
         self._waiting.setdefault(place, [])
-        return Tapped(partial(self._note, place), simulation.now)
+        return Tapped(partial(self._note, place), simulation.now, repeats=True)
 
     def _note(self, place: tuple[str, int, str], record: Noted) -> None:
         waiting = self._waiting[place]
         waiting.append(record)
-        if len(waiting) >= BATCH:
+        if len(waiting) >= BATCH or isinstance(record, Repeated):
             self._write(place)
 
     def _write(self, place: tuple[str, int, str]) -> None:
@@ -55,7 +55,7 @@ class RecordedSimulation:
         first = self._written.get(place, 0)
         self._writer.add(Records(*place, first, 0, records))
         self._writer.flush()
-        self._written[place] = first + len(records)
+        self._written[place] = first + count_of(records)
         self._waiting[place] = []
 
     def finish(self) -> list[str]:
