@@ -82,7 +82,7 @@ class TTNetworkInterface(Protocol):
         """
 
     def rehearse(self, frame: Any) -> None:
-        """Do as for a frame that is published, but send nothing; from any thread, never blocks."""
+        """Do what publishing a frame takes, in this thread and at once, on a key that nobody subscribes to."""
         return
 
     @abstractmethod

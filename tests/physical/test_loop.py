@@ -15,7 +15,7 @@ import pytest
 from systems import LIMIT
 
 from ticktalk.engine.agenda import Agenda
-from ticktalk.physical.timekeeping.loop import LONG, Loop
+from ticktalk.physical.timekeeping.loop import LONG, REHEARSAL, Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock
 
 pytestmark = pytest.mark.usefixtures("means")
@@ -239,20 +239,38 @@ def test_a_writable_socket_is_reported_only_on_request(running: Running) -> None
 
 
 @pytest.mark.parametrize(
-    ("seconds", "to_tick", "woken", "rehearsed"),
-    [(2 * LONG, True, False, 1), (2 * LONG, True, True, 0), (2 * LONG, False, False, 0), (LONG / 2, True, True, 0)],
-    ids=["a long sleep", "an arrival ends it", "to another timer", "a short sleep"],
+    ("seconds", "to_tick", "woken", "left", "rehearsed"),
+    [
+        (2 * LONG, True, False, 60_000_000, 1),
+        (2 * LONG, True, True, 60_000_000, 0),
+        (2 * LONG, False, False, 60_000_000, 0),
+        (LONG / 2, True, True, 60_000_000, 0),
+        (2 * LONG, True, False, REHEARSAL, 0),
+    ],
+    ids=["a long sleep", "an arrival ends it", "to another timer", "a short sleep", "no time is left for it"],
 )
 def test_only_a_long_sleep_to_an_instant_is_followed_by_a_rehearsal(
-    running: Running, seconds: float, to_tick: bool, woken: bool, rehearsed: int
+    running: Running, seconds: float, to_tick: bool, woken: bool, left: int, rehearsed: int
 ) -> None:
     calls: list[str] = []
     loop: Any = running.loop
     loop._descriptors.sleep = lambda seconds: calls.append("slept") or woken
     loop.before_instant = lambda: calls.append("rehearsed")
-    loop._to_tick = to_tick
+    loop._to_tick, loop._wakes_at = to_tick, running.clock.now() + left
     assert loop._sleep(seconds) is woken
     assert calls == ["slept", *["rehearsed"] * rehearsed], "once, and after the sleep"
+
+
+def test_an_error_in_a_rehearsal_ends_no_timekeeper(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> None:
+        raise ValueError("broken")
+
+    loop: Any = running.loop
+    loop._descriptors.sleep = lambda seconds: False
+    loop.before_instant = broken
+    loop._to_tick, loop._wakes_at = True, running.clock.now() + 60_000_000
+    assert loop._sleep(2 * LONG) is False
+    assert "an error in the runtime itself" in caplog.text
 
 
 def test_closing_frees_all_threads_and_descriptors() -> None:

@@ -175,7 +175,7 @@ class Link(TTNetworkInterface):
             self._add(self._tokens, key, part, join, size)
 
     def rehearse(self, frame: Any) -> None:
-        """See `TTNetworkInterface`."""
+        """See `TTNetworkInterface`. Only the first call in a session sends something, because it declares the key."""
         if self.is_open:
             try:
                 self._put(Path.TOKENS, NOBODY, frame, None)

@@ -38,9 +38,12 @@ SHORT = 100
 TURN = 5_000
 """Microseconds for which arrivals are handled before timers are looked at again."""
 
-EARLY = 0.0002
+EARLY = 0.0003
 """Seconds before an instant at which a long sleep is interrupted once. That wakes core and caches, which causes most of
-its lateness."""
+its lateness. It leaves time for a rehearsal (`before_instant`), though the timekeeper wakes some 100 us late."""
+
+REHEARSAL = 100
+"""Microseconds that a rehearsal may take. An instant that is nearer is not rehearsed: that would make it late."""
 
 LONG = 0.005
 """Seconds from which on a sleep is long."""
@@ -67,8 +70,8 @@ class Loop:
         ensemble: the ensemble's name, for the message if the timekeeper ends by an error.
 
     Attributes:
-        before_instant: called shortly before an instant, after a long sleep and without the role; it takes less than
-            100 us. None: nothing is.
+        before_instant: called shortly before an instant, after a long sleep and without the role, so it must not block
+            (`REHEARSAL`). None: nothing is called.
     """
 
     before_instant: Callable[[], None] | None = None
@@ -263,8 +266,8 @@ class Loop:
         if seconds > LONG:
             if sleep(seconds - EARLY):
                 return True
-            if self.before_instant is not None:
-                self.before_instant()
+            if self.before_instant is not None and self._wakes_at - self.clock.now() > REHEARSAL:
+                self._guarded(self.before_instant)
             return False
         if sleep(max(0.0, seconds - NEAR)):
             return True
