@@ -19,7 +19,7 @@ NO_ANSWER = "it gives no answer: it stands still, or does not accept this certif
 
 
 class TakingBack:
-    """See above.
+    """The questions of one ensemble: when the next one is asked, and what is said when it was not taken back.
 
     Args:
         address: where the manager is looked for.

@@ -10,7 +10,7 @@ monotonic clock, in microseconds. Values are MessagePack, as bytes or as marked 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -195,8 +195,9 @@ class Unmap(msgspec.Struct, array_like=True, tag="unmap"):
 OfUnit = Fire | Save | Restore | RunRegion | SplitRegion
 """Commands that a body, or all bodies of a region, carry out one after the other."""
 
-BRIEF = (Fire, RunRegion, Save, Restore, SplitRegion, GoOn)
-"""The commands that take no time to be taken: a unit carries them out later, or they only wake one."""
+BRIEF = (*get_args(OfUnit), GoOn)
+"""The commands that are taken at once: a unit carries them out later, or goes on. Here they are no union, because that
+would be made anew at each look."""
 
 Command = OfUnit | GoOn | Load | Start | FormRegion | Drop | Stop
 
