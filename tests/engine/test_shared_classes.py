@@ -11,7 +11,9 @@ import types
 from pathlib import Path
 
 import pytest
-from test_bodies import HEAD, run
+from test_bodies import HEAD, run, travelled
+
+from ticktalk.engine.bodies import GraphCode
 
 FORMS = {
     name: (statements, expression)
@@ -53,3 +55,56 @@ def test_a_method_changes_what_the_body_of_its_instance_reads(
     values, manager = run(files, tmp_path)
     assert not manager.errors
     assert values == in_python(plain, 2, monkeypatch)
+
+
+def test_a_body_that_a_decorator_made_an_object_works_on_names_of_its_own(tmp_path: Path) -> None:
+    text = f"""{HEAD}
+SEEN = []
+class Counted:
+    def __init__(self, function):
+        self.function = function
+    def __call__(self, x):
+        SEEN.append(x)
+        return self.function(x)
+@STREAMify
+@Counted
+def f(t):
+    return len(SEEN)
+@GRAPHify
+def main(trigger):
+    {WINDOW}f(w, TTPeriod=100)
+    f(w, TTPeriod=100)
+"""
+    values, manager = run({"prog.py": text}, tmp_path)
+    assert not manager.errors
+    assert values == [1, 1, 2, 2, 3, 3]
+
+
+def test_a_class_that_comes_with_a_later_instance_holds_what_is_its_own(tmp_path: Path) -> None:
+    text = f"""{HEAD}
+SEEN = []
+ENTRIES = []
+class Tracker:
+    def add(self, x):
+        SEEN.append(x)
+class Log:
+    entries = ENTRIES
+@SQify
+def f(x):
+    Tracker().add(x)
+    return SEEN
+@SQify
+def g(x):
+    Log.entries.append(x)
+    return ENTRIES
+@GRAPHify
+def main(trigger):
+    return g(f(trigger))
+"""
+    code = GraphCode(travelled({"prog.py": text}, tmp_path))
+    try:
+        first, second = sorted((sq for sq in code.graph.sqs if sq.body), key=lambda sq: sq.name)
+        assert code.body(first)[0](1) == [1]
+        assert code.body(second)[0](1) == [1]  # as where an instance moves to an ensemble that has run the first
+    finally:
+        code.forget()

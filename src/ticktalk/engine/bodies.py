@@ -28,7 +28,7 @@ from ticktalk.graph.sq import TTSQ
 from ticktalk.graph.travelled_modules import TravelledModules
 from ticktalk.instructions import INSTRUCTIONS
 from ticktalk.language.decorators import DECORATORS, undecorated
-from ticktalk.language.own_names import OwnNames, OwnNamesOfGraph
+from ticktalk.language.own_names import OwnNames, OwnNamesOfGraph, in_instance
 from ticktalk.time import TTClock, TTEmpty, TTTime, TTToken
 from ticktalk.values.classes import class_in
 from ticktalk.values.codec import value_decoder
@@ -135,7 +135,7 @@ class GraphCode:
             line = _line_of(error, file) or function.line
             raise BodyError(f"{file}:{line}: {type(error).__name__}: {error}") from error
         parameters = {name: decode_constant(value) for name, value in sq.parameters.items()}
-        return set_parameters(body, parameters), namespace
+        return in_instance(set_parameters(body, parameters), namespace), namespace
 
     def file_of(self, sq: TTSQ) -> str:
         """The file of an SQ's body, as tracebacks have it; of an instruction, the one in which it is used."""

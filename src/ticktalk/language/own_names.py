@@ -15,7 +15,7 @@ import sys
 import threading
 import types
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
@@ -43,6 +43,8 @@ class _Names:
         self.__dict__ = namespace
 
     def __getattr__(self, name: str) -> Any:
+        if name == "globals":
+            return lambda: self.__dict__
         try:
             return vars(builtins)[name]
         except KeyError:
@@ -148,7 +150,7 @@ class OwnNames:
         if not meant.begun:
             meant.begun = True
             _follow_threads()
-            _let_see({id(module[name]): name for name in names}, meant)
+        _let_see({id(module[name]) for name in names}, meant)  # classes may come with an instance that moves here
 
     def _pair(self, made: types.CodeType, plain: types.CodeType) -> None:
         inner = [[part for part in code.co_consts if isinstance(part, types.CodeType)] for code in (made, plain)]
@@ -160,22 +162,36 @@ class OwnNames:
 class _OfClass:
     """An attribute of a class that is what a name of the module holds: `class Log: entries = ENTRIES`."""
 
-    def __init__(self, name: str, meant: _Meant) -> None:
-        self._name, self._meant = name, meant
+    def __init__(self, value: Any, meant: _Meant) -> None:
+        self._value, self._meant = value, meant
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return getattr(self._meant(), self._name)
+        return self._meant()(self._value)
 
 
-def _let_see(names: dict[int, str], meant: _Meant) -> None:
-    """Let the classes of a module see what its names hold in the instance that asks."""
+def _let_see(held: set[int], meant: _Meant) -> None:
+    """Let the classes of a module, and those in them, see what its names held in the instance that asks."""
     waiting = [each for each in vars(meant.module).values() if isinstance(each, type)]
     for kind in waiting:
-        if kind.__module__ == vars(meant.module).get("__name__"):
-            for attribute, value in list(vars(kind).items()):
-                if id(value) in names and not attribute.startswith("_"):
-                    with suppress(Exception):  # of a class that allows no change
-                        setattr(kind, attribute, _OfClass(names[id(value)], meant))
+        if kind.__module__ != vars(meant.module).get("__name__"):
+            continue
+        for attribute, value in list(vars(kind).items()):
+            if isinstance(value, type) and value.__qualname__.startswith(f"{kind.__qualname__}."):
+                waiting.append(value)
+            elif id(value) in held and not (attribute.startswith("_") and attribute.endswith("_")):
+                with suppress(Exception):  # of a class that allows no change
+                    setattr(kind, attribute, _OfClass(value, meant))
+
+
+def in_instance(body: Callable[..., Any], namespace: dict[str, Any]) -> Callable[..., Any]:
+    """`body`, such that a function of its instance is in the stack also where a decorator has made an object of it."""
+    if MEANT not in namespace or getattr(body, "__globals__", None) is namespace:
+        return body
+
+    def called(*arguments: Any, **named: Any) -> Any:
+        return body(*arguments, **named)
+
+    return types.FunctionType(called.__code__, namespace, called.__name__, None, called.__closure__)
 
 
 class OwnNamesOfGraph:
@@ -230,10 +246,11 @@ def _own_names(sources: tuple[str, ...], assigned: frozenset[str]) -> frozenset[
             pass  # it is told where it is compiled
     nodes = [node for statement in statements for node in ast.walk(statement)]
     declared = {name for node in nodes if isinstance(node, ast.Global) for name in node.names}
-    own = {"sq_state"} | assigned
+    own = {"sq_state", "globals"} | assigned
     if _BY_TEXT.isdisjoint(node.id for node in nodes if isinstance(node, ast.Name)):
         own -= _constants(statements, nodes)
     own = {name for name in own | declared if not (name.startswith("__") and name.endswith("__"))}
+    own |= _functions_that_keep(nodes, own)
     reads = [
         (node.name, {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)})
         for node in nodes
@@ -244,6 +261,22 @@ def _own_names(sources: tuple[str, ...], assigned: frozenset[str]) -> frozenset[
         more = {name for name, read in reads if not own.isdisjoint(read)} - own
         own |= more
     return frozenset(own)
+
+
+def _functions_that_keep(nodes: list[ast.AST], own: set[str]) -> set[str]:
+    """The functions whose defaults or attributes may hold what changes."""
+    given = {
+        node.value.id
+        for node in nodes
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name)
+    }
+    functions = [node for node in nodes if isinstance(node, _Function)]
+    keep = {each.name for each in functions if each.name in given}
+    for each in functions:
+        for default in [*each.args.defaults, *filter(None, each.args.kw_defaults)]:
+            if not _is_constant(default) and not (isinstance(default, ast.Name) and default.id not in own):
+                keep.add(each.name)
+    return keep
 
 
 def _constants(statements: list[ast.stmt], nodes: list[ast.AST]) -> set[str]:
@@ -383,6 +416,11 @@ class _InShared(ast.NodeTransformer):
         if not self._is_meant(node.id):
             return node
         return ast.copy_location(ast.Attribute(self._names(), node.id, node.ctx), node)
+
+    def visit_MatchClass(self, node: ast.MatchClass) -> Any:
+        node.patterns = [self.visit(each) for each in node.patterns]
+        node.kwd_patterns = [self.visit(each) for each in node.kwd_patterns]
+        return node  # no call may stand for the class, which all instances share
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> ast.expr:
         node.value = self.visit(node.value)
