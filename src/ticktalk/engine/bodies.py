@@ -360,7 +360,8 @@ def _deepcopied_method(method: Any, memo: dict[Any, Any]) -> Any:
     """`LIST.append`, as that of the copy of `LIST`."""
     if _Copies not in memo or isinstance(method.__self__, types.ModuleType | type | None):
         return method
-    return getattr(memo[_Copies].copy(method.__self__), method.__name__)
+    owner = memo[_Copies].copy(method.__self__)  # functions of some libraries have one that does not give them
+    return method if owner is method.__self__ else getattr(owner, method.__name__)
 
 
 # Functions that only a table holds, such as a `lambda`, see the instance's names as well. Others stay as they are.

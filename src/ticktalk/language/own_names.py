@@ -29,7 +29,6 @@ _GIVEN = "__names that are meant__"
 _STARTED_IN = "__names of the instances in which it was started__"
 _BY_TEXT = frozenset({"globals", "locals", "vars", "dir", "exec", "eval", "setattr", "delattr"})
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
-_Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
 class _Names:
