@@ -182,6 +182,27 @@ def test_no_option_has_the_program_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "prog.py").read_text() == PROGRAM
 
 
+def test_a_mapping_overwrites_no_file_that_it_is_made_of(tmp_path: Path) -> None:
+    files = {"prog.py": PROGRAM, "devices.yaml": "ensembles: [{name: edge}]\ncosts: {ADD: {time: 1ms}}\n"}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    for name, what in (("prog.py", "the program"), ("devices.yaml", "--deployment")):
+        done = ticktalk("map", "prog.py", "--deployment", "devices.yaml", "-o", name, cwd=tmp_path)
+        assert done.returncode == 1 and f"{name}: that is the file of {what}, which would be lost" in done.stderr
+        assert (tmp_path / name).read_text() == files[name]
+
+
+def test_a_graph_goes_into_a_pipe_whatever_its_name(tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    os.mkfifo(tmp_path / "pipe")
+    pipe = os.open(tmp_path / "pipe", os.O_RDWR | os.O_NONBLOCK)
+    try:
+        assert ticktalk("compile", "prog.py", "-o", "pipe", cwd=tmp_path).returncode == 0
+        assert json.loads(os.read(pipe, 1 << 16))["graph"]["name"] == "prog"
+    finally:
+        os.close(pipe)
+
+
 def test_a_component_without_a_driver_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """Its driver is easily forgotten; as a name for constraints it may be meant."""
     assert own_components(["mast2", "camera=drivers:Camera"]) == {"mast2": None, "camera": "drivers:Camera"}

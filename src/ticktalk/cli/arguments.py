@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
@@ -325,13 +325,17 @@ def constraint_names(graph: TTGraph) -> list[str]:
     )
 
 
-def check_different(program: str | None = None, /, **files: Path | None) -> None:
-    """See that no two options name one file to be written, and that none names the program.
+def check_different(read: Mapping[str, str | Path | None], /, **files: Path | None) -> None:
+    """See that no two options name one file to be written, and that none names a file that is read.
+
+    Args:
+        read: what the files are that are read, such as "the program", and their paths.
+        files: by option, the files to be written.
 
     Raises:
         TTError: one does.
     """
-    seen = {} if program is None else {Path(program).resolve(): "the program"}
+    seen = {Path(path).resolve(): what for what, path in read.items() if path is not None}
     for name, path in files.items():
         option = f"--{name.replace('_', '-')}"
         if path is None:

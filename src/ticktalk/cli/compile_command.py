@@ -23,8 +23,9 @@ def compile_command(
     if program.endswith(".json"):
         raise typer.BadParameter(f"{program}: a graph file is compiled already; name the program")
     path = output or Path(Path(program).stem + ".json")
-    if path.suffix != ".json" and path != Path("-") and not path.is_char_device():
-        raise typer.BadParameter(f"-o {path}: other commands know a graph file by its ending: give it a name in .json")
+    if path.suffix != ".json" and path != Path("-") and (path.is_file() or not path.exists()):
+        instead = "give it a name in .json, or `-` to print the graph"
+        raise typer.BadParameter(f"-o {path}: other commands know a graph file by its ending: {instead}")
     graph = compile_program(program, of)
     if path == Path("-"):
         print(graph.to_json().decode(), end="")

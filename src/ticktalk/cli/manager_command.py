@@ -88,7 +88,7 @@ def manager(
     credentials: options.OwnCredentials = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Go without keys on an address others reach.")] = False,
 ) -> None:
-    arguments.check_different(record=record, log=log, record_outputs=record_outputs)
+    arguments.check_different({}, record=record, log=log, record_outputs=record_outputs)
     stopped = threading.Event()
     save_every = arguments.duration(checkpoint, "--checkpoint")
     memory = arguments.worker_memory(worker_memory, workers)

@@ -49,6 +49,7 @@ def map_command(
     limit = arguments.duration(time_limit, "--time-limit")
     if not limit:
         raise typer.BadParameter(f"--time-limit {time_limit}: give it some time, such as 10s")
+    arguments.check_different({"the program": program, "--deployment": deployment}, output=output)
     graph = arguments.load_graph(program, of)
     plan_for = read_deployment(deployment)
     tell_doubts(graph, plan_for)

@@ -72,8 +72,18 @@ def run(
     strict: options.Strict = False,
     of: options.Graph = None,
 ) -> None:
+    if profile is not None:
+        from ticktalk.cli.profile import check_profile_file, write_profile
+
+        check_profile_file(profile, deployment)
     arguments.check_different(
-        program, record=record, log=log, record_outputs=record_outputs, plot=plot, profile=profile, trace=trace
+        {"the program": program, "--deployment": deployment, "--mapping": mapping},
+        record=record,
+        log=log,
+        record_outputs=record_outputs,
+        plot=plot,
+        profile=profile,
+        trace=trace,
     )
     start_tick = None if start_at is None else arguments.start_tick(start_at)
     length = arguments.length(until, start_tick)
@@ -84,10 +94,6 @@ def run(
         from ticktalk.cli.plot import check_plot_file, plot_outputs
 
         check_plot_file(str(plot))
-    if profile is not None:
-        from ticktalk.cli.profile import check_profile_file, write_profile
-
-        check_profile_file(profile, deployment)
     graph = arguments.load_graph(program, of)
     placed = placement(graph, ensemble or [], component or [], deployment, mapping)
     asked = dict(placed.ensembles)

@@ -82,6 +82,8 @@ def simulate(
     ] = None,
     of: options.Graph = None,
 ) -> None:
+    files = {"deployment": deployment, "mapping": mapping, "events": events}
+    read = {"the program": program, "--runs": runs, **{f"--{name}": path for name, path in files.items()}}
     if runs is not None:
         from ticktalk.cli.simulate_runs import simulate_runs
 
@@ -91,7 +93,6 @@ def simulate(
         if given := [name for name, value in alone.items() if value]:
             what = f"{given[0]} is for one run; with --runs, -o FILE.jsonl has the outputs and errors of all"
             raise typer.BadParameter(what)
-        files = {"deployment": deployment, "mapping": mapping, "events": events}
         fixed = {
             "until": until,
             "start": start_at,
@@ -104,14 +105,19 @@ def simulate(
             "checkpoint": checkpoint,
             **{name: str(path) for name, path in files.items() if path is not None},
         }
+        arguments.check_different(read, output=output)
         simulate_runs(program, of, runs, fixed, jobs, dask, output)
         return
     if given := [name for name, value in {"-j": jobs, "--dask": dask, "-o": output}.items() if value is not None]:
         raise typer.BadParameter(f"{given[0]} is for many runs: give --runs FILE.yaml, too")
     if summary is not None and not summary.parent.is_dir():
         raise TTError(f"--summary {summary}: there is no folder {summary.parent}")
+    if profile is not None:
+        from ticktalk.cli.profile import check_profile_file, write_profile
+
+        check_profile_file(profile, deployment)
     written = {"record": record, "log": log, "record_outputs": record_outputs, "plot": plot, "profile": profile}
-    arguments.check_different(program, **written, trace=trace, summary=summary)
+    arguments.check_different(read, **written, trace=trace, summary=summary)
     start = arguments.start_tick(start_at)
     length = arguments.length(until, start)
     delay = network_delay_of(network_delay, deployment)
@@ -124,10 +130,6 @@ def simulate(
         check_plot_file(str(plot))
     noticed_after = arguments.duration(notice, "--notice")
     save_every = arguments.duration(checkpoint, "--checkpoint")
-    if profile is not None:
-        from ticktalk.cli.profile import check_profile_file, write_profile
-
-        check_profile_file(profile, deployment)
     graph = arguments.load_graph(program, of)
     measured = Meter(lambda: time.perf_counter_ns() // 1_000) if profile is not None else None
     made = SimulatedRun(
