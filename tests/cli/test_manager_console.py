@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import termios
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any, cast
 import pytest
 import typer
 
+from terminals import Terminal
 from ticktalk.cli import prompt, remote
 from ticktalk.cli.ending import metric_lines
 from ticktalk.cli.manager_command import _Console
@@ -212,3 +215,56 @@ def test_a_histogram_without_values_can_be_told() -> None:
     assert metric_lines({"graphs": [{"name": "g", "metrics": {"f-1": {"size": told}}}]}) == [
         "size of f-1: 0 values, 0 on average"
     ]
+
+
+ENDS = """
+import sys, threading, time
+from ticktalk.cli.prompt import Prompt
+from ticktalk.physical.process_end import or_end
+
+def fail():
+    raise RuntimeError("the thread that keeps time")
+
+prompt = Prompt("> ", lambda typed: [])
+if sys.argv[1] == "left-early":
+    begin = prompt._session.prompt
+
+    def late(*words, **options):
+        prompt.leave()
+        return begin(*words, **options)
+
+    prompt._session.prompt = late
+with prompt:
+    if sys.argv[1] == "left-early":
+        try:
+            prompt.ask()
+        except EOFError:
+            print("ended")
+    elif sys.argv[1] == "while-asked":
+        threading.Thread(target=prompt.ask, daemon=True).start()
+        while not (prompt._session.app.is_running and prompt._session.app.renderer.last_rendered_screen):
+            time.sleep(0.01)
+        or_end(fail, "a thread")
+    else:
+        prompt.ask()
+        or_end(fail, "a thread")
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "status", "told"),
+    [("left-early", 0, "ended"), ("while-asked", 1, "a thread has ended"), ("while-busy", 1, "a thread has ended")],
+)
+def test_the_terminal_is_left_as_it_was_however_the_process_ends(
+    when: str, status: int, told: str, tmp_path: Path
+) -> None:
+    terminal = Terminal(tmp_path, sys.executable, "-c", ENDS, when)
+    try:
+        if when == "while-busy":
+            terminal.ends_with(">")
+            terminal.type("one\r")
+        assert terminal.process.wait(60) == status
+        terminal.shows(told)
+        assert termios.tcgetattr(terminal.theirs) == terminal.modes
+    finally:
+        terminal.close()

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
@@ -32,7 +33,7 @@ AT_ONCE = 1 << 16
 """Bytes of stderr that are read at a time."""
 
 DRAINS = 1.0
-"""Seconds that an end waits for the last text on stderr."""
+"""Seconds that an end waits for the last line to be left, and for the last text on stderr."""
 
 LOOK = 0.05
 """Seconds after which a print looks whether there still is a line to print above."""
@@ -65,10 +66,15 @@ class Prompt:
         self._stderr = -1  # a copy of descriptor 2 as it was; -1: that is no terminal, and left as it is
         self._mark = os.urandom(8).hex()
         self._drained = threading.Event()
-        self._asking = self._left = False
+        self._left = False
+        self._idle = threading.Event()  # no line is asked for
+        self._idle.set()
+        self._modes: list[Any] | None = None  # of the terminal, as they were
         self._changing = threading.Lock()
 
     def __enter__(self) -> Prompt:
+        with suppress(termios.error):
+            self._modes = termios.tcgetattr(0)
         self._stdout, sys.stdout = sys.stdout, self._above
         if os.isatty(2):
             sys.stderr.flush()
@@ -82,18 +88,22 @@ class Prompt:
 
     def __exit__(self, *error: object) -> None:
         FLUSHES.remove(self._finish)
-        self.leave()
         self._finish()
         sys.stdout = self._stdout
 
     def _finish(self) -> None:
-        """Print all that was written, and give stderr back; what workers still write goes there."""
+        """Print all that was written, and give the terminal and stderr back; what workers still write goes there."""
+        self.leave()
+        self._idle.wait(DRAINS)
         if self._stderr >= 0:
             sys.stderr.flush()
             os.write(2, f"{self._mark}\n".encode())
             os.dup2(self._stderr, 2)
             self._drained.wait(DRAINS)
         self._above.close()
+        if self._modes is not None:
+            with suppress(termios.error):
+                termios.tcsetattr(0, termios.TCSANOW, self._modes)
 
     def ask(self) -> str:
         """The next line. What is typed before it is asked for is shown then, and not by the terminal.
@@ -104,28 +114,32 @@ class Prompt:
         with self._changing:
             if self._left:
                 raise EOFError
-            self._asking = True
+            self._idle.clear()
             _echo(True)  # the session leaves the terminal as it finds it
         try:
-            return self._session.prompt(self._text)
+            return self._session.prompt(self._text, pre_run=self._end_if_left)
         except KeyboardInterrupt:
             os.kill(os.getpid(), signal.SIGINT)  # the terminal made a key of it
             raise EOFError from None
         finally:
             with self._changing:
-                self._asking = False
                 if not self._left:
                     _echo(False)
+            self._idle.set()
 
     def leave(self) -> None:
-        """Have `ask` end, from another thread, and leave the terminal as it was."""
+        """Have `ask` end, from another thread."""
         with self._changing:
             self._left = True
-            if not self._asking:
-                _echo(True)
+        loop = self._session.app.loop
+        if loop is not None:
+            with suppress(RuntimeError):  # the line has just ended, and so has the loop
+                loop.call_soon_threadsafe(self._end_if_left)
+
+    def _end_if_left(self) -> None:
         app = self._session.app
-        if app.is_running and app.loop is not None:
-            app.loop.call_soon_threadsafe(lambda: app.is_running and app.exit(exception=EOFError()))
+        if self._left and app.is_running and not app.is_done:
+            app.exit(exception=EOFError())
 
     def _show(self, end: int) -> None:
         decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
