@@ -11,6 +11,20 @@ from pathlib import Path
 import pytest
 
 from terminals import Terminal
+from ticktalk.cli import main
+
+
+def test_the_script_for_zsh_has_the_functions_that_are_added_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scripts are Typer's own business: another version of it may have others."""
+    from typer import _completion_shared as shared
+
+    monkeypatch.setattr(shared, "_completion_scripts", dict(shared._completion_scripts))
+    main._complete_at_once_in_zsh()
+    script = shared.get_completion_script(prog_name="ticktalk", complete_var="_TICKTALK_COMPLETE", shell="zsh")
+    first, *lines, last = script.strip().splitlines()
+    function = "_ticktalk_completion"
+    assert first == "#compdef ticktalk"  # so zsh loads the file as `_ticktalk`
+    assert last == f'[ "$funcstack[1]" = "_ticktalk" ] && {function} "$@"' and f"{function}() {{" in lines
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
