@@ -31,7 +31,7 @@ COMMANDS = {
     "draw": CommandRow(
         "draw",
         "draw",
-        "Draw a graph: SVG, Graphviz DOT or Mermaid; hosts are groups, or regions."
+        "Draw a graph: SVG, Graphviz DOT or Mermaid. SQs of a host are a group; with --regions, those of a plan."
         " A node tells its SQ's function, firing rule, grid and settings, such as `order` and the longest gap that a"
         " RESAMPLE fills. Thick lines are streams; broken ones are tags, unused tokens (TTUnmatched) and plan Bs.",
     ),

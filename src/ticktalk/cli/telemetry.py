@@ -28,7 +28,8 @@ def telemetry(endpoint: str, manager: TTRuntimeManager) -> Telemetry:
     except ValueError:
         known = False
     if not known:
-        raise typer.BadParameter(f"--otel {without_password(endpoint)}: give the collector's address, such as http://localhost:4318")
+        given = without_password(endpoint)
+        raise typer.BadParameter(f"--otel {given}: give the collector's address, such as http://localhost:4318")
     try:
         from ticktalk.otel.sending import Telemetry
     except ImportError as error:
