@@ -238,6 +238,12 @@ def test_a_list_of_events_names_programs_as_the_current_folder_has_them(
     assert "ADD-1 gave 2 on [275ms, 325ms)" in done.why("ADD-1", "300ms")
 
 
+def test_events_that_are_no_list_are_told(tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(HEAD + REPLACED.format(1))
+    with pytest.raises(TTError, match="events"):
+        run(tmp_path / "prog.py", until="350ms", events=5)  # type: ignore[arg-type]
+
+
 def test_a_time_line_is_the_same_however_a_run_was_made(fusion: Path) -> None:
     options = {"until": "350ms", "component": {"pole.camera": Camera()}}
     plain = simulate(fusion, **options)  # type: ignore[arg-type]

@@ -257,7 +257,7 @@ def _as_file(given: Any, path: Path) -> str | Path | None:
         return given
     import yaml
 
-    if not isinstance(given, Mapping):
+    if isinstance(given, list | tuple):
         given = with_programs(given, lambda program: str(Path(program).absolute()))
     path.write_text(yaml.safe_dump(given, sort_keys=False), "utf-8")
     return path

@@ -25,7 +25,7 @@ def simulated(request: pytest.FixtureRequest) -> Callable[..., Run]:
         return near if near is not None and near.exists() else path
 
     def simulated_run(program: Any, **options: Any) -> Run:
-        if isinstance(options.get("events"), list):
+        if isinstance(options.get("events"), list | tuple):
             options["events"] = with_programs(options["events"], beside)
         for name in ("events", "deployment", "mapping"):
             if options.get(name) is not None:
