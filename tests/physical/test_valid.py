@@ -141,6 +141,29 @@ def test_a_clock_step_that_is_refused_is_counted_and_told_once(receivers: Fuzz) 
     assert "the manager's clock would move this one by 4096s" in told and "start this ensemble anew" in told
 
 
+def test_a_step_of_the_clock_is_made_once_and_makes_the_lease_no_longer(receivers: Fuzz) -> None:
+    """The manager's host was suspended, and answers all heartbeats that came meanwhile at once."""
+    member, clock, by = receivers.member, receivers.node.clock, -30_000_000
+    watch = member._lease.watch
+
+    def heartbeat() -> int:
+        member._ping()
+        return member._pinged[-1]
+
+    def answered(asked: int, at: int) -> bool:
+        return not refused(receivers, NetMsg.PONG, msgspec.to_builtins(Pong(asked, at, at)), "untimely")
+
+    asked = heartbeat()
+    assert answered(asked, asked)
+    before, waited = clock.offset, [heartbeat(), heartbeat()]
+    at = clock.now() + by
+    assert answered(waited[0], at) and not answered(waited[1], at)
+    assert clock.offset - before == pytest.approx(by, abs=7_000_000)
+    assert watch.heard <= clock.now(), "else the lease would be longer by so much"
+    asked = heartbeat()
+    assert answered(asked, asked) and watch.heard == asked
+
+
 def test_only_answers_to_own_heartbeats_count(receivers: Fuzz) -> None:
     now = receivers.node.clock.now()
     assert refused(receivers, NetMsg.PONG, msgspec.to_builtins(Pong(now + 10**9, now, now)), "untimely")

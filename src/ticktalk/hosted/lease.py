@@ -159,6 +159,12 @@ class ManagerWatch:
         """No process listened at the manager's address at this tick."""
         self._nobody = now
 
+    def stepped(self, by: int) -> None:
+        """The root clock was stepped: what happened so long ago still did."""
+        self.heard += by
+        self._nobody = None if self._nobody is None else self._nobody + by
+        self._told = {name: (asked + by, heard + by) for name, (asked, heard) in list(self._told.items())}
+
     def until(self, now: int) -> int:
         """The tick up to which it goes on, as far as is known now."""
         ends = [self.heard + self.lease]
@@ -255,6 +261,11 @@ class Lease:
     def nobody(self) -> None:
         """No process listens at the manager's address now."""
         self.watch.nobody(self._now())
+
+    def stepped(self, by: int) -> None:
+        """The root clock was stepped by so much."""
+        self.pinged_at += by
+        self.watch.stepped(by)
 
     def check(self) -> None:
         """Hold what may be placed elsewhere, if it is time."""

@@ -177,11 +177,11 @@ class Membership:
         if pong.asked not in self._pinged:
             raise UntimelyError("an answer to a heartbeat that was not sent, or long ago")
         self._heard_at = monotonic_us()
-        self._exchange(Exchange(pong.asked, pong.received, pong.answered, stamp))
+        asked = pong.asked + self._exchange(Exchange(pong.asked, pong.received, pong.answered, stamp))
         self._node.heard(self._node.manager, pong.control)
         if pong.voters is not None:
             self._lease.take(pong.voters)
-        self._go_on(pong.asked)
+        self._go_on(asked)
         if pong.again:
             self._ping()
 
@@ -197,14 +197,18 @@ class Membership:
         elif self._lease.pong(asked):
             self._lease.notice_silence()
 
-    def _exchange(self, exchange: Exchange) -> None:
+    def _exchange(self, exchange: Exchange) -> int:
+        """Correct the clock; the root ticks by which it was stepped."""
         what, by = self.discipline.take(exchange)
         node = self._node
         if what == "step":
             node.clock.step(by)
+            self._pinged.clear()  # of the stamps of an exchange that is under way, some would be from before the step
+            self._lease.stepped(by)
             # Timers are ticks of the root clock, which has just changed under them.
             node.agenda.now = max(node.agenda.now, node.clock.now()) if by > 0 else node.clock.now()
-        elif what == "slew":
+            return by
+        if what == "slew":
             node.clock.slew(by)
         elif what == "refused":
             node.own["invalid"] += 1
@@ -214,6 +218,7 @@ class Membership:
                     f"the manager's clock would move this one by {about(by)} at once, which is refused: start this"
                     " ensemble anew if its clock is the wrong one (after a suspension, for one)"
                 )
+        return 0
 
     def _held(self, sqs: list[str]) -> None:
         what = f"; suspended, because others may host them: {', '.join(sqs)}" if sqs else ""
