@@ -132,3 +132,19 @@ def test_its_commands_read_it(tmp_path: Path) -> None:
     assert "compared is start 1, up to there" in what_if.stderr and what_if.returncode == 0
     late = ticktalk("replay", file, "--network-delay", "1ms", "--context", "2")
     assert late.returncode == 1 and "took over from another version" in late.stderr
+
+
+def test_an_sq_that_is_added_later_is_not_missing_before(tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(HEAD + "@GRAPHify\ndef main(trigger): return count(trigger, TTPeriod=100000)\n")
+    (tmp_path / "new.py").write_text(
+        HEAD + "@GRAPHify\ndef main(trigger): return count(trigger, TTPeriod=100000) + 0\n"
+    )
+    (tmp_path / "events.yaml").write_text("- {at: 250ms, replace: new.py}\n")
+    file = str(tmp_path / "run.mcap")
+    options = ["--until", "450ms", "--events", str(tmp_path / "events.yaml"), "--record", file]
+    assert ticktalk("simulate", str(tmp_path / "prog.py"), *options).returncode == 0
+    early = ticktalk("explain", file, "--missing", "ADD-1@100ms")
+    assert early.returncode == 1 and "has no SQ, arc or variable 'ADD-1'" in early.stderr, early.stdout
+    assert "the graph was replaced after 250ms (start 2): looked at first is start 1" in early.stderr
+    late = ticktalk("explain", file, "--missing", "ADD-1@360ms")
+    assert late.returncode == 0 and "ADD-1: nothing that holds at 360ms came" in late.stdout, late

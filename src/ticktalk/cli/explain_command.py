@@ -95,8 +95,8 @@ def _recorded(file: Path, name: str, time: str, missing: bool, context: int | No
         say(f"the run goes on; it is recorded up to {instant_text(max(record.tick for _, record in records))}")
     if begun:
         say(f"times are after the start, {instant_text(begun)}")
-    # A token that holds before and after a switch is of either version.
-    others = [version.setup for version in versions if version.setup.context != setup.context]
+    # A token that holds before and after a switch is of either version. One that is missing is of the version of then.
+    others = [version.setup for version in versions if version.setup.context != setup.context and not missing]
     failures: list[TTError] = []
     for each in (setup, *others):
         graph = TTGraph.from_json(each.graph.encode(), str(file))
@@ -108,6 +108,7 @@ def _recorded(file: Path, name: str, time: str, missing: bool, context: int | No
             continue
         tell_versions(versions, f"explained is start {each.context}")
         return made
+    tell_versions(versions, f"looked at first is start {setup.context}")
     raise failures[0]
 
 
