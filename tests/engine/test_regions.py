@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
@@ -689,6 +690,74 @@ def tell(x):
         mine = [line for line in told if line.startswith(f"[tell-{number}] ")]
         assert mine == [f"[tell-{number}] {60 // (n % 16)}" for n in samples if n % 16]
         assert [error.sq for error in errors].count(f"divided-{number}") == len(samples) // 16
+
+
+@pytest.mark.parametrize("at", range(181, 201, 3))
+def test_a_part_is_not_ahead_of_a_deadline_that_is_to_pass(at: int) -> None:
+    """Nothing fires when a deadline passes that was met, or has no plan B."""
+    body = """
+tag, a = src(trigger, TTPeriod=20, TTDataIntervalWidth=4)
+b = src(trigger, TTPeriod=7)
+TTFinishByOtherwise(a, TTTimeDeadline=tag + 6)
+"""
+    graph = program(body)
+    looked: list[Any] = []
+
+    def watch(manager: TTRuntimeManagerSim) -> None:
+        def look(_: Any) -> None:
+            looked.append((manager.simulation.now(), manager.counters(graph), manager.waiting(graph)))
+
+        manager.sim.timeout(at).callbacks.append(look)
+
+    same(graph, until=300, watch=watch, apart=True)
+    general, ours = looked
+    assert ours == general
+    assert ours[0] == at
+
+
+def test_parts_are_planned_once_where_something_else_is_due_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "LEAST", 6)
+    graph = program("step(src(trigger, TTPeriod=7))\nstep(src(trigger, TTPeriod=9))")
+    planned: list[int] = []
+    plan = parts.Partition.plan
+    monkeypatch.setattr(
+        parts.Partition, "plan", lambda self, place, due: planned.append(place) or plan(self, place, due)
+    )
+
+    def watch(manager: TTRuntimeManagerSim) -> None:
+        def often() -> Any:
+            while True:
+                yield manager.sim.timeout(30)
+
+        manager.sim.process(often())
+
+    same(graph, until=3000, watch=watch, apart=True)
+    assert planned == [0, 1]
+
+
+def test_parts_leave_a_tick_at_which_nothing_fires_to_the_general_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deadline that was met passes at 900; no body runs between that and the user's next event, at 999."""
+    monkeypatch.setattr(parts, "LEAST", 6)
+    tried, run_parts = Counter[int](), parts.Apart.run
+
+    def counted(self: parts.Apart, tick: int, limit: float) -> bool:
+        tried[tick] += 1
+        assert tried[tick] < 100, "it does not go on"
+        return run_parts(self, tick, limit)
+
+    monkeypatch.setattr(parts.Apart, "run", counted)
+    body = """
+tag, a = src(trigger, TTPeriod=1000, TTDataIntervalWidth=4)
+b = src(trigger, TTPeriod=7)
+TTFinishByOtherwise(a, TTTimeDeadline=tag + 900)
+"""
+
+    def watch(manager: TTRuntimeManagerSim) -> None:
+        for tick in range(10_000):
+            if tick % 1000 in (890, 999):
+                manager.sim.timeout(tick)
+
+    same(program(body), until=10_000, watch=watch, apart=True)
 
 
 def test_tokens_of_streams_that_are_planned_ahead_arrive_at_their_tick() -> None:

@@ -56,6 +56,12 @@ class Gives(Flies, Protocol):
     def missed(self) -> bool:
         """It does not stand as planned; False."""
 
+    def stands(self) -> None:
+        """It stands as planned."""
+
+    def rests(self, ticks: int) -> bool:
+        """Leave so many ticks to the general engine, before anything is looked at again; False."""
+
     def departs(self, weight: int) -> None:
         """It has departed from its plan, which costs as much as so many periods."""
 
@@ -158,12 +164,15 @@ class Apart:
         try:
             for place, mine in enumerate(due):
                 if (stop - tick) * pace < LEAST * len(due):
-                    raise Unsettled("other things are due too often")
+                    return loops.rests(len(due))  # other things are due soon; a look costs as much as these ticks
                 each = self._begin(place, mine)
                 stop = min(stop, each.stop)
                 begun.append(each)
         except Unsettled:
             return loops.missed()
+        loops.stands()
+        if min(each.base + each.plan.main.events[0].tick - each.plan.begin for each in begun) >= stop:
+            return loops.rests(1)  # nothing would run
         active = {id(part.sync) for plan in self.plans for part in plan.parts}
         agenda.take_out(
             lambda turn: id(turn) in active,
@@ -236,7 +245,7 @@ class Apart:
             before = place <= paused(0)
             if before:
                 place = paused(place)
-            if place == -2 or (before and place == len(trace.events)):
+            if place == -2 or (before and place > len(trace.events)):
                 base, place = base + plan.period, -2
             values = [found[f"c{index}"] for index in range(len(values))]
             loops.note(trace, begin, (base - begin) // plan.period)
@@ -291,11 +300,13 @@ class _Turns:
         self._next: list[int] = []  # by place there, when it comes next
         for number, (plan, base, _, _) in enumerate(begun):
             former = None
-            for event in plan.main.events:
-                if event.tick != former:
-                    former = event.tick
+            # Where something happens after all events, the last one stands for the end of the period.
+            ticks = [event.tick for event in plan.main.events] + [plan.begin + plan.main.last_tick] * plan.main.tail
+            for tick, event in zip(ticks, [*plan.main.events, *plan.main.events[-1:]], strict=False):
+                if tick != former:
+                    former = tick
                     self._due.append(_Due(number, plan.period, []))
-                    self._next.append(base + event.tick - plan.begin)
+                    self._next.append(base + tick - plan.begin)
                 turns, sync = self._due[-1].turns, (event.part.asker or event.part).sync
                 # What an event makes ready has its turn after it.
                 key = max([(sync.key[0], sync.made), *(turn[:2] for turn in turns[-1:])])

@@ -143,7 +143,8 @@ def optional_values(
 def loop_code(
     names: Names, events: list[PlanEvent], first: int, length: int, carried: list[tuple[str, str]],
     left: list[OutOfReach],
-    optional: set[int], say_which: bool = False, turns: bool = False, noted: list[str] | None = None,
+    optional: set[int], say_which: bool = False, turns: bool = False, own_end: bool = False,
+    noted: list[str] | None = None,
 ) -> LoopCode:  # fmt: skip
     """The function of the events from the `first` on.
 
@@ -156,6 +157,7 @@ def loop_code(
         optional: see `optional_values`.
         say_which: with comments that name the SQs.
         turns: as a generator that pauses after each tick; resumed with a true value, after each event of that tick.
+        own_end: a generator ends its period at a tick of its own, after those of the events.
         noted: the values of each period that are recorded; None: none is.
     """
     lines: list[tuple[str, int, bool]] = []
@@ -177,8 +179,11 @@ def loop_code(
         if turns:
             last = place + 1 == len(events)
             same_tick = not last and events[place + 1].tick == event.tick
-            pause = "if turn: yield" if same_tick else "turn = yield"
-            lines += [*(at_end if last else ()), (depth + pause, paused(place + 1), False)]
+            pause = depth + ("if turn: yield" if same_tick else "turn = yield")
+            if own_end or not last:
+                lines.append((pause, paused(place + 1), False))
+            if last:
+                lines += [*at_end, (pause, paused(place + 2), False)]
     if not turns:
         lines += at_end
     parameters = ["begin", "end", *(old for old, _ in carried)]
@@ -191,7 +196,7 @@ def loop_code(
     always = "length, " + ALWAYS if turns else ALWAYS
     head = [(f"def loop({', '.join([*parameters, *known, always])}):", -1), (before, -1), ("    try:", -1)]
     if turns:
-        head.append(("        turn = yield", paused(len(events))))
+        head.append(("        turn = yield", paused(len(events) + 1)))
     if length:
         head.append((f"        for base in range(begin, end, {step}):", -1))
     if not lines:
@@ -209,7 +214,10 @@ def loop_code(
 
 
 def paused(place: int) -> int:
-    """What stands for a pause before the event at `place` in `LoopCode.lines`; and back again."""
+    """What stands for a pause before the event at `place` in `LoopCode.lines`; and back again.
+
+    The end of a period counts as one more event.
+    """
     return -3 - place
 
 

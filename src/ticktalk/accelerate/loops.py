@@ -106,9 +106,8 @@ class Loops:
             return self.missed()
         stop = plan.stops(base, standing, limit)
         if plan.most(base, stop) < LEAST:
-            self._wait = 2
-            return False
-        self._misses = 0
+            return self.rests(2)
+        self.stands()
         mine = {id(part.sync) for part in plan.parts}
         agenda.take_out(
             lambda turn: id(turn) in mine,
@@ -133,6 +132,15 @@ class Loops:
             self._drop("it does not stand as planned any more")
         return False
 
+    def stands(self) -> None:
+        """It stands as planned."""
+        self._misses = 0
+
+    def rests(self, ticks: int) -> bool:
+        """Leave so many ticks to the general engine, before anything is looked at again; False."""
+        self._wait = ticks
+        return False
+
     def _look(self) -> None:
         """Look for a plan, or for one of each part."""
         self.contexts = {number: context for number, context in self.contexts.items() if not context.closed}
@@ -150,10 +158,10 @@ class Loops:
             except TooLong:
                 self.apart = Apart(self, Partition(sqs, self.links))
                 self._wait = TICKS_EACH * len(self.apart.parts.sqs)
+            else:
+                self._wait_again = TICKS_BEFORE  # that of parts takes long to find: `departs` says whether it pays
         except Unsettled as reason:
             self._drop(str(reason))
-        else:
-            self._wait_again = TICKS_BEFORE
 
     def _drop(self, why: str) -> None:
         self.plan, self.apart, self.why, self._misses = None, None, why, 0
@@ -275,6 +283,8 @@ class Loops:
         if self._departed >= 32:
             if self._periods < 8 * self._departed:
                 self._drop("it departs from the plan too often")
+            else:
+                self._wait_again = TICKS_BEFORE
             self._departed = self._periods = 0
 
     def note(self, trace: Trace, base: int, times: int) -> int:

@@ -74,6 +74,7 @@ class Trace:
         lasts: by place of a part that keeps order and fires, the start of its last set, counted from the end.
         fired: by part's place, how often it fires, if nothing is absent.
         last_tick: the last tick at which something happens, from the begin.
+        tail: that is later than all events: a deadline that was met passes, or a token arrives that waits.
         parts: the SQs at which something happens.
         passed: contexts, arcs, and how many tokens are sent there; or how many come to an ensemble, with its name.
         uses: what cores and links are used for, each with its notes.
@@ -100,6 +101,7 @@ class Trace:
         end = begin + self.length
         self.events: list[PlanEvent] = world.events
         self.last_tick = world.agenda.now - begin
+        self.tail = bool(self.events) and world.agenda.now > self.events[-1].tick
         came, overtaken = dict(world.came), world.overtaken  # then an absence would let others arrive sooner
         self.names = Names(begin, plan.values)
         for place, event in enumerate(self.events):
@@ -165,7 +167,7 @@ class Trace:
         length = 0 if self.first else self.length
         noted = None if self.notes is None else self.notes.given
         code = self.names, self.events, self.first, length, carried, self.left, self.optional
-        return loop_code(*code, say_which, self.plan.apart, noted)
+        return loop_code(*code, say_which, self.plan.apart, self.tail, noted)
 
     def _run_up_to_a_begin(self) -> int:
         """Run the stand-ins up to the begin of a period that goes on as ever; gives the ticks up to there."""
