@@ -41,6 +41,14 @@ def value_field(value: Any) -> str:
     return json_line({"value" if exact else "repr": shown})[1:-1]
 
 
+def whole_pairs(text: str) -> str:
+    """JSON text for a strict reader: U+FFFD in place of each escaped half of a surrogate pair, as Python writes it."""
+    return _HALF.sub(r"\\ufffd", text)
+
+
+_HALF = re.compile(r"\\ud[89a-f][0-9a-f]{2}")
+
+
 @contextmanager
 def any_digits() -> Iterator[None]:
     """Let ints be written beyond Python's limit for decimal digits."""

@@ -621,6 +621,23 @@ def test_an_output_that_was_refused_lets_no_other_come_twice(tmp_path: Path) -> 
     assert died.graphs["prog"].contexts[1].outputs == {"d": len(values)}
 
 
+def test_an_output_with_half_a_surrogate_pair_does_not_come_twice_either(tmp_path: Path) -> None:
+    """Its line is JSON as Python writes and reads it, which a strict reader does not take."""
+    log, known = tmp_path / "out.jsonl", known_at(5 * S)
+    known.graphs["prog"].contexts[1].outputs.clear()
+    outputs = [OutputToken("prog", f"{i} \udcff", i, i + 1, "same-1", "d", 1) for i in range(3)]
+    for state in (known, joined(kept_of(known))):
+        assert state is not None
+        taken = Outputs(state, str(log))
+        taken.begin(state.graphs["prog"].contexts[1])
+        taken.recover()
+        for output in outputs:
+            taken.take(output, 0)
+        taken.close()
+        assert state.graphs["prog"].contexts[1].outputs == {"d": len(outputs)}
+    assert [json.loads(line)["value"] for line in log.read_text().splitlines()] == [each.value for each in outputs]
+
+
 def test_a_log_that_was_taken_away_meanwhile_counts_nothing(tmp_path: Path) -> None:
     known = known_at(5 * S)
     known.log_size = 10_000

@@ -121,7 +121,11 @@ def crossed(token: OutputToken) -> OutputToken:
     return back
 
 
-@pytest.mark.parametrize("value", [1, "x", (1, 2), 1 << 90, {"a": [None]}, float("inf")])
+HALVES = ["a \ud800", {"\udcff": ["\udcff \U0001f600"]}]
+"""Text with half a surrogate pair, such as a file's name that is not UTF-8."""
+
+
+@pytest.mark.parametrize("value", [1, "x", (1, 2), 1 << 90, {"a": [None]}, float("inf"), *HALVES])
 def test_an_output_arrives(value: Any) -> None:
     token = OutputToken("prog", value, -math.inf, 12, "f-1", "edge", 4)
     back = crossed(token)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from ticktalk.errors import InvalidMessageError
+from ticktalk.json_text import whole_pairs
 from ticktalk.log_file import LogFile
 from ticktalk.manager.latency import Latencies
 from ticktalk.manager.state import ContextState, GraphState, ManagerState
@@ -147,7 +148,7 @@ class Outputs:
         state = self._state
         for line in [] if self.log is None else self.log.lines_from(state.log_size):
             try:
-                token = _logged.decode(line)
+                token = _logged.decode(whole_pairs(line.decode("utf-8", "replace")))
             except msgspec.DecodeError:
                 continue  # not of ours
             # A line has the name that people know: both versions of a graph that is replaced are called so.

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ticktalk.json_text import value_field
+from ticktalk.json_text import value_field, whole_pairs
 from ticktalk.payloads import OutputToken
 from ticktalk.values.classes import as_data
 from ticktalk.values.codec import Data, Encoded, ValueFormatError, decode_value, encoded
@@ -38,7 +38,10 @@ _field = msgspec.json.Decoder(_Field)
 
 
 def _parsed(field: str) -> _Field:
-    return _field.decode("{" + field + "}")
+    try:
+        return _field.decode("{" + field + "}")
+    except msgspec.DecodeError:
+        return _field.decode("{" + whole_pairs(field) + "}")
 
 
 def check_field(field: str) -> None:
