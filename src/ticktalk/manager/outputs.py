@@ -14,6 +14,7 @@ from ticktalk.log_file import LogFile
 from ticktalk.manager.latency import Latencies
 from ticktalk.manager.state import ContextState, GraphState, ManagerState
 from ticktalk.payloads import FiringError, OutputToken
+from ticktalk.replacement import title_of
 
 ERRORS_KEPT = 1000
 """The number of firing errors that the manager remembers; all are counted."""
@@ -231,8 +232,9 @@ _logged = msgspec.json.Decoder(_Logged)
 
 
 def _as_shown(token: OutputToken, graph: GraphState | None) -> OutputToken:
-    """An output under the name by which people know its graph."""
-    return token if graph is None or not graph.version_of else msgspec.structs.replace(token, graph=graph.title)
+    """An output under the name by which people know its graph; a version of it may have ended before that comes."""
+    title = title_of(token.graph) if graph is None else graph.title
+    return token if title == token.graph else msgspec.structs.replace(token, graph=title)
 
 
 def _mark(line: bytes) -> bytes:
