@@ -236,6 +236,8 @@ def test_a_replacement_that_waits_for_what_ended_with_the_manager_is_given_up(st
     known.ensembles["b"].info = EnsembleInfo("b", started=1, boot_id="boot")
     successor = Successor(known, 2 * S)
     successor.resumes("b")
+    if stage == "back":  # ensembles are asked how far the new version came
+        successor.run(5 * S)
     assert not successor.state.replacements
     assert {name: found.state for name, found in successor.state.graphs.items()} == {"prog": "running"}
     placed = {"count-1": "b", "total-1": "b"}

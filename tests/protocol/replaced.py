@@ -52,13 +52,17 @@ def in_plain_python(versions: list[int]) -> list[int]:
     return found
 
 
+BACK = 1000
+"""From this seed on, the new version always fails, and the manager dies when the old one goes on, or shortly before."""
+
+
 def killed(seed: int) -> tuple[str, World]:
     """The stage in which the manager died, and the world five seconds after another one has followed."""
     choice = random.Random(seed)
     graph = compile_source(HEAD + SOURCE, "g.py", "g")
     bad = SOURCE.replace("        t = total(n)", "        t = total(n)\n        fails(n)")
     new = compile_source(HEAD + FAILS.format(last=choice.randrange(17, 25)) + bad, "g.py", "g")
-    new = choice.choice([graph, new])
+    new = choice.choice([graph, new]) if seed < BACK else new
     with played(choice):
         world = World(choice, keeps=True)
         for name in ("a", "b"):
@@ -67,9 +71,17 @@ def killed(seed: int) -> tuple[str, World]:
         world.request(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, DeployRequest(graph))
         world.request(RuntimeMsg.EXECUTE_GRAPH, StartRequest("g", {}))
         world.run(2 * S)
-        watch = choice.choice([0, 1 * S])
+        watch = choice.choice([0, 1 * S]) if seed < BACK else 3 * S
         world.request(RuntimeMsg.REPLACE, ReplaceRequest(new, "g", watch=watch))
-        world.run(world.now + choice.choice([choice.randrange(700 * MS), choice.randrange(490 * MS, 620 * MS)]))
+        if seed < BACK:
+            world.run(world.now + choice.choice([choice.randrange(700 * MS), choice.randrange(490 * MS, 620 * MS)]))
+        else:
+            while not any(each.stage == "back" for each in world.state.replacements.values()):
+                world.run(world.now + MS)
+            world.run(world.now + choice.choice([choice.randrange(3 * MS), choice.randrange(500 * MS)]))
+            if seed % 2:
+                while world.state.replacements:
+                    world.run(world.now + choice.choice([100, 300, 900]))
         replacement = world.state.replacements.get("g")
         world.kill_manager()
         world.run(world.now + choice.randrange(2 * S))

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-SEEDS = ["83", "119", "53", "67", "58", "57"]
-"""In the stages prepare, hold, hand, try, place, watch."""
+SEEDS = ["83", "119", "53", "67", "58", "57", "1000", "1002", "1007"]
+"""In the stages prepare, hold, hand, try, place, watch, back, back, and when no ensemble has heard that it is back."""
 
 
 def test_a_graph_that_is_replaced_by_itself_goes_on_wherever_its_manager_dies() -> None:
@@ -19,4 +19,4 @@ def test_a_graph_that_is_replaced_by_itself_goes_on_wherever_its_manager_dies() 
     )
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(found) == len(SEEDS) and [each for each in found if each["wrong"]] == []
-    assert {each["stage"] for each in found} == {"prepare", "hold", "hand", "try", "place", "watch"}
+    assert {each["stage"] for each in found} == {"prepare", "hold", "hand", "try", "place", "watch", "back", ""}

@@ -108,8 +108,6 @@ class Heal:
         """An ensemble that was cut off is reached again, as it was: it keeps the SQs that were not placed elsewhere."""
         for graph in sorted(lost.stopped):
             self._send(name, SyncMsg.STOP, StopGraph(graph))
-        for graph in sorted(lost.goes_on.keys() & self._state.graphs.keys()):
-            self._send(name, SyncMsg.SWITCH, lost.goes_on[graph])
         for state in self._state.running():
             held = state.name in lost.holds
             if held:
@@ -121,6 +119,8 @@ class Heal:
                 state.alone[name] = lost.keeps.get(state.name, [])  # as it knows it, until it hears of more
                 self._hold(state, name)
             self._settle(state, held)
+        for graph in sorted(lost.goes_on.keys() & self._state.graphs.keys()):
+            self._send(name, SyncMsg.SWITCH, lost.goes_on[graph])  # after it was told what went elsewhere
 
     def place_waiting(self, held_by: str = "") -> None:
         """Place the SQs that wait and fit somewhere now; `held_by`: one that surely holds its own now."""

@@ -37,24 +37,10 @@ from ticktalk.manager.reports import Reports
 from ticktalk.manager.state import GraphState, ManagerState, ReplaceState
 from ticktalk.manager.versions import compare, hosts, refusals, version, why_failed, why_not
 from ticktalk.messages import SyncMsg
-from ticktalk.payloads import (
-    Expect,
-    Firings,
-    Handed,
-    HandOver,
-    InstanceState,
-    Placed,
-    Placement,
-)
+from ticktalk.payloads import Expect, Firings, Handed, HandOver, InstanceState, Placed, Placement
 from ticktalk.ranges import known
 from ticktalk.records import TookOver
 from ticktalk.replacement import REST_LIMIT, ReplaceRequest, Switch, Switched, TryStates, version_name
-
-AHEAD = 5
-"""By how many times as much as a start a switch is set ahead: all ensembles hear of it before."""
-
-BACK_LIMIT = 2_000_000
-"""Ticks in which a new version that failed has to come to rest."""
 
 LOOK = 100_000
 """Ticks between two looks at a new version that is watched."""
@@ -143,8 +129,8 @@ class Replace:
 
     def _switch(self, replacement: ReplaceState, leaving: GraphState, stage: str, limit: int) -> None:
         """Hold the streams of a version at one tick, and ask when it has come to rest."""
-        now = self._driver.now()
-        at = now + AHEAD * (self._driver.start_tick() - now)
+        now, leaving.goes_on = self._driver.now(), None
+        at = now + rest.AHEAD * (self._driver.start_tick() - now)
         replacement.changes.at = at
         rest.begin(replacement, leaving, stage, at + limit)
         if at > now:
@@ -334,7 +320,10 @@ class Replace:
             self._done(replacement)
 
     def restarted(self) -> None:
-        """This is the next start of a manager that died: what was watched is watched anew, all else is given up."""
+        """This is the next start of a manager that died: a watch begins anew, a way back goes on, all else ends."""
+        for graph in self._state.graphs.values():
+            if graph.goes_on is not None:
+                self._release(graph, graph.goes_on)
         for replacement in list(self._state.replacements.values()):
             old, new = self._state.graphs[replacement.old], self._state.graphs[replacement.new]
             rest.note_holders(self._state.lost, old, new)
@@ -346,7 +335,16 @@ class Replace:
             elif replacement.stage == "place":  # some have come; the others come as after a loss, with the same states
                 self._came(replacement)
             else:
-                self._back(replacement)
+                replacement.waits_for, new.state = set(), "held"
+                self._ask_anew(replacement)
+
+    def _ask_anew(self, replacement: ReplaceState) -> None:
+        """After a restart of the manager: ensembles may not have heard that the new version ends, and it runs there."""
+        if self._state.awaited:
+            self._later(LOOK, replacement, self._ask_anew)
+        else:
+            rest.begin(replacement, self._leaving(replacement), "back", self._driver.now() + rest.BACK_LIMIT)
+            self._ask(replacement)
 
     def _errors(self, graph: GraphState) -> dict[str, int]:
         counts = self._reports.counts(graph.name)
@@ -401,7 +399,7 @@ class Replace:
     def _roll_back(self, replacement: ReplaceState, why: str) -> None:
         """The new version has failed: its streams end at one tick, and the old one goes on from there."""
         replacement.why = why
-        self._switch(replacement, self._state.graphs[replacement.new], "back", BACK_LIMIT)
+        self._switch(replacement, self._state.graphs[replacement.new], "back", rest.BACK_LIMIT)
 
     def _back(self, replacement: ReplaceState) -> None:
         """The old version goes on with the states that it had at the switch."""
@@ -437,6 +435,9 @@ class Replace:
                 self._state.lost[host].goes_on[old.name] = order
             else:
                 self._send(host, SyncMsg.SWITCH, order)
+        if self._driver.keeps_state:  # the next manager tells those that have not heard of it
+            old.goes_on = order
+            self._driver.after(rest.HEARD_AFTER, partial(rest.heard, old, order))
 
     def _stopped(self, state: GraphState) -> None:
         """A graph was stopped by a requester: its other version ends, too."""

@@ -28,6 +28,15 @@ ASK_AGAIN = 10
 ASK_AT_LEAST = 5_000
 """Ticks between two such questions at most."""
 
+AHEAD = 5
+"""By how many times as much as a start a switch is set ahead: all ensembles hear of it before."""
+
+BACK_LIMIT = 2_000_000
+"""Ticks in which a new version that failed has to come to rest."""
+
+HEARD_AFTER = 10_000_000
+"""Ticks in which each ensemble hears that a version goes on, or is lost."""
+
 
 def begin(replacement: ReplaceState, leaving: GraphState, stage: str, limit: int) -> None:
     """A version is to come to rest by tick `limit`."""
@@ -90,6 +99,12 @@ def note_holders(lost: Mapping[str, LostEnsemble], *graphs: GraphState) -> None:
         for host in graph.hosts if graph.state != "running" else ():
             if host in lost:
                 lost[host].holds.add(graph.name)
+
+
+def heard(graph: GraphState, order: Switch) -> None:
+    """All ensembles of a version have heard that it goes on."""
+    if graph.goes_on is order:
+        graph.goes_on = None
 
 
 def go_on_from(graph: TTGraph, states: dict[str, InstanceState], order: Switch) -> None:

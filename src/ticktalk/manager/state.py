@@ -179,6 +179,8 @@ class GraphState(msgspec.Struct):
         rows_length: their characters.
         changed_late: how often something of a start has changed that had ended, but for outputs that came.
         hosted_before: by SQ, the ensembles that it has left, the latest last.
+        goes_on: it was held for a replacement, and goes on: what its ensembles were told of late. They may not have
+            heard of it, should the manager die.
     """
 
     graph: TTGraph
@@ -209,6 +211,7 @@ class GraphState(msgspec.Struct):
     ends: bool = False
     changed_late: int = 0
     hosted_before: dict[str, list[str]] = {}
+    goes_on: Switch | None = None
 
     def go(self, to: Mapping[str, str]) -> None:
         """Move SQs to other ensembles ("": to none). Outputs and errors from the former ones may still be under way."""
