@@ -26,6 +26,7 @@ MEANT = "__names of the running instance__"
 """In a module: what gives the names that are meant. In a namespace of an instance: that instance's names."""
 
 _GIVEN = "__names that are meant__"
+_FREE = "of a function around"
 _STARTED_IN = "__names of the instances in which it was started__"
 _BY_TEXT = frozenset({"globals", "locals", "vars", "dir", "exec", "eval", "setattr", "delattr"})
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -132,7 +133,7 @@ class OwnNames:
         if not any(isinstance(part, types.CodeType) for part in plain.co_consts):
             return plain
         own = _own_names(self._sources, self._assigned)
-        if own.isdisjoint(_names_of(plain)):
+        if (own | {_FREE}).isdisjoint(_names_of(plain)):
             return plain
         made = _compiled(text, plain.co_filename, plain.co_flags & __future__.annotations.compiler_flag, own)
         self._pair(made, plain)
@@ -226,12 +227,9 @@ def _compiled(text: str, file: str, flags: int, own: frozenset[str]) -> types.Co
 
 
 def _names_of(code: types.CodeType) -> set[str]:
-    """The names in a piece of code, and in the functions in it."""
-    names = set(code.co_names)
-    for part in code.co_consts:
-        if isinstance(part, types.CodeType):
-            names |= _names_of(part)
-    return names
+    """The names in a piece of code, and in the functions in it; `_FREE` if one has a name of a function around it."""
+    names = set(code.co_names) | ({_FREE} if {*code.co_freevars} - {"__class__"} else set())
+    return names.union(*[_names_of(part) for part in code.co_consts if isinstance(part, types.CodeType)])
 
 
 @lru_cache(64)
@@ -308,6 +306,8 @@ class _InShared(ast.NodeTransformer):
         self._around: frozenset[str] = frozenset()  # those that functions in here see
         self._is_given = False  # whether the names that are meant are asked for once for each call
         self._asks = False  # whether any is used
+        self._is_method = False
+        self._of_others: frozenset[str] = frozenset()  # the names of functions around that are no methods
 
     def _inside(
         self, names: set[str], nodes: Iterable[ast.AST], function: bool = True, given: bool = False
@@ -333,12 +333,13 @@ class _InShared(ast.NodeTransformer):
         before = self._around, self._asks
         self._around, self._asks = self._around - declared, False
         given = _BY_TEXT.isdisjoint(inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name))
+        of_others, self._of_others = self._of_others, self._of_others_in(bound | declared)
         node.body = self._inside(bound - declared, node.body, given=given)
+        self._of_others = of_others
         before_all: list[ast.stmt] = []
         self._is_given, is_given = given, self._is_given
         for name in defaults:
-            value = ast.Call(self._names(), [ast.Name(name, ast.Load())], [])
-            before_all.append(ast.Assign([ast.Name(name, ast.Store())], value))
+            before_all.append(ast.Assign([ast.Name(name, ast.Store())], self._of_default(name)))
         self._is_given = is_given
         if self._asks:
             ask = ast.Call(ast.Name(MEANT, ast.Load()), [], [])
@@ -361,22 +362,38 @@ class _InShared(ast.NodeTransformer):
         return [a.arg for a, default in pairs if isinstance(default, ast.Name) and default.id in self._own]
 
     def visit_Lambda(self, node: ast.Lambda) -> Any:
+        defaults = self._own_defaults(node.args)
         node.args = self.visit(node.args)
-        (node.body,) = self._inside(_parameters(node.args) | _bound_in([node.body])[0], [node.body])
+        bound = _parameters(node.args) | _bound_in([node.body])[0]
+        of_others, self._of_others = self._of_others, self._of_others_in(bound)
+        (node.body,) = self._inside(bound, [node.body])
+        self._of_others = of_others
+        if defaults:  # `lambda to=ENTRIES: to` becomes `lambda to=ENTRIES: (to := its own, to)[1]`
+            ask = [ast.NamedExpr(ast.Name(name, ast.Store()), self._of_default(name)) for name in defaults]
+            both = ast.Tuple([*ask, node.body], ast.Load())
+            node.body = ast.copy_location(ast.Subscript(both, ast.Constant(len(ask)), ast.Load()), node.body)
         return node
+
+    def _of_default(self, name: str) -> ast.expr:
+        return ast.Call(self._names(), [ast.Name(name, ast.Load())], [])
+
+    def _of_others_in(self, bound: set[str]) -> frozenset[str]:
+        """The names that a function has from those around it: a decorator's argument may be the module's table."""
+        return frozenset() if self._is_method else self._around - bound
 
     def visit_ClassDef(self, node: ast.ClassDef) -> Any:
         for part in (node.bases, node.keywords, node.decorator_list):
             part[:] = [self.visit(each) for each in part]
         bound, declared = _bound_in(node.body)
-        here = self._here
+        here, is_method = self._here, self._is_method
+        self._is_method = is_method or here is None
         if here is not None:
             self._here = (here | bound) - declared
         made: list[Any] = []
         for each in node.body:
             found = self.visit(each)
             made += found if isinstance(found, list) else [found]
-        node.body, self._here = made, here
+        node.body, self._here, self._is_method = made, here, is_method
         return self._bound_as_well(node, [node.name])
 
     def _comprehension(self, node: Any) -> Any:
@@ -412,6 +429,8 @@ class _InShared(ast.NodeTransformer):
         return ast.Call(ast.Name(MEANT, ast.Load()), [], [])
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
+        if node.id in self._of_others and isinstance(node.ctx, ast.Load):
+            return ast.copy_location(self._of_default(node.id), node)
         if not self._is_meant(node.id):
             return node
         return ast.copy_location(ast.Attribute(self._names(), node.id, node.ctx), node)
