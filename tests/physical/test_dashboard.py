@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -211,10 +212,10 @@ def many(count: int) -> str:
     return "\n".join([*lines, f"        return x{count - 1}"])
 
 
-@pytest.fixture(scope="module")
-def simulated() -> Iterator[str]:
-    """The dashboard of a simulation with 2,000 SQs: its address."""
-    graph = compile_source(many(2_000), "many.py", "many")
+@contextmanager
+def dashboard_of(count: int) -> Iterator[str]:
+    """The dashboard of a simulation with so many SQs: its address."""
+    graph = compile_source(many(count), "many.py", "many")
     env = simpy.Environment()
     with TTRuntimeManagerSim(None, [], env) as manager:
         pages = Dashboard(manager.process.state, None, {}, 0)
@@ -227,6 +228,26 @@ def simulated() -> Iterator[str]:
             yield pages.address
         finally:
             pages.close()
+
+
+@pytest.fixture(scope="module")
+def simulated() -> Iterator[str]:
+    """The dashboard of a simulation with 2,000 SQs: its address."""
+    with dashboard_of(2_000) as address:
+        yield address
+
+
+def test_a_click_whose_pointer_slips_a_little_chooses_the_sq(browser: Any) -> None:
+    with dashboard_of(20) as address:
+        page = Page(browser, address).page
+        until(lambda: page.locator("#canvas .sq").count() == 20, "all are drawn")
+        box = page.locator("#canvas .sq .box").nth(5).bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + 1, y + 1)
+        page.mouse.up()
+        until(lambda: page.locator("#canvas .sq.chosen").count() == 1, "it is chosen")
 
 
 STEPS = """([x, y]) => {

@@ -3,7 +3,7 @@
 // What it has: `looks` (number and tick of each), `shown` (the look on the page), `points` (outputs by GRAPH/SQ).
 
 const $ = (id) => document.getElementById(id);
-const MOST_POINTS = 300, MOST_STREAMS = 24, MOST_ROWS = 500, RECENT = 5e6, READABLE = 0.55, FAR = 0.2, MOST_LEVELS = 8;
+const MOST_POINTS = 300, MOST_STREAMS = 24, MOST_ROWS = 500, RECENT = 5e6, READABLE = 0.55, FAR = 0.2, MOST_LEVELS = 8, CLICK = 3;
 let asked = 0, looks = [], shown = null, before = null, live = true, drawn = "", chosen = null, view = { x: 0, y: 0, scale: 1 };
 const points = new Map(), recent = [], figures = new Map(), nodes = new Map();
 
@@ -317,11 +317,11 @@ $("picture").addEventListener("wheel", (event) => {
 let drag = null;
 $("picture").addEventListener("pointerdown", (event) => { if (!event.target.closest("button")) drag = { x: event.clientX - view.x, y: event.clientY - view.y }; });
 addEventListener("pointermove", (event) => {
-  if (!drag) return;
+  if (!drag || !(drag.moved ||= Math.hypot(event.clientX - view.x - drag.x, event.clientY - view.y - drag.y) > CLICK)) return;
   $("picture").classList.add("dragged");  // else the browser looks at each step which of thousands of SQs is under the pointer
   view.x = event.clientX - drag.x; view.y = event.clientY - drag.y; place();
 });
-addEventListener("pointerup", () => { drag = null; $("picture").classList.remove("dragged"); });
+for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => { drag = null; $("picture").classList.remove("dragged"); });
 addEventListener("resize", () => { fit(READABLE); for (const figure of figures.values()) figure.drawn = ""; if (shown) showGraph(); });
 
 // Outputs over time.
