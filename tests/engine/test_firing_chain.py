@@ -75,7 +75,7 @@ COSTS = "ensembles:\n- {name: runtime-manager}\ncosts:\n  breaks: {time: 4us}\n"
 def test_the_stages_of_each_sq_can_be_read() -> None:
     _, context = started()
     assert {name: chain.stages for name, chain in context.chains.items()} == {
-        "src-1": ("tag", "in place"),
+        "src-1": ("tag", "own copies", "in place"),
         "odd-1": ("in place",),
         "breaks-1": ("in place",),
         "once-1": ("single run", "in place"),
@@ -84,7 +84,7 @@ def test_the_stages_of_each_sq_can_be_read() -> None:
     }
     _, context = started([], COSTS, Meter(lambda: 0))
     assert {name: chain.stages for name, chain in context.chains.items()} == {
-        "src-1": ("tap", "tag", "meter", "watch", "in place"),
+        "src-1": ("tap", "tag", "own copies", "meter", "watch", "in place"),
         "odd-1": ("tap", "meter", "watch", "in place"),
         "breaks-1": ("tap", "cores", "meter", "in place"),  # the cores tell the tap
         "once-1": ("tap", "single run", "meter", "watch", "in place"),
@@ -143,7 +143,7 @@ def test_nothing_sets_fire_but_the_accelerator() -> None:
 def test_the_picture_of_a_program_tells_the_stages(tmp_path: Path) -> None:
     (tmp_path / "prog.py").write_text(PROGRAM)
     shown = CliRunner().invoke(app_of(["draw"]), ["draw", str(tmp_path / "prog.py"), "--show-code"]).output
-    assert "# src-1: tag, in place\n" in shown
+    assert "# src-1: tag, own copies, in place\n" in shown
     assert "# once-1: single run, in place\n" in shown
 
 

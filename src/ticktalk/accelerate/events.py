@@ -241,7 +241,7 @@ def _refused(sq: TTSQ, context: ContextParts) -> str:
         if "cores" in stages:
             return f"{sq.name} takes time, and is recorded"
         stages -= {"tap", "watch"}
-    if stages - {"tag", "single run", "cores", "in place"} or stages >= {"single run", "cores"}:
+    if stages - {"tag", "single run", "cores", "own copies", "in place"} or stages >= {"single run", "cores"}:
         return f"{sq.name} is watched, or runs one at a time"
     if sq.told or sq.timeout:
         return f"{sq.name} asks for its firing, or has a timeout"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from ticktalk.accelerate.bind import GONE
-from ticktalk.accelerate.events import ENDING, Flying, Part
+from ticktalk.accelerate.events import ENDING, Flying, Part, Unsettled
 from ticktalk.accelerate.noted import ahead_of_rule, numbered, opened
 from ticktalk.engine.firing.arrival import ArrivalSync, SinglePortSync
 from ticktalk.engine.firing.base import TTSQSync
@@ -15,6 +15,7 @@ from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.matching import Port
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 from ticktalk.time.grid import instant_at, last_instant
+from ticktalk.values.codec import PLAIN
 
 
 class Standing(NamedTuple):
@@ -106,6 +107,8 @@ def counts_evicted(part: Part, port: int) -> bool:
 
 
 def stands(part: Part, sync: Any, base: int, values: list[Any], lasts: dict[int, Tick]) -> tuple[Any, ...]:
+    if sync is part.sync and _can_change(sync):
+        raise Unsettled(f"each firing of {part.sq.name} gets a copy of a value that stays")
     if isinstance(sync, GridSync):
         values.extend(map(opened, sync.values))
         return since(sync.instant, base), sync.every, sync.phase, sync.width, sync.change
@@ -123,6 +126,20 @@ def stands(part: Part, sync: Any, base: int, values: list[Any], lasts: dict[int,
         found.append([tokens_since(sync, sync.due, token, base) for token in sync.due.tokens])
         found.append(sorted(number - sync.number for number in sync.answered))
     return tuple(found)
+
+
+def _can_change(sync: Any) -> bool:
+    """True if a value that stays at a firing rule can be changed by a body: each firing then gets a copy of it."""
+    if isinstance(sync, GridSync):
+        stay = [*sync.values]
+    elif isinstance(sync, ArrivalSync):
+        stay = [token[3] for token in sync.sticky.values() if token is not None]
+    elif isinstance(sync, PlanBSync):
+        ports = zip(sync.arc_ports, sync.ports, strict=True)
+        stay = [token[3] for place, port in ports if sync.sq.ports[place].sticky for token in port.tokens]
+    else:
+        return False
+    return any(opened(value).__class__ not in PLAIN for value in stay)
 
 
 def keeps_order(sync: Any) -> bool:

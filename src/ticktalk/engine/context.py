@@ -17,7 +17,7 @@ from ticktalk.engine.firing import make_sync
 from ticktalk.engine.firing.base import TTSQSync
 from ticktalk.engine.firing.deadline import DeadlineSync, PlanBSync
 from ticktalk.engine.firing.grid import GridSync
-from ticktalk.engine.firing_chain import FiringChain, Report, Surroundings, firing_chain
+from ticktalk.engine.firing_chain import FiringChain, Report, Surroundings, copying, firing_chain
 from ticktalk.engine.forwarding import TTSQForward, arc_name
 from ticktalk.engine.prepared_graph import PreparedGraph
 from ticktalk.engine.state import Load, Saver
@@ -255,7 +255,7 @@ class Context:
         if sync.handled:
             sync.leave = self.forwards[sq.name].leave
         if isinstance(sync, DeadlineSync):
-            sync.pass_on = forward.send
+            sync.pass_on = copying(forward.send) if sync.sticky_data else forward.send
             sync.report = self._firing_error
             return
         chain = self.chains[sq.name] = firing_chain(

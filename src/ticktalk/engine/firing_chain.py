@@ -7,6 +7,7 @@ A firing rule decides on a set (`engine/firing`). The firing then passes those o
 * "single run": it is dropped while another is in flight;
 * "numbers here": an instruction on plain numbers is carried out at once by the timekeeper; on anything else it goes on;
 * "worker": its body runs in a worker of the device, and no further stage follows here; or else
+* "own copies": it gets copies of the values that stay at its ports, for a body may change what it is given;
 * "cores": it waits for a core of the simulated ensemble, and takes its time;
 * "drivers": the environment is brought to its tick, for the drivers that its body may use;
 * "meter": its body is measured;
@@ -37,7 +38,7 @@ from ticktalk.instructions import INSTRUCTIONS, KEEPING, OPENING, PASSING
 from ticktalk.payloads import FiringError
 from ticktalk.records import Outcome
 from ticktalk.time import Tick
-from ticktalk.values.codec import as_number
+from ticktalk.values.codec import PLAIN, as_number, handed_on
 
 Report = Callable[[FiringError], None]
 """Takes the error of a firing."""
@@ -176,6 +177,9 @@ def firing_chain(
             stages, fire, execute = _in_place(own(), context, around.stages, body)
         if single and "cores" not in stages:
             fire = _then(fire, done)
+        stay = [sq.trigger == "grid" or port.sticky for port in sq.ports if port.constant is None]
+        if any(stay):
+            stages, fire = ("own copies", *stages), _with_own_copies(fire, stay, takes_full_tokens(sq))
     if single:
         stages = ("single run", *stages)
         single.fire_body, fire = fire, single.fire
@@ -336,6 +340,30 @@ def tagged(fire: Fire, tag: Callable[[int, Tick, Tick], None], of_grid: bool) ->
         fire(start, stop, values, now)
 
     return fire_with_tag
+
+
+def _with_own_copies(fire: Fire, stay: list[bool], full: bool) -> Fire:
+    """`fire`, with a copy of each value that stays and can be changed; `full`: values come with their intervals."""
+    places = [place for place, stays in enumerate(stay) if stays]
+
+    def fire_with_own_copies(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+        for place in places:
+            value = values[place][2] if full else values[place]
+            if value.__class__ not in PLAIN:
+                own = (*values[place][:2], handed_on(value)) if full else handed_on(value)
+                values = (*values[:place], own, *values[place + 1 :])
+        fire(start, stop, values, now)
+
+    return fire_with_own_copies
+
+
+def copying(send: Send) -> Send:
+    """`send`, of a copy of a value that stays and can be changed."""
+
+    def send_copy(value: Any, start: Tick, stop: Tick) -> None:
+        send(value if value.__class__ in PLAIN else handed_on(value), start, stop)
+
+    return send_copy
 
 
 def _then(fire: Fire, done: Callable[[], None]) -> Fire:

@@ -17,7 +17,6 @@ from ticktalk.graph.sq import TTSQ
 from ticktalk.payloads import FiringError
 from ticktalk.records import AnyRecord, Fired, Sent
 from ticktalk.time import Tick
-from ticktalk.values.codec import handed_on
 
 
 class NoBody:
@@ -69,8 +68,6 @@ class RecordedBody:
         own: of its SQ.
         put: sends a recorded result along its arc.
         departs: told what is otherwise than in the recording.
-        copies: each firing gets values of its own, as where they cross to a worker: what a body changes in a value that
-            stays at its port, the next firing does not see.
 
     Attributes:
         waiting: the firings that have not ended.
@@ -79,19 +76,15 @@ class RecordedBody:
 
     failed = False
 
-    def __init__(
-        self, own: Elsewhere, put: Callable[[Sent], None], departs: Callable[[AnyRecord, str], None], copies: bool
-    ) -> None:
-        self.own, self._copies = own, copies
-        self._put, self._departs = put, departs
+    def __init__(self, own: Elsewhere, put: Callable[[Sent], None], departs: Callable[[AnyRecord, str], None]) -> None:
+        self.own, self._put, self._departs = own, put, departs
         self.body: Fire
         self.waiting: deque[RecordedFiring] = deque()
         self.raised = ""
         self.dropped = False  # what the body gives: in the recording it failed
 
     def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
-        given = tuple(map(handed_on, values)) if self._copies else values
-        self.waiting.append(RecordedFiring(start, stop, given, now))
+        self.waiting.append(RecordedFiring(start, stop, values, now))
 
     def send(self, value: Any, start: Tick, stop: Tick) -> None:
         if not self.dropped:

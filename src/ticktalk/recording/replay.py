@@ -186,7 +186,6 @@ class Replay:
 
     def _start(self) -> None:
         setup = self.setup
-        devices = setup.driver == "devices"
         prepared = PreparedGraph(self.graph, dict.fromkeys(self._by_name, HERE), HERE, {})
         self.load: Load = prepared.code.decode
         self._inputs = dict(setup.inputs)
@@ -195,7 +194,7 @@ class Replay:
         self._bodies: dict[str, RecordedBody] = {}
 
         def stage(context: ContextParts, own: Elsewhere) -> RecordedBody:
-            made = self._bodies[own.sq.name] = RecordedBody(own, self.note, self.departs, devices)
+            made = self._bodies[own.sq.name] = RecordedBody(own, self.note, self.departs)
             return made
 
         around = Surroundings(
