@@ -177,7 +177,7 @@ def test_another_rate_by_resample(order: int) -> None:
 @pytest.mark.parametrize(
     ("body", "what"),
     [
-        ("return src(trigger, TTPeriod=1e6 / 60)", "write a rate as Hz(60)"),
+        ("return src(trigger, TTPeriod=1e6 / 60)", "or a rate, such as Hz(60)"),
         ("return src(trigger, TTPeriod=Hz(0))", "a rate is above 0"),
         ("return src(trigger, TTPeriod=us(0))", "TTPeriod must be at least 1, not 0"),
         ("return src(trigger, TTPhase=ms(20))", "TTPhase must be at least 0 and less than TTPeriod"),
