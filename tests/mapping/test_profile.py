@@ -193,12 +193,8 @@ def test_the_entries_of_a_deployment_file_are_written_again(tmp_path: Path) -> N
 def test_only_a_deployment_file_is_overwritten(tmp_path: Path) -> None:
     result = simulated(tmp_path, "--profile", str(tmp_path / "prog.py"))
     assert isinstance(result.exception, TTError)
-    assert "that is the file of the program, which would be lost" in str(result.exception)
-    assert (tmp_path / "prog.py").read_text() == PLAIN
-    (tmp_path / "notes.txt").write_text("mine")
-    result = simulated(tmp_path, "--profile", str(tmp_path / "notes.txt"))
     assert "it is no deployment file, so it is not written over" in str(result.exception)
-    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert (tmp_path / "prog.py").read_text() == PLAIN
     deployment = tmp_path / "d.yaml"
     deployment.write_text("# mine\nensembles: [name: a]\n")
     result = simulated(tmp_path, "--deployment", str(deployment), "--profile", str(deployment))
