@@ -301,7 +301,7 @@ class World:
             return
         if leg.host:
             self.came[flying.part, leg.way.name, leg.host] += 1
-        tap = self.taps.get(id(leg.to[0][0].context)) if leg.host else None
+        tap = self.taps.get(id(leg.to[0][0].context)) if leg.host and leg.to else None
         if tap is not None:
             tap.came(leg.way.name)
         for (taker, port), value in zip(leg.to, flying.values, strict=True):
