@@ -207,4 +207,16 @@ KNOWN = {
             Command(5157 * MS, "drain", ("c",)),
         ),
     ),
+    "one that is back is told at once what lives elsewhere, though another one still prepares the graph": Plan(
+        1006433,
+        ("a", "b", "c"),
+        17,
+        0,
+        500 * MS,
+        (
+            Command(2_210_499, "cut", ("c", "runtime-manager")),
+            Command(2_834_412, "cut", ("b", "runtime-manager")),
+            Command(4_797_581, "cut", ("a", "b")),
+        ),
+    ),
 }

@@ -119,6 +119,8 @@ class Heal:
                 state.alone[name] = lost.keeps.get(state.name, [])  # as it knows it, until it hears of more
                 self._hold(state, name)
             self._settle(state, held)
+            if held and state.preparing:
+                self._tell_placement(state, name)  # it goes on now, with what is still its own
         for graph in sorted(lost.goes_on.keys() & self._state.graphs.keys()):
             self._send(name, SyncMsg.SWITCH, lost.goes_on[graph])  # after it was told what went elsewhere
 
@@ -365,17 +367,18 @@ class Heal:
         for context in state.live:
             self._send(ensemble, SyncMsg.START, self._starts[context.number])
 
-    def _tell_placement(self, state: GraphState) -> None:
-        """Tell every ensemble where the SQs are now, once the new ones hold the graph."""
-        if state.preparing:
+    def _tell_placement(self, state: GraphState, only: str = "") -> None:
+        """Tell every ensemble where the SQs are now, once the new ones hold the graph; `only`: this one now."""
+        if state.preparing and not only:
             return
         # Senders go on sending to an ensemble that may only be cut off, so that it misses nothing if it comes back.
         host_of = {sq: host or state.left.get(sq, "") for sq, host in state.host_of.items()}
-        arriving, state.arriving = state.arriving, set()
-        handed, state.handed = state.handed, {}
+        arriving, handed = state.arriving, state.handed
+        if not only:
+            state.arriving, state.handed = set(), {}
         state.told += 1
         found = self.alone(state)
-        for host in state.hosts:
+        for host in [only] if only else state.hosts:
             come = [sq for sq in arriving if state.host_of[sq] == host]
             states: dict[int, dict[str, InstanceState]] = {}
             for context in state.live if come else ():

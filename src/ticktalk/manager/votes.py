@@ -40,7 +40,7 @@ class _Heard:
 
 
 class Votes:
-    """See above.
+    """The votes on ensembles that the manager does not hear.
 
     Args:
         state: all that the manager knows.
