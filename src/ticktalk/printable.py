@@ -77,4 +77,4 @@ class LogFormatter(logging.Formatter):
 
 def without_password(address: str) -> str:
     """A web address without the user and the password that may be in it."""
-    return re.sub(r"//.*@", "//", address)
+    return re.sub(r"^(\w+://)?.*@", r"\1", address)

@@ -25,7 +25,7 @@ from ticktalk.physical.recording import WAITING, Noting
 from ticktalk.recording.mcap_file import RecordingWriter, read_recording
 from ticktalk.recording.recorder import Recorder
 from ticktalk.recording.replay import Replay
-from ticktalk.records import Decided, Fired, Received, Recorded, Records, Sent
+from ticktalk.records import Decided, Fired, Received, Recorded, Records, Repeated, Sent
 from ticktalk.values.codec import decode_value, encode_value
 
 PROGRAM = (
@@ -178,10 +178,12 @@ def test_the_manager_tells_what_did_not_come(tmp_path: Path, monkeypatch: pytest
     recorder.take(Recorded("prog", 1, "a", encode(Records("prog", 1, "a", 0, 1, [token])), True))
     recorder.take(Recorded("prog", 1, "c", b"no records"))
     recorder.take(Recorded("prog", 1, "c", encode(Records("prog", 1, "a", 0, 1, [token]))))
+    many = Repeated(5, "x-1", [token], [token], 60_000)
+    recorder.take(Recorded("prog", 1, "c", encode(Records("prog", 1, "c", 0, 1, [many]))))
     lacks = recorder.finish()
     assert lacks == [
         "what ensemble 'b' noted last of context 1: it did not send it",
-        "2 parcels of records of c, which could not be written or read",
+        "3 parcels of records of c, which could not be written or read",
     ]
     recording = read_recording(tmp_path / "run.mcap")
     assert recording.lacks == lacks and len(recording.records()) == 1

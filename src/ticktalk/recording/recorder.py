@@ -18,7 +18,7 @@ from ticktalk.graph.graph import TTGraph
 from ticktalk.payloads import StartContext
 from ticktalk.recording.setup import Setup, setup_of
 from ticktalk.recording.writer import Writer
-from ticktalk.records import Recorded, Records, TookOver
+from ticktalk.records import Recorded, Records, Repeated, TookOver
 
 WAITING_BYTES = 256 << 20
 """Bytes of records that may wait to be written."""
@@ -110,6 +110,8 @@ class Recorder:
                 batch = self._decoder.decode(item.data)
                 if (batch.graph, batch.context, batch.ensemble) != (item.graph, item.context, item.ensemble):
                     raise ValueError("records in the name of another")
+                if any(isinstance(record, Repeated) for record in batch.records):
+                    raise ValueError("a few bytes that stand for many records: only a simulation makes these")
                 self._writer.add(batch)
             except Exception:  # whatever an ensemble sends, the others are recorded
                 self._lost[item.ensemble] += 1
