@@ -5,6 +5,12 @@ from __future__ import annotations
 import pytest
 from world import MANAGER, MS, S, World, graph_of
 
+from ticktalk.hosted.lease import Times
+from ticktalk.manager.state import EnsembleState, LostEnsemble, ManagerState
+from ticktalk.manager.votes import Votes
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.payloads import Ping
+
 TWO_KINDS = """
 with TTConstraint(name="b"):
     x = count(trigger, TTPeriod=250000)
@@ -207,3 +213,28 @@ def test_one_that_joins_a_manager_which_is_cut_off_gets_nothing_that_goes_on_els
     world.run(17 * S)
     world.check()
     assert sides(world, "count-1") == [("b", 250, 16750)] and sides(world, "same-1") == [("c", 250, 16750)]
+
+
+def test_lists_of_others_that_nobody_can_have_are_forgotten() -> None:
+    """One ensemble is lost for good, undecided; others come and go meanwhile."""
+    state = ManagerState(EnsembleInfo(MANAGER))
+    votes = Votes(state, Times)
+    for name in ("a", "b", "c"):
+        state.ensembles[name] = EnsembleState(EnsembleInfo(name))
+        votes.changed()
+        votes.joined(name)
+    for name in ("a", "b", "c"):
+        votes.told(name)
+    state.lost["c"] = LostEnsemble(state.ensembles.pop("c").info, heard=0)
+    before = votes.present.number
+    assert votes.few(0) and not votes.few(1), "of two others; the lost one may go on, so it counts"
+    for turn in range(100):
+        if turn % 2:
+            del state.ensembles["d"]
+        else:
+            state.ensembles["d"] = EnsembleState(EnsembleInfo("d"))
+            votes.joined("d")
+        votes.changed()
+        for name in state.ensembles:
+            votes.ping(Ping(name, turn, voters=votes.present.number), turn, -1)
+    assert set(state.voters) == {before, votes.present.number}, "that of the lost one, and the present one"

@@ -266,7 +266,7 @@ class Liveness:
         for name in silent:
             if silence[name] > times.dead_after or ensembles[name].info.zid not in connected:
                 heard = sum(silence[each] <= 2 * times.heartbeat for each in ensembles)
-                self.gone(name, Gone(name, silence[name] + allowed[name]), 2 * heard < len(ensembles) - 1)
+                self.gone(name, Gone(name, silence[name] + allowed[name]), self.votes.few(heard))
         if now - self._looked_at >= times.heartbeat:
             self._looked_at = now
             keep = [(name, lost) for name, lost in self._state.lost.items() if lost.keeps or lost.holds_since is None]

@@ -109,13 +109,21 @@ class Votes:
 
     def surely_holds(self, name: str, lost: LostEnsemble, now: int) -> bool:
         """True if an ensemble that is not heard cannot go on, as others contradict; its lease has ended."""
-        heard = self._heard.get(name)
         for number, names in self._state.voters.items():
-            if heard is None or heard.has is None or heard.has <= number <= heard.sent:
+            if self._may_have(name, number):
                 others = [other for other in names if other != name]
                 if 2 * sum(self._contradicts(other, lost, now) for other in others) < len(others):
                     return False
         return True
+
+    def _may_have(self, name: str, number: int) -> bool:
+        """True if it may be that an ensemble goes by the list of this number."""
+        heard = self._heard.get(name)
+        return heard is None or heard.has is None or heard.has <= number <= heard.sent
+
+    def few(self, heard: int) -> bool:
+        """True if less than half of the others than a silent one are heard: the manager may be cut off itself."""
+        return 2 * heard < len(self.present.names) - 1
 
     def _contradicts(self, name: str, lost: LostEnsemble, now: int) -> bool:
         state, then = self._state, now - self._times().vote
@@ -135,9 +143,8 @@ class Votes:
         state = self._state
         may_go_on = [*state.ensembles, *(name for name, lost in state.lost.items() if lost.holds_since is None)]
         self._heard = {name: heard for name, heard in self._heard.items() if name in may_go_on}
-        known = [self._heard[name].has if name in self._heard else None for name in may_go_on]
-        least = min((has or 0 for has in known), default=0)
-        for number in [number for number in state.voters if number < min(least, self.present.number)]:
+        old = [number for number in state.voters if number != self.present.number]
+        for number in [number for number in old if not any(self._may_have(name, number) for name in may_go_on)]:
             del state.voters[number]
         listed = {name for names in state.voters.values() for name in names}
         state.expelled = [name for name in state.expelled if name in listed]

@@ -166,7 +166,7 @@ class Faults:
         if name in ensembles:
             heard = sum(each not in self._lost_since for each in ensembles)
             ensembles[name].heard = self._lost_since.get(name, self.simulation.agenda.now)
-            self._liveness.gone(name, event, 2 * heard < len(ensembles) - 1)
+            self._liveness.gone(name, event, self._liveness.votes.few(heard))
             self._look_later()
             self.simulation.settle()
 
