@@ -46,8 +46,9 @@ NO_PLAN = PROGRAM.replace("TTPeriod=700", "TTPeriod=700_001")
 APART = PROGRAM[: PROGRAM.index("    a = src")] + """\
     x = fuse(src(trigger, TTPeriod=7001), 1)
     y = fuse(src(trigger, TTPeriod=7003), 2)
+    z = fuse(src(trigger, TTPeriod=7001), 3)
 """
-"""The common period has too many events, but there are two parts."""
+"""The common period has too many events, but there are three parts, two of them of one period."""
 
 
 def groups_of(tmp_path: Path, program: str) -> dict[str, list[str]]:
@@ -85,10 +86,13 @@ def test_the_code_is_shown_with_the_lines_of_the_program(tmp_path: Path) -> None
     assert "\nno plan over a common period: a common period has more than 4000 events" in f"\n{text}"
     text = draw(tmp_path, APART, "--show-code")
     tree = ast.parse(text)
-    assert [node.name for node in tree.body if isinstance(node, ast.FunctionDef)] == ["loop", "loop"]
-    assert "# A period of 7.001ms: 2 events of 2 of 4 SQs" in text and "# A period of 7.003ms" in text
-    groups = {"period of 7.001ms": ["src-1", "fuse-1"], "period of 7.003ms": ["src-2", "fuse-2"]}
-    assert groups_of(tmp_path, APART) == groups
+    assert [node.name for node in tree.body if isinstance(node, ast.FunctionDef)] == ["loop", "loop", "loop"]
+    assert text.count("# A period of 7.001ms: 2 events of 2 of 6 SQs") == 2 and "# A period of 7.003ms" in text
+    assert groups_of(tmp_path, APART) == {
+        "part 1, period of 7.001ms": ["src-1", "fuse-1"],
+        "part 2, period of 7.003ms": ["src-2", "fuse-2"],
+        "part 3, period of 7.001ms": ["src-3", "fuse-3"],
+    }
 
 
 def test_a_graph_without_a_plan_says_so(tmp_path: Path) -> None:

@@ -102,8 +102,9 @@ def _stages(graph: TTGraph) -> dict[str, tuple[str, ...]]:
 def _as_groups(graph: TTGraph, plans: list[Plan]) -> dict[str, str]:
     """SQ name to the plan it is part of; of an SQ in none, to its host, if constraints ask for one."""
     groups = hosts_of(graph, None)
-    for plan in plans:
+    for number, plan in enumerate(plans, 1):
+        label = f"part {number}, " * (len(plans) > 1) + f"period of {duration_text(plan.period)}"
         for part in plan.parts:
             host = groups.get(part.sq.name)
-            groups[part.sq.name] = f"period of {duration_text(plan.period)}" + (f", on {host}" if host else "")
+            groups[part.sq.name] = label + (f", on {host}" if host else "")
     return groups

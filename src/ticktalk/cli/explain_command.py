@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.record import is_recording, recorded_start, tell_lacks, tell_versions, then
+from ticktalk.cli.record import is_recording, recorded_start, setup_at, tell_lacks, tell_versions
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import terminal
 from ticktalk.durations import EPOCH_SECONDS, UNITS, instant_text
@@ -83,7 +83,7 @@ def _recorded(file: Path, name: str, time: str, missing: bool, context: int | No
     """The explanation from a recording; `live`: it is still being written, so that its end is not there is no lack."""
     read, versions = recorded_start(file, context)
     tick = arguments.recorded_tick(time, versions[0].since)
-    setup = then(versions, tick)
+    setup = setup_at(versions, tick)
     if setup.outputs_only:
         from ticktalk.recording.tokens import rows_of
 

@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.record import tell_lacks, tell_versions, then
+from ticktalk.cli.record import setup_at, tell_lacks, tell_versions
 from ticktalk.cli.replay import check_names, replayable
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import table, terminal
@@ -47,7 +47,7 @@ def inspect(
             say(f"the recording ends {duration_text(last - begun)} after the start: this is how it was then")
         nowhere = io.StringIO()  # what bodies print was printed when they ran
         with BodyOutput(nowhere, nowhere), keep_bodies_from_stdout():
-            setup = then(versions, tick)
+            setup = setup_at(versions, tick)
             replay = Replay(setup, records[setup.context], states=True)
             replay.go(tick + 1)
             found = [each for each in moments(replay) if not sq or each.sq in sq]

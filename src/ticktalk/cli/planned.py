@@ -103,7 +103,6 @@ def planned(graph: TTGraph, host_of: Mapping[str, str]) -> list[Plan]:
     """
     agenda = Agenda()
     contexts: dict[str, Context] = {}
-    sqs: list[tuple[ContextParts, TTSQ]] = []
 
     def publish(arc: str, ensembles: list[str], value: Any, start: Tick, stop: Tick) -> None:
         for ensemble in ensembles:
@@ -117,7 +116,9 @@ def planned(graph: TTGraph, host_of: Mapping[str, str]) -> list[Plan]:
     agenda.run_ready(0)
     if not contexts:
         raise Unsettled("it has no SQ")
-    sqs += [(context, sq) for context in contexts.values() for sq in context.prepared.sqs]
+    sqs: list[tuple[ContextParts, TTSQ]] = [
+        (context, sq) for context in contexts.values() for sq in context.prepared.sqs
+    ]
     links = _AtOnce(next(iter(contexts)))
     try:
         return [Plan(sqs, links, agenda, {})]

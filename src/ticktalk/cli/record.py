@@ -87,8 +87,8 @@ def recorded_start(file: Path, context: int | None) -> tuple[Recording, list[Ver
     return recording, versions
 
 
-def then(versions: list[Version], tick: Tick) -> Setup:
-    """The version that counted at a root tick."""
+def setup_at(versions: list[Version], tick: Tick) -> Setup:
+    """The setup of the version that counted at a root tick."""
     return [version.setup for version in versions if version.since <= tick or version is versions[0]][-1]
 
 

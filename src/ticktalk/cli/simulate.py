@@ -116,8 +116,16 @@ def simulate(
         from ticktalk.cli.profile import check_profile_file, write_profile
 
         check_profile_file(profile, deployment)
-    written = {"record": record, "log": log, "record_outputs": record_outputs, "plot": plot, "profile": profile}
-    arguments.check_different(read, **written, trace=trace, summary=summary)
+    arguments.check_different(
+        read,
+        record=record,
+        log=log,
+        record_outputs=record_outputs,
+        plot=plot,
+        profile=profile,
+        trace=trace,
+        summary=summary,
+    )
     start = arguments.start_tick(start_at)
     length = arguments.length(until, start)
     delay = network_delay_of(network_delay, deployment)

@@ -19,7 +19,6 @@ from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.durations import interval_text
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.errors import TTError
-from ticktalk.explain.why import shown_value
 from ticktalk.factories import make_driver
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.lease import DEAD_AFTER
@@ -280,6 +279,8 @@ class Simulated:
 
     def timeline(self, tokens: Sequence[OutputToken] | None = None) -> str:
         """The outputs (or some of them) on a line of time, as text: a row for each token."""
+        from ticktalk.explain.why import shown_value  # no command needs it
+
         shown = self.outputs if tokens is None else list(tokens)
         ends = [tick for token in shown for tick in (token.start, token.stop) if abs(tick) != INFINITY]
         low, high = (min(ends), max(ends)) if ends else (0, 1)
