@@ -92,6 +92,15 @@ class Successor(Driver):
         return [(to, payload) for to, kind, payload in self.sent if kind in kinds]
 
 
+def kept_by(world: World) -> ManagerState:
+    """The state of a manager that dies now, as it was kept; its ensembles are processes of one host."""
+    known = joined(kept_of(world.manager.process.state))
+    assert known is not None
+    for order, ensemble in enumerate([*known.ensembles.values(), *known.lost.values()]):
+        ensemble.info = msgspec.structs.replace(ensemble.info, started=1 + order, boot_id="boot")
+    return known
+
+
 def known_at(tick: int, eventful: bool = False) -> ManagerState:
     """The state of a manager that died at a tick, as it was kept."""
     world = World(["b", "c", "d"], delay=2 * MS)
@@ -100,11 +109,7 @@ def known_at(tick: int, eventful: bool = False) -> ManagerState:
         world.at(6 * S, lambda: world.manager.drain("c"))
     world.start(graph_of(BODY))
     world.run(tick)
-    known = joined(kept_of(world.manager.process.state))
-    assert known is not None
-    for order, info in enumerate([*known.ensembles.values(), *known.lost.values()]):
-        info.info = EnsembleInfo(info.info.name, info.info.address, started=1 + order, boot_id="boot")
-    return known
+    return kept_by(world)
 
 
 def test_ensembles_that_come_back_keep_their_sqs_and_generations() -> None:
@@ -314,11 +319,7 @@ def cut_off_with_what_no_other_could_host() -> Successor:
     for name in ("prog", "other"):
         world.start(graph_of(body, name), {"count-1": "b", "same-1": "c"})
     world.run(2 * S)
-    known = joined(kept_of(world.manager.process.state))
-    assert known is not None
-    for order, ensemble in enumerate(known.ensembles.values()):
-        ensemble.info = msgspec.structs.replace(ensemble.info, started=1 + order, boot_id="boot")
-    successor = Successor(known, 3 * S)
+    successor = Successor(kept_by(world), 3 * S)
     for name in ("b", "c"):
         successor.resumes(name)
     assert successor.state.graphs["prog"].alone["b"] == ["count-1"]
@@ -363,11 +364,7 @@ def test_an_answer_to_a_drain_that_was_given_up_does_not_count_for_the_next_one(
     graph = graph_of("return same(count(trigger, TTPeriod=250000))")
     world.start(graph, {"count-1": "b", "same-1": "c"})
     world.run(1 * S)
-    known = joined(kept_of(world.manager.process.state))
-    assert known is not None
-    for order, ensemble in enumerate(known.ensembles.values()):
-        ensemble.info = msgspec.structs.replace(ensemble.info, started=1 + order, boot_id="boot")
-    successor = Successor(known, 2 * S)
+    successor = Successor(kept_by(world), 2 * S)
     for name in ("b", "c", "d"):
         successor.resumes(name)
     state, placed = successor.state.graphs["prog"], successor.requests.handlers[RuntimeMsg.PLACED]
@@ -405,11 +402,7 @@ def test_an_ensemble_that_was_not_told_of_the_end_of_a_graph_is_told_when_it_com
     again = graph_of("return same(count(trigger, TTPeriod=250000))", "other")
     world.at(1 * S + 1, lambda: world.start(again, {"count-1": "b", "same-1": "c"}))
     world.run(2 * S)
-    known = joined(kept_of(world.manager.process.state))
-    assert known is not None
-    for order, ensemble in enumerate(known.ensembles.values()):
-        ensemble.info = msgspec.structs.replace(ensemble.info, started=1 + order, boot_id="boot")
-    successor = Successor(known, 3 * S)
+    successor = Successor(kept_by(world), 3 * S)
     successor.resumes("b")
     assert [(to, stop.graph) for to, stop in successor.of(SyncMsg.STOP)] == [("b", "prog")]
 

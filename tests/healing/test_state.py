@@ -227,8 +227,8 @@ SENTENCES = [
     (ev.Left("x", True), "'x' is gone: a newer start of it takes over its name"),
     (
         ev.Ended("x", "10.0.0.1:7"),
-        "'x' has ended, because connections to 10.0.0.1:7 are refused: what only it could host may go on elsewhere. Let"
-        " firewalls between drop packets: one that refuses connections looks the same",
+        "'x' has ended, because connections to 10.0.0.1:7 are refused: SQs that only it could host may go on elsewhere."
+        " Let firewalls between drop packets: one that refuses connections looks the same",
     ),
     (ev.Expelled("x"), "'x' is gone: its certificate was revoked"),
     (ev.Expelled("x", lost=True), "'x' was gone already, and is not taken back: its certificate was revoked"),

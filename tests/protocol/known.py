@@ -192,10 +192,10 @@ KNOWN = {
             Command(4242 * MS, "cut", ("b", "runtime-manager")),
         ),
     ),
-    "what a drained ensemble had taken since its last report does not count as lost": Plan(
+    "tokens that a drained ensemble had taken since its last report do not count as lost": Plan(
         777785, ("a", "b", "c"), 11, 0, 500 * MS, (Command(1048 * MS, "drain", ("b",)),)
     ),
-    "what is lost on the way to an SQ that moves is counted once": Plan(
+    "tokens lost on the way to an SQ that moves are counted once": Plan(
         40691,
         ("a", "b", "c"),
         7,
@@ -207,7 +207,7 @@ KNOWN = {
             Command(5157 * MS, "drain", ("c",)),
         ),
     ),
-    "one that is back is told at once what lives elsewhere, though another one still prepares the graph": Plan(
+    "an ensemble that is back is told at once what lives elsewhere, though another one still prepares the graph": Plan(
         1006433,
         ("a", "b", "c"),
         17,

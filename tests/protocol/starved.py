@@ -1,4 +1,4 @@
-"""An SQ is drained while processes of a starved machine stand still for up to 1.6 s each; run with fixed hashes.
+"""An SQ is drained while processes of a starved machine stand still for up to 1.9 s each; run with fixed hashes.
 
 Prints a line of JSON for each seed: what is wrong, if anything.
 """

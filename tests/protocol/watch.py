@@ -264,9 +264,9 @@ class Watch:
         self._counters_add_up()
 
     def _counters_add_up(self) -> None:
-        """What counts as lost of an SQ at an ensemble is what was sent there and never came.
+        """Tokens that count as lost of an SQ at an ensemble were sent there and never came.
 
-        What is lost while a receiver moves is counted where it has moved to: then it is so for all ensembles together.
+        Losses of a receiver that moves are counted at its new host: then the sums over all ensembles add up.
         """
         run = self.run
         moves = any(command.kind == "drain" for command in run.plan.commands)

@@ -177,7 +177,7 @@ class Completion(msgspec.Struct):
             }
 
     def gave_away(self, ensemble: str, states: Iterable[InstanceState]) -> None:
-        """SQs move from an ensemble with these states: what is lost on the way to them is counted at their new host."""
+        """SQs move from an ensemble with these states: tokens lost on the way to them are counted at their new host."""
         report = self.latest.get(ensemble)
         if report is not None:
             theirs = {arc for state in states for arc in state.received}

@@ -67,7 +67,7 @@ class Times(msgspec.Struct, frozen=True):
     def vote(self) -> int:
         """An answer of another ensemble counts for so long from the question on.
 
-        Who heard the manager later than so long after the ensemble that asks did still hears it.
+        An ensemble that heard the manager more than so long after the asking one still hears it.
         """
         return self.lease // 2
 
@@ -160,7 +160,7 @@ class ManagerWatch:
         self._nobody = now
 
     def stepped(self, by: int) -> None:
-        """The root clock was stepped: what happened so long ago still did."""
+        """The root clock was stepped: the ticks of all that has happened move with it."""
         self.heard += by
         self._nobody = None if self._nobody is None else self._nobody + by
         self._told = {name: (asked + by, heard + by) for name, (asked, heard) in list(self._told.items())}

@@ -95,13 +95,13 @@ class Gone(Event, frozen=True):
 
 
 class Ended(Event, frozen=True):
-    """The host of a lost ensemble says that its process has ended: what only it could host may go elsewhere."""
+    """The host of a lost ensemble says that its process has ended: SQs that only it could host may go elsewhere."""
 
     name: str
     address: str
     sentence = (
-        "{0.name!r} has ended, because connections to {0.address} are refused: what only it could host may go on"
-        " elsewhere. Let firewalls between drop packets: one that refuses connections looks the same"
+        "{0.name!r} has ended, because connections to {0.address} are refused: SQs that only it could host may go"
+        " on elsewhere. Let firewalls between drop packets: one that refuses connections looks the same"
     )
 
 

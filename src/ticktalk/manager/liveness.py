@@ -41,7 +41,7 @@ WATCH_PERIOD = 200_000
 """Microseconds between two looks for silent ensembles."""
 
 LOOKS = 8
-"""The most lost ensembles of which it is looked at one time whether they have ended: each may take a thread."""
+"""Lost ensembles at most that are looked for at one time, whether they have ended: each look may take a thread."""
 
 LOST_KEPT = 10_000
 """Ensembles that are gone and may come back; the manager knows their graphs."""
@@ -114,7 +114,7 @@ class Liveness:
         state = self._state
         state.restarts += 1
         state.restarted = self._driver.now()
-        state.awaited = [*state.ensembles, *(name for name, lost in state.lost.items() if lost.holds_since is None)]
+        state.awaited = state.may_go_on
         gone = list(state.ensembles)
         for name in gone:
             ended = {*state.ended} - state.graphs.keys()

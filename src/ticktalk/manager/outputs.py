@@ -238,7 +238,7 @@ def _as_shown(token: OutputToken, graph: GraphState | None) -> OutputToken:
 
 
 def _mark(line: bytes) -> bytes:
-    """What a line of the log is known by, without its arrival: an output that comes again has another one."""
+    """A mark of a line of the log, without its arrival: an output that comes again arrives at another tick."""
     return blake2b(line, digest_size=8).digest()
 
 

@@ -490,7 +490,7 @@ class Replace:
     def _place(
         self, graph: GraphState, states: Mapping[int, Mapping[str, InstanceState]] = {}, nowhere: bool = False
     ) -> None:
-        """Tell the ensembles of a version where its SQs are, and with which states they come; or that they are gone."""
+        """Tell the ensembles of a version where its SQs are, and with which states they come; or: nowhere."""
         graph.told += 1
         host_of = dict.fromkeys(graph.host_of, "") if nowhere else dict(graph.host_of)
         for host in self._alive(graph):

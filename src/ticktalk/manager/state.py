@@ -55,11 +55,12 @@ class LostEnsemble(msgspec.Struct):
         info: its facts, as it told them when it joined.
         holds: the graphs that it holds, should it come back.
         stopped: the graphs that it is to forget: stopped since, or prepared there in vain.
-        goes_on: of graphs that it holds, that were replaced and go on: what it is told.
+        goes_on: by graph that was to be replaced and goes on: the order that it is sent when it comes back.
         keeps: by graph, the SQs with which it may go on without the manager: it was told that no other may host them.
         warned: the graphs of which it was told that such SQs could go on elsewhere.
         heard: the tick after which the manager has not heard it.
-        holds_since: since then it surely holds what others may host, or has ended; None: it may go on (`Votes`).
+        holds_since: the tick since which it surely holds what others may host, or has ended; None: it may go on
+            (`Votes`).
     """
 
     info: EnsembleInfo
@@ -179,8 +180,8 @@ class GraphState(msgspec.Struct):
         rows_length: their characters.
         changed_late: how often something of a start has changed that had ended, but for outputs that came.
         hosted_before: by SQ, the ensembles that it has left, the latest last.
-        goes_on: it was held for a replacement, and goes on: what its ensembles were told of late. They may not have
-            heard of it, should the manager die.
+        goes_on: the order by which it goes on after it was held for a replacement, as long as some of its ensembles may
+            not have heard it. Should the manager die, the next one sends it again.
     """
 
     graph: TTGraph
@@ -359,6 +360,11 @@ class ManagerState(msgspec.Struct):
     def running(self) -> list[GraphState]:
         """The graphs that all their ensembles have prepared."""
         return [graph for graph in self.graphs.values() if graph.state in ("ready", "running")]
+
+    @property
+    def may_go_on(self) -> list[str]:
+        """The ensembles that are heard, and the lost ones that may go on (`Votes`)."""
+        return [*self.ensembles, *(name for name, lost in self.lost.items() if lost.holds_since is None)]
 
     def undecided(self, graph: GraphState) -> set[str]:
         """The SQs of a graph that wait, and with which ensembles may go on that are not heard (`Votes`)."""

@@ -5,11 +5,14 @@ either (`hosted/lease.py`). So the manager places its SQs elsewhere only when at
 to contradict: each hears the manager, holds its own SQs, or has ended. Both cannot be.
 
 Which others there are, both know from one list. Each change of it has a number. An ensemble says in its heartbeats
-which list it has, and is sent the present one with the answer. Lists that somebody may still have all count.
+which list it has, and is sent the present one with the answer. Every list that an ensemble may still have counts.
 
-An answer counts for a while from its question on (`Times.vote`). So what others know counts here as late. That one has
-heard the manager after some moment is known here when it says that it has taken the answer to a heartbeat which it
-sent after it had taken an answer given after that moment. No clocks are compared.
+An answer counts for a while from its question on (`Times.vote`). So the manager, too, waits for so long before it
+counts what it has learnt of an ensemble.
+
+No clocks are compared. An ensemble has heard the manager when it sent the last heartbeat whose answer it took
+(`Ping.heard`). That heartbeat said which answer the ensemble had taken before. So the heartbeat
+was sent after the manager gave that answer.
 
 Sans-I/O; ticks are those of the manager's root clock (microseconds).
 """
@@ -68,7 +71,7 @@ class Votes:
     def changed(self) -> None:
         """Ensembles have come, or surely hold or have ended: all others are told of it."""
         state, before = self._state, self.present
-        names = sorted([*state.ensembles, *(name for name, lost in state.lost.items() if lost.holds_since is None)])
+        names = sorted(state.may_go_on)
         if names != before.names:
             state.voters[before.number + 1] = names
 
@@ -141,7 +144,7 @@ class Votes:
     def _prune(self) -> None:
         """Forget lists that nobody has any more."""
         state = self._state
-        may_go_on = [*state.ensembles, *(name for name, lost in state.lost.items() if lost.holds_since is None)]
+        may_go_on = state.may_go_on
         self._heard = {name: heard for name, heard in self._heard.items() if name in may_go_on}
         old = [number for number in state.voters if number != self.present.number]
         for number in [number for number in old if not any(self._may_have(name, number) for name in may_go_on)]:

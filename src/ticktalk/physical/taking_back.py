@@ -1,4 +1,4 @@
-"""How an ensemble asks to be taken back where another manager may listen, as long as it is not: more and more rarely.
+"""How an ensemble that is not taken back asks for it: more and more rarely.
 
 Nothing proves a refusal: anybody could send one. So it ends no ensemble, which goes on as one that is cut off.
 Times are microseconds of the ensemble's monotonic clock.
@@ -10,7 +10,7 @@ FIRST_PAUSE = 800_000
 """Between the first two questions; each pause is twice as long as the one before."""
 
 LONGEST_PAUSE = 5_000_000
-"""Shorter than a manager that was started again awaits its ensembles."""
+"""Shorter than the time for which a manager that was started again awaits its ensembles."""
 
 TOLD_AFTER = 8_000_000
 """From the first question on: a manager that just starts, or a link that just comes about, answers before."""
