@@ -796,7 +796,7 @@ def interrupted(x):
 CHANGES = [(33, "all", 4), (47, "src-1", 6), (61, "other-1", 6), (75, "all", 20)]
 
 
-@pytest.mark.parametrize("how", ["set", "dissolve"])
+@pytest.mark.parametrize("how", ["set", "look anew"])
 def test_a_period_that_is_set_while_a_plan_runs(how: str) -> None:
     graph = program(FUSION)
 
@@ -811,7 +811,7 @@ def test_a_period_that_is_set_while_a_plan_runs(how: str) -> None:
         (context,) = manager.ensemble.host.contexts.values()
         for tick, which, period in CHANGES:
             manager.simulation.run(tick)
-            if how == "dissolve":
+            if how == "look anew":
                 context.decelerate()
                 manager.simulation.run(tick + 4)
                 context.accelerate()

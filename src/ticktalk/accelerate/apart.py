@@ -28,7 +28,7 @@ from ticktalk.time import INFINITY, Tick
 TOO_LONG = f"a common period has more than {MOST_EVENTS} events"
 
 MOST_PARTS = 2000
-"""Partition that have plans of their own: each takes a while to find."""
+"""Parts that have plans of their own, at most: each takes a while to find."""
 
 LEAST = 6
 """Periods of the parts, on average, from which on it pays to take them from the general engine and give them back."""

@@ -6,10 +6,11 @@ values that stand there then. `f3` is the body of SQ 3, `a3_1` the constant on i
 
 Rare steps are calls: `hand7` copies a value that could be changed, one for each receiver, or until a run ends; `edge7`
 tells the manager of an output; `left4` keeps a token that nobody can meet any more; `note` takes the values of a period
-that is recorded. The function ends with the place of
-an event where what happens is not what was planned, the begin of that period, and all names: its result may be absent,
-somebody has to be told of an output, a body raised. Where nobody's matching depends on a result, absence needs no more
-than an `if`.
+that is recorded.
+
+The function ends where an event is not as planned: its result is absent, somebody has to be told of an output, a body
+raised. It gives the place of that event, the begin of that period, and all names. Where nobody's matching depends on a
+result, absence needs no more than an `if`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ overlap there, so an SQ that matches stays outside.
 
 SQs that need more than values are always outside. These are sources with a first delay or stamped by their body, used
 tags, deadlines, plan Bs and single runs. So are persistent SQs and those with a timeout, bodies on full tokens,
-instructions on intervals, `MERGE`, sticky values of other SQs.
+instructions on intervals, `MERGE`, sticky values of other SQs. So are handlers of unused tokens (`TTSQ.spread`), bodies
+that ask for their firing (`told`), and streams whose period is a fraction (`per`) or that catch up (`missed`).
 
 Turns do not show on a device, but time does: an SQ that uses a component stays outside, as its driver may hold it up.
 An SQ that drops sets out of order is inside only where its region keeps order.

@@ -67,7 +67,5 @@ class Accelerator(Protocol):
     def form(self, parts: ContextParts) -> Iterable[Accelerated]:
         """Look which SQs of a context can run together, as they are placed and set now, and let them.
 
-        It may leave any SQ to the general engine. So it does with SQs whose tags or unused tokens go somewhere, with
-        handlers (`TTSQ.spread`), with bodies that ask for their firing (`told`), and with streams whose period is a
-        fraction (`per`) or that catch up (`missed`).
+        It may leave any SQ to the general engine.
         """
