@@ -95,7 +95,7 @@ class TTEnsemble:
             self.host.stages["cores"] = site.cores.occupy
         site.log_error = self.log_error
         if any(driver is not None for driver in self.components.values()):
-            self.host.stages["drivers"] = simulation.beside_drivers(self.name)
+            self.host.stages["drivers"] = simulation.beside_drivers()
         if simulation.meter is not None:
             self.host.stages["meter"] = simulation.meter.stage
         self.network_manager = TTNetworkManager(queue.SimpleQueue(), self.name, site.interface, self.manager)

@@ -40,7 +40,7 @@ class _InRegion(OneOfMany):
             frame = frame.f_back  # type: ignore[assignment]
         if frame is None:
             return None
-        found: Running = frame.f_locals["region"].at_line(frame.f_code.co_name, frame.f_lineno)
+        found: Running = frame.f_locals["region"].at_line(frame.f_lineno)
         return found
 
 

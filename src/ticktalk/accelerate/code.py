@@ -94,8 +94,8 @@ def _firing(index: int, member: Member) -> list[str]:
     gives = f"{each} = " if names else ""
     call = call_of(index, member.sq, {port: wire.name for port, wire in member.wires.items()})
     if member.edge:
-        otherwise = [f"{gives}hand{index}(result, start)"] if names else []
-        sends = [f"{gives}edge{index}(result, start)"]
+        otherwise = [f"{gives}hand{index}(result)"] if names else []
+        sends = [f"{gives}edge{index}(result)"]
         result = [f"result = {call}", *_if("result is not nothing and type(result) is not empty", sends, otherwise)]
     elif not names:
         result = [call]
@@ -103,7 +103,7 @@ def _firing(index: int, member: Member) -> list[str]:
         result = [
             f"{' = '.join(names)} = {call}",
             f"if type({names[0]}) is not int and (kind := type({names[0]})) is not float and kind not in plain:",
-            f"    {gives}hand{index}({names[0]}, start)",
+            f"    {gives}hand{index}({names[0]})",
         ]
     return [
         "try:",

@@ -71,7 +71,7 @@ class WorkerSQ:
                 names[f"a{index}_{port}"] = decode_constant(kind.constant[0])
         return names
 
-    def hand(self, value: Any, start: Tick) -> Any:
+    def hand(self, value: Any) -> Any:
         """Copy a mutable value, one for each consumer inside."""
         wires = [GONE] * len(self.inner)
         if value.__class__ is not TTEmpty:
@@ -81,7 +81,7 @@ class WorkerSQ:
             running.current = IN_REGION
         return wires[0] if len(wires) == 1 else wires
 
-    def edge(self, value: Any, start: Tick) -> Any:
+    def edge(self, value: Any) -> Any:
         """Keep the results that leave the region for the answer."""
         sent = self.encode(value) if self.outer else []
         wires = [GONE] * len(self.inner)
@@ -159,7 +159,7 @@ class WorkerRegion:
         self._inputs = once_inputs(plan, roots)
         self._once = function_of(text, names)
 
-    def at_line(self, function: str, line: int) -> Running:
+    def at_line(self, line: int) -> Running:
         """The SQ whose firing is at a line of the generated code."""
         return self._parts[self._lines[line]].execute
 

@@ -1,10 +1,11 @@
 """Runs plans over a common period, and gives everything back to the general engine, exactly where it stands.
 
 While a plan runs, what stands at the begin of its period is with it: the tokens that wait or are under way, the timers.
-`_take` takes them from the firing rules and the agenda, `_give` gives them back at the begin of a later period. Where
-something departs within a period, the firing rules go over that period again: the results that the plan has are given
-to them in place of firings (`Again`), until they are where the plan was. The event at which it departed then happens
-on the general engine: an error is reported, somebody is told of an output, whatever follows from it follows there.
+`take` and `Agenda.take_out` take them from the firing rules and the agenda. `Loops.give` gives them back at the begin
+of a later period. Where something departs within a period, the firing rules go over that period again: the results that
+the plan has are given to them in place of firings (`Again`), until they are where the plan was. The event at which it
+departed then happens on the general engine: an error is reported, somebody is told of an output, whatever follows from
+it follows there.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Loops:
         self.plan: Plan | None = None
         self.apart: Apart | None = None
         self.why = ""
-        self.agenda = self._agenda = agenda
+        self.agenda = agenda
         self.links, self._last = links, 0
         self._wait = self._wait_again = TICKS_BEFORE
         self._misses = 0
@@ -84,7 +85,7 @@ class Loops:
     def run(self, tick: int, limit: float) -> bool:
         """Run periods, as many as end before `limit`, if a plan fits; `tick` is the next at which something is due."""
         self._wait -= 1
-        agenda = self._agenda
+        agenda = self.agenda
         if self._wait > 0 or agenda.ready:
             return False
         if self.plan is None and self.apart is None:
@@ -153,7 +154,7 @@ class Loops:
         sqs = [(context, sq) for context in of_these for sq in context.prepared.sqs]
         try:
             try:
-                self.plan = Plan(sqs, self.links, self._agenda, self._lags)
+                self.plan = Plan(sqs, self.links, self.agenda, self._lags)
                 self.bind(self.plan.main)
             except TooLong:
                 self.apart = Apart(self, Partition(sqs, self.links))
@@ -191,7 +192,7 @@ class Loops:
             if links.listened():
                 return True
             running.current = None
-            self._agenda.now = base + event.tick - begin
+            self.agenda.now = base + event.tick - begin
             start, stop = at(base - begin, event.start, event.stop)
             links.tell(part.context, Opened(part.context_key, part.forward.sq.name, "", "", value, start, stop))
             running.current = IN_REGION
@@ -228,7 +229,7 @@ class Loops:
                     return LEAVE
             for way in tells:
                 if parts[way.path].__class__ is not TTEmpty:
-                    self._agenda.now = base + event.tick - begin
+                    self.agenda.now = base + event.tick - begin
                     start, stop = at(base - begin, event.start, event.stop)
                     forward.output(forward.sq.name, parts[way.path], start, stop)
             running.current = IN_REGION
@@ -274,7 +275,7 @@ class Loops:
                 self._lags, self.plan = plan.wanted, None
             else:
                 self.departs(1)
-            go_over([departed], self._agenda)
+            go_over([departed], self.agenda)
             plan.aside.clear()
 
     def departs(self, weight: int) -> None:
@@ -393,14 +394,14 @@ class Loops:
         """Give all back, as it stands at the begin of the period at `base`, to the firing rules and the agenda."""
         self._keep(plan)
         if advanced:
-            self._agenda.now = max(self._agenda.now, self._last)
+            self.agenda.now = max(self.agenda.now, self._last)
         here = iter(values)
         self._ahead.clear()
         for part in plan.parts:
             put_back(part, plan.standing, base, advanced, here)
         for since, place in plan.standing.timers:
             if place in plan.places:
-                self._agenda.at(base + since, plan.world.parts[place].sync)
+                self.agenda.at(base + since, plan.world.parts[place].sync)
         for since, flying in plan.standing.flying:
             if flying.leg is ENDING:
                 assert flying.part.stage is not None
@@ -425,7 +426,7 @@ class Loops:
                 self._ahead[part.context_key, arc, receiver] += 1
             return
         self.links.came(part.context, leg.way.name, leg.host, 1 if given[0] is not GONE else 0)
-        self._agenda.deliver_at(tick, arrive, leg, given, start, stop)
+        self.agenda.deliver_at(tick, arrive, leg, given, start, stop)
 
 
 def evicted_of(left: OutOfReach, trace: Trace, base: int, times: int) -> int:
@@ -484,7 +485,6 @@ def _hold(stage: TakesTime) -> Callable[[Any], Any]:
 def _hand(trace: Trace, place: int, event: PlanEvent) -> Callable[[Any], Any]:
     """Copies a result that could be changed, one for each receiver."""
     legs = [leg for leg, wires in zip(event.part.legs, event.wires, strict=True) if wires and not leg.tag]
-
     arcs = {leg.way.name for leg in legs if event.kind != "run"} if trace.notes is not None else ()
 
     def hand(result: Any) -> Any:

@@ -113,7 +113,7 @@ class Trace:
                 for token in port.tokens[starts[part.index, index] : last]:
                     start, number, *rest = tokens_since(part.twin, port, token, begin)
                     since = (start, number + part.twin.number - numbers[part.index], *rest)
-                    value = value_of(part.twin, port, token) if has_value(part.twin, port) else None
+                    value = value_of(part.twin, token) if has_value(part.twin, port) else None
                     self.left.append(OutOfReach(part, index, since, value))
         self.parts = [part for part in world.parts if part.index in plan.places or part.active]
         for part in self.parts:
@@ -208,7 +208,7 @@ class Trace:
         place = self.code.lines[trace.tb_lineno]
         return -2 if place == -1 else place
 
-    def at_line(self, function: str, line: int) -> Any:
+    def at_line(self, line: int) -> Any:
         """The SQ whose firing is at a line of the generated code."""
         part = self.events[self.code.lines[line]].part
         return part.context.executes[part.sq.name]

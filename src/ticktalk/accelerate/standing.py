@@ -117,7 +117,7 @@ def stands(part: Part, sync: Any, base: int, values: list[Any], lasts: dict[int,
     found: list[Any] = []
     for place, port in enumerate(ports_of(sync)):
         waiting = port.tokens[first_in_reach(port, reach_of(part, sync, place, base)) :]
-        values.extend(value_of(sync, port, token) for token in waiting if has_value(sync, port))
+        values.extend(value_of(sync, token) for token in waiting if has_value(sync, port))
         found.append([tokens_since(sync, port, token, base) for token in waiting])
     if isinstance(sync, ArrivalSync):
         found.append([None if t is None else (since(t[0], base), since(t[2], base)) for t in sync.sticky.values()])
@@ -152,8 +152,8 @@ def has_value(sync: Any, port: Port) -> bool:
     return not (isinstance(sync, DeadlineSync) and port is not sync.data)
 
 
-def value_of(sync: Any, port: Port, token: Any) -> Any:
-    """The value of a token at such a port."""
+def value_of(sync: Any, token: Any) -> Any:
+    """The value of a token at a port for which `has_value` is true."""
     return opened(token[3][1] if isinstance(sync, DeadlineSync) else token[3])
 
 

@@ -74,7 +74,6 @@ class GraphCode:
         self._ran: set[int] = set()
         self._assigned: set[str] = set()
         self._codes: dict[str, types.CodeType] = {}
-        self._plain_namespace: bool | None = None
 
     def forget(self) -> None:
         """Give up the modules that were imported for this graph."""

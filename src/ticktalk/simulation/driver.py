@@ -126,8 +126,8 @@ class Simulation:
 
         return tell
 
-    def beside_drivers(self, ensemble: str) -> MakeStage:
-        """The maker of the stage of a body that may use a driver, as any body on `ensemble` may from now on."""
+    def beside_drivers(self) -> MakeStage:
+        """The maker of the stage of a body that may use a driver."""
         return lambda context, own: _BesideDrivers(self, own) if own.sq.body else None
 
     def take_times(self, deployment: DeploymentFile) -> None:
