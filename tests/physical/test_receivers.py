@@ -23,6 +23,7 @@ from ticktalk.physical.node import Node
 from ticktalk.physical.trust.guard import Guard, NotForThisError
 from ticktalk.physical.trust.identity import ByToken
 from ticktalk.physical.trust.token import new_token
+from ticktalk.physical.trust.token_seals import sealed_tokens
 from ticktalk.saved_state import InstanceState
 
 PROGRAM = """
@@ -297,3 +298,16 @@ def test_a_rehearsal_before_an_instant_reaches_nobody_and_takes_no_number(
     pair.links["far"].is_open = False
     far.loop.before_instant()
     assert len(pair.links["far"].kept) == 1, "there is no session"
+
+
+@pytest.mark.parametrize("insecure", [False, True])
+def test_a_rehearsal_warms_the_cipher_only_where_tokens_are_proven(insecure: bool) -> None:
+    link = Kept()
+    link.open("peer")
+    loop: Any = None
+    guard = Guard(ByToken(new_token(), "far", "ensemble", insecure))
+    sending = receivers.Receivers(link, loop, guard, lambda: None)
+    sending.way(KEY, "src-1", ["edge"], [])
+    sending.rehearse()
+    ((_, frame, _),) = link.kept
+    assert (sealed_tokens(frame).slots == b"") is insecure

@@ -119,10 +119,11 @@ class Receivers:
         The instant's token may be sent to others. After some milliseconds of rest the processor's caches have lost the
         code and the tables of cipher and network: sealing and publishing then takes some 60 us in place of 10. The
         rehearsal pays that before the instant. It happens only where tokens go to others, and the timekeeper wakes
-        then anyway.
+        then anyway. It is called without the role, and only sees here whether there are receivers.
         """
         if self._known:
-            frame, _ = seal_tokens("", [_NO_KEYS], 0, NOBODY, token_frame([(0, 0, b"", 0, 0, 1, b"")]), None)
+            peers = [_NO_KEYS] if self.guard.identity.proves else None  # as for tokens: else there is no cipher to warm
+            frame, _ = seal_tokens("", peers, 0, NOBODY, token_frame([(0, 0, b"", 0, 0, 1, b"")]), None)
             self._link.rehearse(frame)
 
     def way(self, key: str, sq: str, ensembles: Sequence[str], more: Sequence[str]) -> TokenWay:
