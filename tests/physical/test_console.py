@@ -102,7 +102,7 @@ with Prompt("> ", lambda typed: []) as prompt:
 """
 
 
-def test_what_is_typed_while_a_command_runs_shows_in_its_line_only(tmp_path: Path) -> None:
+def test_a_line_typed_while_a_command_runs_shows_in_its_place_only(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, sys.executable, "-c", ASKING)
     try:
         terminal.ends_with(">")

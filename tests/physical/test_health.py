@@ -376,7 +376,7 @@ def test_other_ensembles_decide_whether_one_without_the_manager_goes_on() -> Non
     assert verdict(5, 1_300_000, 1_300_000, 1_300_000)
 
 
-def test_who_is_on_no_list_has_no_vote() -> None:
+def test_an_ensemble_on_no_list_has_no_vote() -> None:
     watch = ManagerWatch(0)
     watch.told("e0", 1_300_000, 1_350_000, 1_400_000)
     assert watch.holds(1_500_000)

@@ -76,7 +76,7 @@ def test_missing_rights_are_said_with_what_gives_them(monkeypatch: pytest.Monkey
     assert found.level == "mind" and "SCHED_RR" in found.text and "give it to the user" in found.advice
 
 
-def test_what_realtime_lacks_is_said_once_and_that_bodies_have_it_too(
+def test_missing_rights_are_said_once_and_that_bodies_have_realtime_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`run` has a process for each ensemble: the first one says it."""

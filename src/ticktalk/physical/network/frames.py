@@ -40,8 +40,7 @@ def body(frame: Data) -> memoryview:
     Raises:
         FrameError: the frame is too long, or of another version.
     """
-    if len(frame) > MAX_FRAME:
-        check_length(frame)
+    check_length(frame)
     if not frame or frame[0] != VERSION:
         raise FrameError(f"a frame of version {frame[0] if frame else None}, not {VERSION}")
     return memoryview(frame)[1:]

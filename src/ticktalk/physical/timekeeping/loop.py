@@ -39,8 +39,9 @@ TURN = 5_000
 """Microseconds for which arrivals are handled before timers are looked at again."""
 
 EARLY = 0.0003
-"""Seconds before an instant at which a long sleep is interrupted once. That wakes core and caches, which causes most of
-its lateness. It leaves time for a rehearsal (`before_instant`), though the timekeeper wakes some 100 us late."""
+"""Seconds before an instant at which a long sleep is interrupted once. Most of its lateness comes from waking core and
+caches. They are awake by the instant. Time is left for a rehearsal (`before_instant`), too: the timekeeper wakes some
+100 us late."""
 
 REHEARSAL = 100
 """Microseconds that a rehearsal may take. An instant that is nearer is not rehearsed: that would make it late."""
@@ -74,9 +75,6 @@ class Loop:
             (`REHEARSAL`). None: nothing is called.
     """
 
-    before_instant: Callable[[], None] | None = None
-    _woken = False  # the last sleep has ended early: descriptors are ready, or the wake has come
-
     def __init__(self, clock: RootClock, agenda: Agenda, ensemble: str = "") -> None:
         self.clock = clock
         self.agenda = agenda
@@ -91,6 +89,8 @@ class Loop:
         self._first: tuple[int, Callable[[], None]] = (NEVER, lambda: None)
         self._wakes_at = 0  # when the sleeping timekeeper will look at its timers again (root ticks)
         self._to_tick = False  # whether that is a timer of the agenda
+        self._woken = False  # the last sleep has ended early: descriptors are ready, or the wake has come
+        self.before_instant: Callable[[], None] | None = None
         self._begun = False
         self._stopping = False
         self._thread: int | None = None

@@ -196,8 +196,8 @@ OfUnit = Fire | Save | Restore | RunRegion | SplitRegion
 """Commands that a body, or all bodies of a region, carry out one after the other."""
 
 BRIEF = (*get_args(OfUnit), GoOn)
-"""The commands that are taken at once: a unit carries them out later, or goes on. Here they are no union, because that
-would be made anew at each look."""
+"""The commands that are taken at once: a unit carries them out later, or goes on. They are a tuple, because a union
+of unions would be made anew at each look."""
 
 Command = OfUnit | GoOn | Load | Start | FormRegion | Drop | Stop
 
