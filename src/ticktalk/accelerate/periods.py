@@ -142,15 +142,16 @@ class Trace:
         self.passed = [(part.context, arc, "", count) for (part, arc), count in sent.items()]
         self.passed += [(part.context, arc, host, count) for (part, arc, host), count in came.items()]
         self.uses = [(use.of, use.notes.copy()) for use in world.uses if use.notes]
-        ways = [way for event in self.events for way in event.ways]
-        needed = plan.needed | {id(value) for leg, wires in ways for value in wires if plan.counted(leg)}
-        self.optional = optional_values(self.events, plan.values, self._ends, self.left, needed, plan.optional)
+        self.optional: set[int] = set()
+        if not (overtaken or world.taps):
+            ways = [way for event in self.events for way in event.ways]
+            needed = plan.needed | {id(value) for leg, wires in ways for value in wires if plan.counted(leg)}
+            self.optional = optional_values(self.events, plan.values, self._ends, self.left, needed, plan.optional)
         self.notes: Notes | None = None
         if world.taps:
             if any(counts_evicted(left.part, left.port) for left in self.left):
                 raise Unsettled("tokens wait that nobody meets, and it is recorded when they go")
             self.notes = Notes(world.notes, counted, world.numbers(), self.names, self.events, self.length)
-        self.optional = set() if overtaken or world.taps else self.optional
         begin_may_lack = {place for place, value in enumerate(plan.values) if id(value) in self.optional}
         if plan.optional is None:
             plan.optional = begin_may_lack

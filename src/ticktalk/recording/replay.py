@@ -492,7 +492,8 @@ class _Tap(Tapped):
 
     def comes_on(self, received: Received, arc: str, number: int) -> None:
         """The next token that is received comes on this arc; each ensemble counts those that reach an SQ there."""
-        self.numbers.received[received.sq], self._way = received.number - 1, (arc, number * bool(arc), received.remote)
+        self.numbers.received[received.sq] = received.number - 1
+        self._way = arc, number if arc else 0, received.remote
 
     def watch_forward(self, forward: TTSQForward) -> None:
         forward.along = lambda way, value, start, stop: None  # type: ignore[method-assign]
