@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import termios
 import threading
@@ -185,6 +186,22 @@ def test_the_file_of_lines_does_not_grow_without_end(tmp_path: Path, monkeypatch
     assert newest_first == ["status"] + [f"start prog --input x={n}\n# of two lines" for n in range(19, 10, -1)]
     (file,) = (tmp_path / "ticktalk").iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_where_the_file_of_lines_cannot_be_replaced_no_other_file_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*names: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(prompt, "MOST_LINES", 1)
+    history = prompt._history()
+    for number in range(3):
+        history.append_string(f"status {number}")
+    monkeypatch.setattr("os.replace", full)
+    prompt._history()
+    assert [each.name for each in (tmp_path / "ticktalk").iterdir()] == ["console"]
 
 
 def test_texts_that_come_during_a_print_are_printed_at_once() -> None:

@@ -274,6 +274,10 @@ def _shorten(file: Path) -> None:
     _, *lines = file.read_bytes().split(b"\n# ")
     if len(lines) <= 2 * MOST_LINES:
         return
-    with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as shorter:  # readable for this user only
-        shorter.writelines(b"\n# " + line for line in lines[-MOST_LINES:])
-    os.replace(shorter.name, file)
+    descriptor, shorter = tempfile.mkstemp(dir=file.parent)  # readable for this user only
+    try:
+        with open(descriptor, "wb") as written:
+            written.writelines(b"\n# " + line for line in lines[-MOST_LINES:])
+        os.replace(shorter, file)
+    finally:
+        Path(shorter).unlink(missing_ok=True)  # it is still there if the disk is full

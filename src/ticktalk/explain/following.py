@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
-from ticktalk.explain.history import Came, History, Key, Origin
+from ticktalk.explain.history import Came, History, Key, NotedFiring
 from ticktalk.graph.graph import TTGraph
 from ticktalk.records import AnyRecord
 
@@ -29,7 +29,7 @@ class Following:
         self._history = History(graph, ())
         self.passed: list[Key] = []
 
-    def take(self, ensemble: str, records: Iterable[AnyRecord]) -> list[Origin]:
+    def take(self, ensemble: str, records: Iterable[AnyRecord]) -> list[NotedFiring]:
         """Take records of an ensemble; gives the firings whose bodies have run since the last call."""
         history = self._history
         known = len(history.sender)

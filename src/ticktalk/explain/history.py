@@ -52,12 +52,12 @@ class Came:
     record: Received
     key: Key
     left: TokenLeft | None = None
-    used: list[Origin] = field(default_factory=list)
+    used: list[NotedFiring] = field(default_factory=list)
     moved: str = ""
 
 
 @dataclass
-class Origin:
+class NotedFiring:
     """The sender of tokens: a set that fired (`how` "fired"), data that met its deadline, a token that left unused.
 
     Attributes:
@@ -89,10 +89,10 @@ class _Instance:
     """An SQ on an ensemble, up to a record."""
 
     came: dict[int, Came] = field(default_factory=dict)
-    open: list[Origin] = field(default_factory=list)  # decided, and not run yet
+    open: list[NotedFiring] = field(default_factory=list)  # decided, and not run yet
     results: list[Key] = field(default_factory=list)  # of the firing that is told next
-    left: Origin | None = None  # the token that left last: it goes to a handler at once
-    met: Origin | None = None  # the deadline that was met last: its data goes on at once
+    left: NotedFiring | None = None  # the token that left last: it goes to a handler at once
+    met: NotedFiring | None = None  # the deadline that was met last: its data goes on at once
 
 
 class History:
@@ -115,8 +115,8 @@ class History:
     def __init__(self, graph: TTGraph, records: Iterable[tuple[str, AnyRecord]]) -> None:
         self.graph = graph
         self.tokens: dict[Key, Sent] = {}
-        self.sender: dict[Key, Origin] = {}
-        self.firings: defaultdict[str, list[Origin]] = defaultdict(list)
+        self.sender: dict[Key, NotedFiring] = {}
+        self.firings: defaultdict[str, list[NotedFiring]] = defaultdict(list)
         self.came: defaultdict[str, list[Came]] = defaultdict(list)
         self.deadlines: defaultdict[str, list[Deadline]] = defaultdict(list)
         self.counted: defaultdict[str, list[Counted]] = defaultdict(list)
@@ -185,9 +185,9 @@ class History:
             return "", record.number
         return record.arc, record.token + self._numbers.get(record.arc, (0, 0))[1]
 
-    def _firing(self, record: Decided | TokenLeft | Deadline, how: str, ensemble: str, took: list[Came]) -> Origin:
+    def _firing(self, record: Decided | TokenLeft | Deadline, how: str, ensemble: str, took: list[Came]) -> NotedFiring:
         unknown = (len(record.tokens) if isinstance(record, Decided) else 1) - len(took)
-        firing = Origin(record.sq, how, record.tick, ensemble, record.start, record.stop, took, unknown)
+        firing = NotedFiring(record.sq, how, record.tick, ensemble, record.start, record.stop, took, unknown)
         if how != "left":
             self.firings[record.sq].append(firing)
             for came in took:
@@ -226,7 +226,7 @@ class History:
         if sender is not None:
             self._instances[ensemble, sender].results = []
 
-    def _by(self, firing: Origin, key: Key) -> None:
+    def _by(self, firing: NotedFiring, key: Key) -> None:
         firing.sent.append(key)
         self.sender[key] = firing
 

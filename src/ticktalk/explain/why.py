@@ -10,7 +10,7 @@ from ticktalk.durations import about, duration_text, instant_text, interval_text
 from ticktalk.engine.firing_chain import keeps_state
 from ticktalk.engine.prepared_graph import wiring_of
 from ticktalk.errors import TTError
-from ticktalk.explain.history import Came, History, Key, Origin
+from ticktalk.explain.history import Came, History, Key, NotedFiring
 from ticktalk.explain.least_change import Change, Near, advice, changes
 from ticktalk.graph.sq import TTSQ
 from ticktalk.json_text import stable_repr
@@ -250,7 +250,7 @@ def _no_instant(history: History, sq: TTSQ, tick: int) -> str:
     )
 
 
-def _outcome(history: History, firing: Origin, tick: int) -> str:
+def _outcome(history: History, firing: NotedFiring, tick: int) -> str:
     ran = firing.ran
     if firing.how == "met" or (ran is not None and ran.outcome == "sent"):
         return f"it did send: {', '.join(_name(history, key) for key in firing.sent) or 'parts that nobody consumes'}"
@@ -287,7 +287,7 @@ def _token_line(history: History, key: Key, port: str, shown: Shown, again: bool
     return f"{line} (as above)" if again else f"{line}, sent at {instant_text(sent.tick)}"
 
 
-def _firing_line(firing: Origin) -> str:
+def _firing_line(firing: NotedFiring) -> str:
     what = {"fired": "fired", "met": "data met its deadline", "left": "a token left unused"}[firing.how]
     line = f"{what} at {instant_text(firing.tick)} on {firing.ensemble}, on {interval_text(firing.start, firing.stop)}"
     took = firing.ran.ended - firing.ran.began if firing.ran is not None else 0
@@ -296,7 +296,7 @@ def _firing_line(firing: Origin) -> str:
     return line + (f", took {about(took)}" if took > 0 else "")
 
 
-def _deadline_lines(history: History, sent: Sent, plan_b: Origin) -> Iterator[str]:
+def _deadline_lines(history: History, sent: Sent, plan_b: NotedFiring) -> Iterator[str]:
     """That a token is of a plan B: which deadline passed, and which data came too late for it."""
     for missed in history.deadlines[sent.sq]:
         if missed.how == "missed" and (missed.start, missed.stop) == (plan_b.start, plan_b.stop):

@@ -17,7 +17,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from ticktalk.explain.following import Following
-from ticktalk.explain.history import Key, Origin
+from ticktalk.explain.history import Key, NotedFiring
 from ticktalk.graph.graph import TTGraph
 from ticktalk.recording.setup import Setup
 from ticktalk.records import Records, count_of, each_of
@@ -60,7 +60,7 @@ _Token = tuple[int, Key]
 @dataclass
 class _Waiting:
     context: _Context
-    firing: Origin
+    firing: NotedFiring
     since: float
     number: int
     lacks: set[_Token] = field(default_factory=set)  # the tokens whose senders have no span yet
