@@ -43,7 +43,7 @@ EARLY = 0.0003
 caches. They are awake by the instant. Time is left for a rehearsal (`before_instant`), too: the timekeeper wakes some
 100 us late."""
 
-REHEARSAL = 100
+REHEARSAL = 150
 """Microseconds that a rehearsal may take. An instant that is nearer is not rehearsed: that would make it late."""
 
 LONG = 0.005
