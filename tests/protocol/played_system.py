@@ -92,7 +92,8 @@ class PlayedLoop(Loop):
         self._watched, self._timers, self._timer_count = {}, [], 0
         self._jobs = deque()
         self._role: Any = _NoRole()
-        self._signalled = self._stopping = False
+        self._signalled = self._stopping = self._woken = False
+        self.before_instant = None
         self._wakes_at, self._to_tick = 0, False
         self._first = NEVER, lambda: None
         self._thread = None
