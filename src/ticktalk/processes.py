@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import enum
 import logging
-import queue
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
@@ -115,16 +114,14 @@ class TTProcess:
     def handle_pending(self) -> bool:
         """Respond to all queued messages; true if there were any."""
         any_message = False
-        while True:
-            try:
-                message = self.input_queue.get_nowait()
-            except queue.Empty:
-                return any_message
+        while not self.input_queue.empty():  # nobody else takes from it
+            message = self.input_queue.get_nowait()
             any_message = True
             if message is None:
                 self._stopped = True
             else:
                 self.handle_message(message)
+        return any_message
 
 
 class TTNetworkManager(TTProcess):
