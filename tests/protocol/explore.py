@@ -6,6 +6,7 @@ Each run is one `schedule.plan`. Hashes of Python are fixed, so that a seed is t
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -18,6 +19,9 @@ from tempfile import TemporaryDirectory, mkdtemp
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent))  # where `programs` is
+COLLECTS = 10
+"""Runs after which memory is collected."""
+
 SHOWN = 5
 """Broken runs that are shrunk and shown."""
 
@@ -28,12 +32,16 @@ def explore(first: int, seeds: int) -> int:
     from shrink import broken
 
     logging.disable(logging.CRITICAL)
+    gc.freeze()
+    gc.disable()  # a system is a net of circles: it is collected as a whole
     told = time.monotonic()
     for done, seed in enumerate(range(first, first + seeds), 1):
         made = plan(seed)
         which, what = broken(made)
         if which:
             print(json.dumps({"seed": seed, "which": which, "what": what}), flush=True)
+        if done % COLLECTS == 0:
+            gc.collect()
         if time.monotonic() - told > 1 or done == seeds:
             told = time.monotonic()
             print(json.dumps({"done": done}), flush=True)

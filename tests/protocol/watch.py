@@ -43,6 +43,20 @@ class Firing(NamedTuple):
     start: Any
 
 
+Key = tuple[str, int, str]
+"""An instance: its graph, context and SQ."""
+
+
+class _Looked:
+    """How far the firings of an instance have been looked at."""
+
+    def __init__(self, sender: Key | None) -> None:
+        self.sender = sender
+        self.at = 0
+        self.newest = Firing(0, "", -1, 0)
+        self.seen: Counter[tuple[int, Any]] = Counter()
+
+
 class _Logged(msgspec.Struct):
     """A line of the log of outputs."""
 
@@ -70,11 +84,13 @@ class Watch:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.firings: dict[tuple[str, int, str], list[Firing]] = {}
+        self.firings: dict[Key, list[Firing]] = {}
         self.came: Counter[tuple[str, int]] = Counter()
         self.sent: Counter[Way] = Counter()
         self.took: Counter[Way] = Counter()
         self._generations: dict[tuple[str, str], int] = {}
+        self._looked: dict[Key, _Looked] = {}
+        self._starts: dict[Key, Counter[Any]] = {}
         self._lines: list[_Logged] = []
 
     def __enter__(self) -> None:
@@ -137,28 +153,43 @@ class Watch:
         self._once()
 
     def _once(self) -> None:
-        """No SQ fires twice for a token in a generation, nor on a host whose SQ was placed elsewhere since."""
+        """No SQ fires twice for a token in a generation, nor on a host whose SQ was placed elsewhere since.
+
+        Each firing is looked at once: of those that an SQ was sent by then.
+        """
         for key, fired in self.firings.items():
-            seen: Counter[tuple[int, Any]] = Counter()
-            sent = self._sent_to(*key)
-            newest = Firing(0, "", -1, 0)
-            for firing in fired:
-                where = f"{key}: {firing} after {newest}"
-                alone = firing.generation >= newest.generation or firing.ensemble in self.run.revoked
-                _hold("an SQ runs on one ensemble", alone, where)  # a revoked one has no say, whatever it does
+            looked = self._looked.get(key)
+            if looked is None:
+                looked = self._looked[key] = _Looked(self._sender_of(key))
+            if looked.at == len(fired):
+                continue
+            sent, newest = self._sent_by(looked.sender), looked.newest
+            for firing in fired[looked.at :]:
+                if firing.generation < newest.generation and firing.ensemble not in self.run.revoked:
+                    # A revoked one has no say, whatever it does.
+                    raise BrokenError("an SQ runs on one ensemble", f"{key}: {firing} after {newest}")
                 if firing.generation > newest.generation:
                     newest = firing
                 taken = (firing.generation, firing.start)
-                seen[taken] += 1
-                once = seen[taken] <= sent.get(firing.start, 1)
-                _hold("a token is taken once", once, f"{key}: {firing}, of {sent.get(firing.start)}")
+                looked.seen[taken] += 1
+                if looked.seen[taken] > sent.get(firing.start, 1):
+                    raise BrokenError("a token is taken once", f"{key}: {firing}, of {sent.get(firing.start)}")
+            looked.at, looked.newest = len(fired), newest
 
-    def _sent_to(self, graph: str, context: int, sq: str) -> Counter[Any]:
-        """By the start of its interval, the tokens that were sent to an SQ, by all generations of their sender."""
+    def _sender_of(self, key: Key) -> Key | None:
+        graph, context, sq = key
         for each in self.run.programs[graph].sqs:
             if any(to.sq == sq for arc in each.arcs for to in arc.to):
-                return Counter(firing.start for firing in self.firings.get((graph, context, each.name), ()))
-        return Counter()
+                return (graph, context, each.name)
+        return None
+
+    def _sent_by(self, sender: Key | None) -> Counter[Any]:
+        """By the start of its interval, the tokens that an SQ has sent, in all its generations."""
+        if sender is None:
+            return Counter()
+        sent, fired = self._starts.setdefault(sender, Counter()), self.firings.get(sender, [])
+        sent.update(firing.start for firing in fired[sent.total() :])
+        return sent
 
     # At rest: all faults are mended, and some seconds have passed.
 
