@@ -14,7 +14,7 @@ from test_oracle import as_graph
 from world import MANAGER, MS, S, World, graph_of
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
-from ticktalk.errors import TTRuntimeError
+from ticktalk.errors import TTMappingError, TTRuntimeError
 from ticktalk.graph.sq import TTDestination
 from ticktalk.hosted import checkpoints, moves
 from ticktalk.hosted.moves import Moves
@@ -240,6 +240,25 @@ def test_an_ensemble_to_which_sqs_move_is_not_drained_meanwhile() -> None:
     world.check()
     assert world.hosts() == {"count-1": "a", "total-1": "a"}
     assert world.values() == [n * (n + 1) // 2 for n in range(1, len(world.values()) + 1)] and len(world.values()) >= 20
+
+
+def test_a_graph_that_is_deployed_meanwhile_is_not_placed_on_what_is_being_drained() -> None:
+    world = World(["a", "b"], delay=300 * MS)
+    world.start(graph_of("return total(count(trigger, TTPeriod=250000))"), {"count-1": "a", "total-1": "b"})
+
+    def deploy_meanwhile() -> None:
+        world.manager.drain("b")
+        with pytest.raises(TTMappingError, match="'b' is being drained"):
+            world.start(graph_of('with TTConstraint(name="b"):\n    x = same(trigger)\nreturn x', "there"))
+        with pytest.raises(TTMappingError, match="mapped to 'b', which is being drained"):
+            world.start(graph_of("return same(trigger)", "given"), {"same-1": "b"})
+        world.start(
+            graph_of('with TTConstraint(name=["b", "a"]):\n    x = count(trigger, TTPeriod=250000)\nreturn x', "more")
+        )
+
+    world.at(3100 * MS, deploy_meanwhile)
+    world.run(6 * S)
+    assert world.manager.ensembles == ["a", MANAGER] and world.hosts("more") == {"count-1": "a"}
 
 
 FAR_AND_NEAR = """

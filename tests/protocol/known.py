@@ -219,4 +219,16 @@ KNOWN = {
             Command(4_797_581, "cut", ("a", "b")),
         ),
     ),
+    "a graph that is deployed meanwhile is not placed on an ensemble that is being drained": Plan(
+        1002468,
+        ("a", "b"),
+        8,
+        0,
+        0,
+        (
+            Command(603_968, "drain", ("b",)),
+            Command(632_691, "deploy", ("a",)),
+            Command(2045 * MS, "die", ("a",)),
+        ),
+    ),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from ticktalk.errors import TTMappingError
 from ticktalk.graph.graph import TTGraph
@@ -22,11 +22,14 @@ class TTMapper:
     Args:
         ensembles: the possible hosts, in the order of joining, the manager's own last.
         absent: why any other ensemble cannot host, for messages.
+        drained: the names of those that are being drained: they are given nothing.
     """
 
-    def __init__(self, ensembles: Sequence[EnsembleInfo], absent: str = "has not joined") -> None:
-        self.ensembles = list(ensembles)
-        self.absent = absent
+    def __init__(
+        self, ensembles: Iterable[EnsembleInfo], absent: str = "has not joined", drained: Collection[str] = ()
+    ) -> None:
+        self.ensembles = [ensemble for ensemble in ensembles if ensemble.name not in drained]
+        self.absent, self.drained = absent, drained
 
     def map(self, graph: TTGraph) -> dict[str, str]:
         """SQ name to ensemble name: each SQ goes to the first ensemble that may host it.
@@ -85,7 +88,8 @@ class TTMapper:
             elif host not in by_name:
                 hint = did_you_mean(host, by_name)
                 hint = f"; {hint}" if hint else ""
-                problems.append((sq.name, f"mapped to {host!r}, which {self.absent} (there are: {known}){hint}"))
+                absent = "is being drained" if host in self.drained else self.absent
+                problems.append((sq.name, f"mapped to {host!r}, which {absent} (there are: {known}){hint}"))
             elif (lack := why_not(sq, by_name[host], needs[sq.name])) is not None:
                 problems.append((sq.name, f"{host!r} {lack} (wants {wants_text(sq, needs)})"))
             elif sq.plan_b is not None and mapping.get(sq.plan_b, host) != host:
@@ -135,6 +139,7 @@ class TTMapper:
         alike: dict[tuple[str, ...], list[str]] = {}
         for sq in unplaced:
             reasons = [f"    {ensemble.name!r} {why_not(sq, ensemble, needs[sq.name])}" for ensemble in self.ensembles]
+            reasons += [f"    {name!r} is being drained" for name in self.drained]
             alike.setdefault((f"(line {sq.line}) wants {wants_text(sq, needs)}", *reasons), []).append(sq.name)
         lines = [f"no ensemble may host these SQs of graph {graph.name!r}, so nothing was instantiated:"]
         for (wants, *reasons), names in alike.items():
