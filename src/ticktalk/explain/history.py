@@ -67,6 +67,7 @@ class NotedFiring:
         ensemble: where.
         start, stop: its interval.
         took: the tokens that it took, in the order of the ports.
+        also: the tokens at its SQ on which it stands besides: the deadline of data or of a plan B, the sample before.
         unknown: how many more it took; those waited when the SQ moved here, or were not recorded.
         ran: how its body ran; None: it has not, as far as is known.
         sent: the tokens that it sent.
@@ -82,6 +83,7 @@ class NotedFiring:
     unknown: int = 0
     ran: Fired | None = None
     sent: list[Key] = field(default_factory=list)
+    also: list[Came] = field(default_factory=list)
 
 
 @dataclass
@@ -93,6 +95,12 @@ class _Instance:
     results: list[Key] = field(default_factory=list)  # of the firing that is told next
     left: NotedFiring | None = None  # the token that left last: it goes to a handler at once
     met: NotedFiring | None = None  # the deadline that was met last: its data goes on at once
+    due: dict[tuple[Tick, Tick], Came] = field(default_factory=dict)  # deadlines that came, by their intervals
+    passed: Came | None = None  # (of a plan B) the deadline that passed last: it fires at once
+
+
+def _middle(came: Came) -> Tick:
+    return came.record.start + (came.record.stop - came.record.start) // 2
 
 
 class History:
@@ -122,6 +130,8 @@ class History:
         self.counted: defaultdict[str, list[Counted]] = defaultdict(list)
         self.last = 0
         self._kinds = {f"{sq.name}/{index}": arc.kind for sq in graph.sqs for index, arc in enumerate(sq.arcs)}
+        self._by_name = wiring_of(graph).by_name
+        self._samples: dict[str, Came | None] = {}  # by SQ `RESAMPLE`, the sample that it keeps; None: not known
         self._sends_for = {sq.plan_b: sq.name for sq in graph.sqs if sq.plan_b is not None and sq.will_continue}
         self._instances: defaultdict[tuple[str, str], _Instance] = defaultdict(_Instance)
         self._numbers: dict[str, tuple[int, int]] = {}  # by arc, the last number there, and what is added to it
@@ -149,9 +159,18 @@ class History:
                 with_arc = self._with_arc(record)
                 came = here.came[record.number] = Came(with_arc, self._key_of(with_arc))
                 self.came[sq].append(came)
+                if self._by_name[sq].trigger == "deadline" and record.port == 1:
+                    here.due[record.start, record.stop] = came
             case Decided():
-                took = [here.came[number] for number in record.tokens if number in here.came]
-                here.open.append(self._firing(record, "fired", ensemble, took))
+                ports = [index for index, port in enumerate(self._by_name[sq].ports) if port.constant is None]
+                found = [
+                    here.came.get(number) or self._moved_with(ensemble, record, ports[index : index + 1])
+                    for index, number in enumerate(record.tokens)
+                ]
+                took = [came for came in found if came is not None]
+                firing = self._firing(record, "fired", ensemble, took)
+                firing.also = self._stands_on(sq, here, firing)
+                here.open.append(firing)
             case Sent():
                 last, added = self._numbers.get(record.arc, (0, 0))
                 self._numbers[record.arc] = record.number, added + AGAIN if record.number <= last else added
@@ -161,16 +180,61 @@ class History:
             case Fired():
                 self._fired(ensemble, here, record)
             case TokenLeft():
-                if record.number in here.came:
-                    here.came[record.number].left = record
-                    here.left = self._firing(record, "left", ensemble, [here.came[record.number]])
+                gone = here.came.get(record.number) or self._moved_with(ensemble, record, None)
+                if gone is not None:
+                    gone.left = record
+                    here.left = self._firing(record, "left", ensemble, [gone])
             case Deadline():
                 self.deadlines[sq].append(record)
-                if record.how == "met":
-                    took = [here.came[record.number]] if record.number in here.came else []
-                    here.met = self._firing(record, "met", ensemble, took)
+                self._deadline(ensemble, here, record)
             case Counted():
                 self.counted[sq].append(record)
+
+    def _deadline(self, ensemble: str, here: _Instance, record: Deadline) -> None:
+        if record.how == "set":
+            return
+        sq, interval = self._by_name[record.sq], (record.start, record.stop)
+        due = here.due.get(interval) if sq.ports[1].sticky else here.due.pop(interval, None)
+        due = due or self._moved_with(ensemble, record, [1])
+        if record.how == "met":
+            data = here.came.get(record.number) or self._moved_with(ensemble, record, [0])
+            here.met = self._firing(record, "met", ensemble, [data] if data is not None else [])
+            here.met.also = [due] if due is not None else []
+        elif sq.plan_b is not None:
+            self._instances[ensemble, sq.plan_b].passed = due
+
+    def _moved_with(
+        self, ensemble: str, record: Decided | Deadline | TokenLeft, ports: list[int] | None
+    ) -> Came | None:
+        """The token that waited at an SQ when it moved here; None: there was none, or another one may be meant.
+
+        Its number is of its former host. Of all that waited there, its port (None: any) and its interval tell it.
+        """
+        start, stop = record.start, record.stop
+        found = [
+            came
+            for (other, sq), instance in self._instances.items()
+            if sq == record.sq and other != ensemble
+            for came in instance.came.values()
+            if (ports is None or came.record.port in ports) and not came.used and came.left is None
+            if max(came.record.start, start) < min(came.record.stop, stop)
+        ]
+        if not isinstance(record, Deadline) or ports == [1]:
+            found = [came for came in found if came.record.start <= start and stop <= came.record.stop]
+        return found[0] if len(found) == 1 else None
+
+    def _stands_on(self, sq: str, here: _Instance, firing: NotedFiring) -> list[Came]:
+        """The tokens at an SQ that a firing stands on besides those that it took."""
+        if here.passed is not None:
+            due, here.passed = here.passed, None
+            return [due]
+        if self._by_name[sq].function == "RESAMPLE" and not self._by_name[sq].body:
+            before, sample = self._samples.get(sq), firing.took[0] if firing.took else None
+            if before is None or sample is None or _middle(before) <= _middle(sample):
+                firing.unknown += sq in self._samples and before is None
+                self._samples[sq] = sample
+                return [before] if before is not None else []
+        return []
 
     def _with_arc(self, record: Received) -> Received:
         """A token with its arc, though it waited behind others while an SQ moved: then its note does not say it."""
@@ -240,7 +304,7 @@ class History:
                 continue
             found[each] = None
             firing = self.sender.get(each)
-            waits += [came.key for came in firing.took] if firing is not None else []
+            waits += [came.key for came in (*firing.took, *firing.also)] if firing is not None else []
         return list(found)
 
     def origin(self, token: Key) -> Key:

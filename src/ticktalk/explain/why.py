@@ -108,7 +108,9 @@ def why(history: History, key: Key, shown: Shown) -> Explanation:
             made.lines += [(depth + 1, told) for told in _deadline_lines(history, history.tokens[each], firing)]
         state = ", with its state of earlier firings" if keeps_state(by_name[firing.sq]) else ""
         made.lines.append((depth + 1, _firing_line(firing) + state))
-        waits += [(came.key, _port(history, came), depth + 2) for came in reversed(firing.took) if came.record.arc]
+        took = [(came.key, _port(history, came)) for came in firing.took if came.record.arc]
+        took += [(came.key, _also(history, came)) for came in firing.also if came.record.arc]
+        waits += [(came, as_what, depth + 2) for came, as_what in reversed(took)]
         if firing.unknown:
             more = f"{firing.unknown} more token" + "s" * (firing.unknown > 1)
             before = f"they waited when the SQ moved to {firing.ensemble}, or were not recorded"
@@ -316,6 +318,12 @@ def _bar(history: History, key: Key, port: str, depth: int, shown: Shown, lost: 
 
 def _port(history: History, came: Came) -> str:
     return wiring_of(history.graph).by_name[came.record.sq].ports[came.record.port].name
+
+
+def _also(history: History, came: Came) -> str:
+    """The part of a token on which a firing stands besides those that it took."""
+    of = wiring_of(history.graph).by_name[came.record.sq]
+    return "deadline" if of.trigger == "deadline" else "the sample before"
 
 
 def _name(history: History, key: Key) -> str:
