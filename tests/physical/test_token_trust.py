@@ -19,7 +19,7 @@ from ticktalk.language.compiler import compile_source
 from ticktalk.messages import NetMsg, Role, message
 from ticktalk.network_keys import arc_key
 from ticktalk.payloads import Deployment, Expect, HowFar, OutputToken, Placement, StartContext
-from ticktalk.physical.network import early, tokens
+from ticktalk.physical.network import early, former
 from ticktalk.physical.network.frames import HEAD
 from ticktalk.physical.network.token_frames import token_frame
 from ticktalk.physical.node import Node
@@ -167,7 +167,7 @@ def test_a_participant_feeds_no_arc_of_another(make: Callable[[], Edge], monkeyp
     edge.sent = 0
     edge.comes(edge.frame("far", 1))
     assert edge.values(1) == [10] and not edge.node.own
-    monkeypatch.setattr(tokens, "FORMER_LIMIT", -1)
+    monkeypatch.setattr(former, "LIMIT", -1)
     edge.node.tokens._tend()
     assert edge.node.own == {"unauthorized": 2}
     edge.place("rogue")  # now it would be its token, but it waits no more
@@ -228,12 +228,45 @@ def test_tokens_from_before_their_placement_is_heard_wait_for_it(
     assert edge.values(4) == [10, 20, 30, 40]
     edge.comes(under_way)
     assert edge.values(5)[-1] == 50, "that of the host before was under way"
-    monkeypatch.setattr(tokens, "FORMER_LIMIT", -1)
+    monkeypatch.setattr(former, "LIMIT", -1)
     edge.place("far")
     edge.place("new")
     edge.comes(edge.frame("far", 6))
     edge.node.tokens._tend()
     assert len(edge.values(5)) == 5 and edge.node.own == {"unauthorized": 1}
+
+
+def test_tokens_wait_for_those_that_their_sq_sent_from_its_host_before(make: Callable[[], Edge]) -> None:
+    """They come on another way, and may overtake them."""
+    edge = make()
+    edge.begin()
+    edge.comes(edge.frame("far", 1))
+    under_way = [edge.frame("far", 2), edge.frame("far", 3)]
+    edge.place("new")
+    for value in (4, 5):
+        edge.comes(edge.frame("new", value))
+    assert edge.values(1) == [10]
+    edge.comes(under_way[0])
+    assert edge.values(2) == [10, 20]
+    edge.comes(under_way[1])
+    edge.comes(edge.frame("new", 6))
+    assert edge.values(6) == [10, 20, 30, 40, 50, 60]
+    assert not edge.node.own and not edge.node.host.contexts["prog", 1].counts
+
+
+def test_tokens_wait_no_longer_for_others_that_are_lost(
+    make: Callable[[], Edge], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(former, "UNDER_WAY_LIMIT", 20_000)
+    edge = make()
+    edge.begin()
+    edge.comes(edge.frame("far", 1))
+    edge.frame("far", 2)  # lost
+    edge.place("new")
+    for value in (3, 4):
+        edge.comes(edge.frame("new", value))
+    assert edge.values(3) == [10, 30, 40]
+    assert edge.node.host.contexts["prog", 1].counts == {"src-1": {"lost": 1}}
 
 
 def test_who_waits_for_an_sq_gets_its_tokens_and_others_do_not(make: Callable[[], Edge]) -> None:

@@ -24,6 +24,7 @@ from ticktalk.network_interface import TTNetworkInterface
 from ticktalk.network_keys import arc_key
 from ticktalk.payloads import HowFar, StopGraph
 from ticktalk.physical.memory.sharing import Sharing
+from ticktalk.physical.network import former
 from ticktalk.physical.network.early import Early, EarlyToken
 from ticktalk.physical.network.frames import LONG, FrameError, InvalidError
 from ticktalk.physical.network.inboxes import Inboxes
@@ -52,9 +53,6 @@ INBOX = 100_000
 
 INBOX_BYTES = 64 << 20
 """Bytes of such frames."""
-
-FORMER_LIMIT = 10_000_000
-"""Microseconds for which tokens of an SQ are taken from its host before, and wait for its placement on another."""
 
 TEND = 2_000_000
 """Microseconds between two looks for those that wait in vain."""
@@ -230,6 +228,16 @@ class Passing:
         except (FrameError, ValueFormatError) as error:
             self._tokens.drop(error)
 
+    def overtakes(self, incoming: Incoming, parcel: Parcel) -> bool:
+        """True if a token came, and earlier ones on its arc did not."""
+        _, _, arcs, numbers, *_ = parcel
+        try:
+            names = self._bundle(incoming.sq, arcs)[1].arcs if arcs else [incoming.arc]
+        except FrameError:
+            return False  # it is told when it is taken
+        each = numbers if isinstance(numbers, list) else [numbers] * len(names)
+        return former.overtakes(zip(names, each, strict=False), self.numbers.numbers)
+
     def _bundle(self, sq: str, arcs: bytes) -> tuple[tuple[int, ...], ArcBundle]:
         """Arcs of an SQ whose tokens come together: their indexes, and how their tokens are counted."""
         known = self._came.get((sq, arcs))
@@ -326,8 +334,7 @@ class Tokens:
         self.incoming(*NO_ARC)
         self._early = Early()
         self._look_again = False  # some of those may be good now
-        self._host_of: dict[str, Mapping[str, str]] = {}  # by graph: the latest placement of its SQs
-        self._former: dict[tuple[str, str], tuple[str, int]] = {}  # by graph and SQ: the host before, until when
+        self._former = former.Former(loop.after, self._take_early)
         self._coming: dict[tuple[str, str], set[str]] = {}  # by graph and SQ: where receivers of its tokens will come
         loop.every(TEND, self._tend)
 
@@ -374,16 +381,18 @@ class Tokens:
                         self._own["overflow"] += 1
         except (FrameError, ValueFormatError) as error:
             self.drop(error)
+        if self._former.awaited and self._early.tokens:
+            self._take_early()  # those may have waited for this one
 
     def _good(self, incoming: Incoming, sender: str, parcel: Parcel) -> Passing | None:
-        """What takes a token: its context has begun, and its sender is the host of its SQ; else None."""
+        """What takes a token now; None: its context, its SQ at its sender, or a token before it has still to come."""
         passing = self.of.get((incoming.graph, parcel[0]))
         if passing is None or not passing.numbers.begun:
             return None
         if passing.context.prepared.host_of.get(incoming.sq) == sender:
-            return passing
-        former, until = self._former.get((incoming.graph, incoming.sq), ("", 0))
-        return passing if former == sender and monotonic_us() < until else None
+            waits = self._former.awaited and (incoming.graph, incoming.sq) in self._former.awaited
+            return None if waits and passing.overtakes(incoming, parcel) else passing
+        return passing if self._former.takes(incoming.graph, incoming.sq, sender) else None
 
     def _take(self, passing: Passing, incoming: Incoming, parcel: Parcel) -> None:
         try:
@@ -410,16 +419,10 @@ class Tokens:
 
     def placed(self, graph: str) -> None:
         """The SQs of a graph may have other hosts now."""
-        before, now = self._host_of.get(graph), self._prepared[graph].host_of
-        if before is now:
+        come = self._former.placed(graph, self._prepared[graph].host_of)
+        if come is None:
             return
-        self._host_of[graph] = now
-        if before is None:
-            return
-        until = monotonic_us() + FORMER_LIMIT
-        self._former.update({(graph, sq): (host, until) for sq, host in before.items() if now[sq] != host})
         # A placement that has other reasons leaves alone what is still to come.
-        come = {now[sq] for sq, host in before.items() if now[sq] != host}
         for key, names in self._coming.items():
             if key[0] == graph:
                 names -= come
@@ -461,21 +464,22 @@ class Tokens:
     def _take_early(self) -> None:
         """Take in the tokens that waited and are good now."""
         self._look_again = False
-        for _, sender, incoming, parcel, _ in self._early.take(
+        while found := self._early.take(
             lambda token: self._good(token.incoming, token.sender, token.parcel) is not None
         ):
-            passing = self._good(incoming, sender, parcel)
-            if passing is not None:
-                self._take(passing, incoming, parcel)
+            for _, sender, incoming, parcel, _ in found:
+                passing = self._good(incoming, sender, parcel)
+                if passing is not None:
+                    self._take(passing, incoming, parcel)
 
     def _tend(self) -> None:
         """Give up tokens whose sender was not placed where they came from."""
         now = monotonic_us()
-        self._former = {key: former for key, former in self._former.items() if former[1] > now}
+        self._former.tend(now)
 
         def is_in_vain(token: EarlyToken) -> bool:
-            host_of = self._host_of.get(token.graph, {})
-            return now - token.came > FORMER_LIMIT and host_of.get(token.incoming.sq) != token.sender
+            is_host = self._former.is_host(token.graph, token.incoming.sq, token.sender)
+            return now - token.came > former.LIMIT and not is_host
 
         for token in self._early.take(is_in_vain):
             text = f"a token of {token.incoming.sq} from {token.sender!r}, which is not its host"
@@ -492,6 +496,5 @@ class Tokens:
             return
         self._incoming = {key: each for key, each in self._incoming.items() if each.graph != graph}
         self._early.take(lambda token: token.graph == graph)
-        self._host_of.pop(graph, None)
-        self._former = {key: former for key, former in self._former.items() if key[0] != graph}
+        self._former.forget(graph)
         self._coming = {key: names for key, names in self._coming.items() if key[0] != graph}
