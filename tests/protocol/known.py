@@ -231,4 +231,40 @@ KNOWN = {
             Command(2045 * MS, "die", ("a",)),
         ),
     ),
+    "tokens of a drained SQ do not overtake those that it sent before to a third ensemble": Plan(
+        1003326,
+        ("a", "b"),
+        9,
+        0,
+        300 * MS,
+        (
+            Command(2_874_368, "slow", ("a", "b"), 400 * MS),
+            Command(2_930_125, "join", ("b",)),
+            Command(3_126_598, "drain", ("b",)),
+        ),
+    ),
+    "an ensemble that was lost before the manager died hears from the next one which graphs have ended": Plan(
+        1005202,
+        ("a", "b"),
+        9,
+        0,
+        0,
+        (
+            Command(1_020_286, "lose", ("a", "runtime-manager")),
+            Command(1_043_166, "end", ("a",)),
+            Command(3_028_806, "die", ("a",)),
+        ),
+    ),
+    "what a start has lost that ended while an ensemble was cut off is counted when that one is back": Plan(
+        1004941,
+        ("a", "b"),
+        3,
+        3000 * MS,
+        0,
+        (
+            Command(646_855, "cut", ("b", "runtime-manager")),
+            Command(2_626_682, "lose", ("a", "b")),
+            Command(4_465_109, "copies", ("b",)),
+        ),
+    ),
 }

@@ -227,6 +227,12 @@ class Completion(msgspec.Struct):
         self.done = True
         return True
 
+    def recount(self, report: IdleReport, outputs_arrived: Mapping[str, int]) -> None:
+        """Take an answer after the end: one that was cut off then may have sent, and been sent, what nobody knew of."""
+        if report.ensemble in self.latest:
+            self.latest[report.ensemble] = report
+            self.losses = _missing(list(self.latest.values()), outputs_arrived, known=True)
+
     def goes_on(self) -> None:
         """It is not done after all: SQs wait for an ensemble, or move."""
         self.done, self.losses = False, {}

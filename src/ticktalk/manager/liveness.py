@@ -28,6 +28,7 @@ from ticktalk.manager.events import (
 )
 from ticktalk.manager.heal import Heal
 from ticktalk.manager.replace import Replace
+from ticktalk.manager.reports import Reports
 from ticktalk.manager.state import EnsembleState, LostEnsemble, ManagerState
 from ticktalk.manager.taking import Taking
 from ticktalk.manager.votes import Votes
@@ -74,6 +75,7 @@ class Liveness:
         deploy: waits for ensembles to prepare graphs.
         taking: takes the outputs of each.
         replace: waits for ensembles, too.
+        reports: counts what was lost.
     """
 
     def __init__(
@@ -86,10 +88,12 @@ class Liveness:
         deploy: Deploy,
         taking: Taking,
         replace: Replace,
+        reports: Reports,
     ) -> None:
         self._state = state
         self._send, self._tell, self._driver = send, tell, driver
         self._heal, self._deploy, self._taking, self._replace = heal, deploy, taking, replace
+        self._reports = reports
         self.times = Times()
         self.votes = Votes(state, lambda: self.times)
         self._silent_since = -1  # when an ensemble that is silent now was heard last; negative: none is
@@ -117,8 +121,9 @@ class Liveness:
         state.awaited = state.may_go_on
         gone = list(state.ensembles)
         for name in gone:
-            ended = {*state.ended} - state.graphs.keys()
-            state.lost[name] = LostEnsemble(state.ensembles.pop(name).info, stopped=ended, heard=state.restarted)
+            state.lost[name] = LostEnsemble(state.ensembles.pop(name).info, heard=state.restarted)
+        for lost in state.lost.values():
+            lost.stopped.update({*state.ended} - state.graphs.keys())
         self._replace.restarted()  # before it hears that they are lost: they are not dead
         for name in gone:
             self._miss(name)
@@ -401,6 +406,7 @@ class Liveness:
         self._enter(lost.info)
         self._deploy.again(name)  # what it was to prepare; of what it holds, `heal` tells it
         self._heal.back(name, lost)
+        self._reports.back(name)
         self._deploy.set_grids_again(name)
         self._see_awaited(name)
 

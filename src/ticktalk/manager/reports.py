@@ -78,6 +78,15 @@ class Reports:
             for name in sorted(completion.ensembles):
                 self._send(name, SyncMsg.REPORT, request)
 
+    def back(self, ensemble: str) -> None:
+        """An ensemble that was cut off is heard again: what starts have lost that ended without it is counted anew."""
+        for state in self._state.graphs.values():
+            for context in state.contexts.values():
+                if context.ended and ensemble in context.completion.latest:
+                    request = ReportRequest(state.name, context.number, context.completion.ask())
+                    for name in sorted(context.completion.latest):
+                        self._send(name, SyncMsg.REPORT, request)
+
     def settle(self, state: GraphState, then: Callable[[], None]) -> None:
         """Let nothing of a graph fire any more, and call `then` when what it has sent has come, or `SETTLE` later."""
         if all(self._driver.reports(state.name, context.number) is not None for context in state.live):
@@ -116,7 +125,9 @@ class Reports:
             known([report.ensemble], context.profiles, "ensembles that were asked for costs and")
             context.profiles[report.ensemble] = report.profile
             self._answer_profiles()
-        elif context.completion.take(report, context.outputs, stamp) and not context.ended:
+        elif context.ended:
+            context.completion.recount(report, context.outputs)
+        elif context.completion.take(report, context.outputs, stamp):
             if context.told == state.told and self._heal.settled(state, context.until, stamp):
                 self.end(state, context)
             else:

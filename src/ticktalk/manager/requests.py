@@ -87,7 +87,9 @@ class Requests:
         self.reports = Reports(state, starts, send, self.tell, driver, self.heal, self.outputs)
         self.deploy = Deploy(state, starts, send, driver, self.heal, self.reports, self.outputs)
         self.replace = Replace(state, send, self.tell, driver, self.heal, self.deploy, self.reports)
-        self.liveness = Liveness(state, send, self.tell, driver, self.heal, self.deploy, self.taking, self.replace)
+        self.liveness = Liveness(
+            state, send, self.tell, driver, self.heal, self.deploy, self.taking, self.replace, self.reports
+        )
         now = driver.now
         self.handlers: dict[enum.Enum, Callable[[Any], object]] = {
             # Messages of ensembles.
