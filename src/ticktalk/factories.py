@@ -63,6 +63,11 @@ def make_driver(ensemble: str, component: str, factory: str, near: Path, **conte
     what = _what(ensemble, component, factory)
     found = imported(what, factory, near)
     given = {"component": component, "ensemble": ensemble, "folder": near, **context}
+    if not callable(found):
+        kind = type(found).__name__
+        raise TTError(f"{what}: it is a value of type {kind}: name a class, or a function that makes the driver")
+    if inspect.iscoroutinefunction(found):
+        raise TTError(f"{what}: the factory is an `async def`, and nothing awaits it: write a plain `def`")
     try:
         parameters = inspect.signature(found).parameters.values()
     except (TypeError, ValueError):

@@ -24,3 +24,13 @@ def find_module(name: str, folders: Sequence[str] = ()) -> ModuleSpec | None:
     except (ImportError, AttributeError, ValueError):
         return None
     return found
+
+
+def told(error: BaseException) -> str:
+    """The text of an error that a statement raised; of a module that cannot be imported, what to do, too."""
+    text = f"{type(error).__name__}: {error}"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        text += f"; install what has it there, or lay {error.name.partition('.')[0]!r} beside the program"
+    elif isinstance(error, ImportError) and "relative import" in str(error):
+        text += "; the program is in no package: write the import without its leading dots"
+    return text

@@ -66,9 +66,10 @@ def test_credentials_that_are_a_pipe_are_refused_at_once(command: list[str], tmp
 @pytest.mark.parametrize(
     ("imported", "told"),
     [
-        ("import helper", "No module named 'helper'"),
+        ("import helper", "No module named 'helper'; install what has it there, or lay 'helper' beside the program"),
         ("from helper import g", "No module named 'helper'"),
         ("import folder.helper as helper", "it is no file but a pipe"),
+        ("from .helper import g", "write the import without its leading dots"),
     ],
 )
 def test_a_module_that_is_a_pipe_is_refused_at_once(imported: str, told: str, tmp_path: Path) -> None:
@@ -105,3 +106,29 @@ def test_a_component_that_nobody_gave_is_one_line(tmp_path: Path) -> None:
     (line,) = [line for line in done.stderr.splitlines() if "camera" in line]
     assert "--component a.camera=MODULE:FACTORY" in line and "f-1 (line 7) and 2 more want" in line
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("porg.py", "; did you mean `prog.py`?"),
+        (r"folder\other.py", "; write folder/other.py"),
+        ("none.py", " (looked for in {folder})"),
+        ("prog.ipynb", "the program is a notebook: save its cells as a Python file"),
+    ],
+)
+def test_a_program_that_is_not_there_is_told_with_what_may_be_meant(given: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    (tmp_path / "prog.ipynb").write_text("{}")
+    done = ticktalk("simulate", given, cwd=tmp_path)
+    assert done.returncode == 1 and done.stderr.startswith(f"error: {given}: the program ")
+    assert done.stderr.rstrip().endswith(told.format(folder=tmp_path)) or told in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [("prog.py", "`ticktalk simulate prog.py`"), ("sim", "`simulate`"), ("drew", "`draw`"), ("zzz", "--help")],
+)
+def test_a_word_that_is_no_command_is_told_with_one(word: str, told: str) -> None:
+    done = ticktalk(word)
+    assert done.returncode == 2 and f"there is no command {word!r}" in done.stderr and told in done.stderr

@@ -77,6 +77,8 @@ def test_tables_are_not_cut_where_they_are_piped(capsys: pytest.CaptureFixture[s
         ("ensemble", "nowhere:Camera", "there is no module 'nowhere'"),
         ("simulate", "json:Camera", "'json' has no 'Camera'"),
         ("run", "json:Camera", "'json' has no 'Camera'"),
+        ("simulate", "json:_default_encoder", "it is a value of type JSONEncoder: name a class, or a function"),
+        ("simulate", "asyncio:sleep", "the factory is an `async def`, and nothing awaits it: write a plain `def`"),
     ],
 )
 def test_a_wrong_factory_is_named_at_the_start(command: str, factory: str, told: str, tmp_path: Path) -> None:

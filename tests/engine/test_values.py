@@ -7,6 +7,7 @@ import copy
 import dataclasses
 import datetime
 import enum
+import re
 import struct
 import threading
 from typing import Any, NamedTuple
@@ -584,6 +585,19 @@ def test_arrays_are_copied_once_and_handed_on_read_only() -> None:
     seen = handed_on(view)
     mine[1, 2] = 77
     assert seen[1, 2] == 5, "a read-only view of memory that another can write is copied"
+
+
+@pytest.mark.parametrize(
+    ("value", "instead"),
+    [
+        ((n for n in range(3)), "return list(...) of it"),
+        (map(str, [1]), "return list(...) of it"),
+        (lambda: 1, "return what it computes"),
+    ],
+)
+def test_what_computes_a_value_later_is_told_with_what_to_return(value: object, instead: str) -> None:
+    with pytest.raises(NoCodecError, match=re.escape(instead)):
+        handed_on(value)
 
 
 def test_a_value_that_cannot_be_copied_is_an_error() -> None:

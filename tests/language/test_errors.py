@@ -158,6 +158,11 @@ BODY = [
     ("x = ADD(a, b, TTTimeout=5)", 1, 15, "for calls of @SQify and @STREAMify functions, not of `ADD`", "leave it out"),
     (STREAM + "x = f(*s)", 2, 8, "length of an arc's value is not known", ""),
     ("x = 'é' + missing", 1, 11, "`missing` is not defined", ""),
+    ("with TTConstraint(name='car 1'): f(a)", 1, 19, "'car 1' is no name for an ensemble", ""),
+    ("with TTQuery(name=['car', 'a/b']): f(a)", 1, 14, "'a/b' is no name for an ensemble", ""),
+    ("x = firing().instant", 1, 5, "`firing()` has a meaning in the body of an SQ only", "call it there"),
+    ("x = {}\nx['k'] = f(a)\ny = f(x['k'])", 2, 1, "only an item of a compile-time list", "to a name"),
+    ("x = src(a, 100)", 1, 12, "takes 1 argument", "settings are given by name, such as `TTPeriod=...`"),
 ]  # fmt: skip
 
 
@@ -198,6 +203,12 @@ FILES = [
     ("import numpy as np\n@GRAPHify\ndef main(a): return np.sin(a)\n", 3, 21, "`np` is imported from elsewhere", "SQ"),
     ("from other import f\n@GRAPHify\ndef main(a): return f(a)\n", 3, 21, "`f` is imported from elsewhere", "`other`"),
     ("class C: pass\n@GRAPHify\ndef main(a): return C(a)\n", 3, 21, "`C` is a class", ""),
+    ("class C:\n  @GRAPHify\n  def main(self, a): pass\n", 3, 3, "`main` is defined inside another", "module level"),
+    (GRAPH + "class C:\n  @SQify\n  def f(self, a): pass\n", 5, 3, "`f` is defined inside another", "module level"),
+    ("f = SQify(len)\n@GRAPHify\ndef main(a): return f(a)\n", 3, 21, "`f` (line 1) is not known", "above a `def f"),
+    ("import math\n@GRAPHify\ndef main(a): return a * math.pi\n", 3, 25, "`math` is imported", "as a literal"),
+    ("import datetime as d\n@GRAPHify\ndef main(a): return a + d.timedelta(1)\n", 3, 25, "`d` is imported", "ms(100)"),
+    ("from ticktalk import firing\n@GRAPHify\ndef main(a): return firing()\n", 3, 21, "body of an SQ only", "there"),
     ("from other import SQify\n@SQify\ndef f(x): pass\n@GRAPHify\ndef main(a): return f(a)\n", 5, 21, "not an SQ", ""),
 ]
 

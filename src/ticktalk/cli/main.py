@@ -13,6 +13,8 @@ import typer
 
 from ticktalk.cli.guard import run_guarded
 from ticktalk.cli.settings import read_settings
+from ticktalk.cli.streams import say_lines
+from ticktalk.source_problems import did_you_mean
 
 
 class CommandRow(NamedTuple):
@@ -181,11 +183,22 @@ def main() -> None:
 
 
 def _run(words: Sequence[str]) -> None:
+    if words and words[0] not in COMMANDS and not (words[0].startswith("-") or "_TICKTALK_COMPLETE" in os.environ):
+        say_lines(f"error: there is no command {words[0]!r}; {_instead_of(words[0])}")
+        sys.exit(2)
     app = app_of(words)
     if {"--install-completion", "--show-completion"} & {*words}:
         _complete_at_once_in_zsh()
     read_settings()
     app(prog_name="ticktalk")
+
+
+def _instead_of(word: str) -> str:
+    """What to write in place of a first word that is no command."""
+    if word.endswith((".py", ".json")):
+        return f"write `ticktalk simulate {word}` or `ticktalk run {word}`"
+    begun = next((name for name in COMMANDS if name.startswith(word)), word)
+    return did_you_mean(begun, COMMANDS) or "`ticktalk --help` lists the commands"
 
 
 def _complete_at_once_in_zsh() -> None:

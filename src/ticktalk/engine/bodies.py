@@ -29,6 +29,7 @@ from ticktalk.graph.travelled_modules import TravelledModules
 from ticktalk.instructions import INSTRUCTIONS
 from ticktalk.language.decorators import DECORATORS, undecorated
 from ticktalk.language.own_names import OwnNames, OwnNamesOfGraph, in_instance
+from ticktalk.module_search import told
 from ticktalk.time import TTClock, TTEmpty, TTTime, TTToken
 from ticktalk.values.classes import class_in
 from ticktalk.values.codec import value_decoder
@@ -102,9 +103,8 @@ class GraphCode:
             try:
                 exec(code, self.module.__dict__)
             except (Exception, SystemExit) as error:
-                raise BodyError(
-                    f"{self.file}:{_line_of(error, self.file) or statement.line}: {type(error).__name__}: {error}"
-                ) from error
+                line = _line_of(error, self.file) or statement.line
+                raise BodyError(f"{self.file}:{line}: {told(error)}") from error
             self._ran.add(index)
             self._assigned.update(statement.assigns)
 
@@ -132,7 +132,7 @@ class GraphCode:
         except (Exception, SystemExit) as error:
             file = self.file_of(sq)
             line = _line_of(error, file) or function.line
-            raise BodyError(f"{file}:{line}: {type(error).__name__}: {error}") from error
+            raise BodyError(f"{file}:{line}: {told(error)}") from error
         parameters = {name: decode_constant(value) for name, value in sq.parameters.items()}
         return in_instance(set_parameters(body, parameters), namespace), namespace
 
@@ -151,7 +151,7 @@ class GraphCode:
                 return self._travelled.load(function.module)
             return importlib.import_module(function.module)
         except (Exception, SystemExit) as error:
-            raise BodyError(f"{function.module} cannot be imported: {type(error).__name__}: {error}") from error
+            raise BodyError(f"{function.module} cannot be imported: {told(error)}") from error
 
     def find_class(self, name: str) -> Any:
         """A class by its name on the wire (`values.classes`); None if there is none.

@@ -128,6 +128,7 @@ class Arguments(Evaluation):
                 if taken >= len(positional):
                     what = f"{shown} takes {_arguments(len(positional))}, this is one too many"
                     instead = f"its parameters are {_listed(p.name for p in parameters)}" if positional else ""
+                    instead += "; settings are given by name, such as `TTPeriod=...`" if "TTPeriod" in keywords else ""
                     raise self.refused(argument.place, what, instead)
                 name = positional[taken].name
                 taken += 1

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import ast
 import io
+import os
 import re
 import tokenize
 import warnings
@@ -145,7 +146,7 @@ def _program_graph(scope: ModuleScope, wanted: str | None, problems: Problems) -
     elif not outer and scope.graphs:
         what = f"`{scope.graphs[0].name}` is called by another graph, as each graph of the program is"
         problems.report(scope.graphs[0], what, "say with `--graph NAME` which one is the program's")
-    elif not outer:
+    elif not outer and not scope.misplaced:
         instead = "write one function with @GRAPHify; its parameters are the graph's inputs"
         problems.report_at(1, 1, "the program has no graph", instead)
     if not outer:
@@ -173,9 +174,13 @@ def _read(path: Path) -> str:
         content = read_bytes(path)
     except OSError as error:
         reason = "it is a directory" if path.is_dir() else error.strerror or str(error)
+        if isinstance(error, FileNotFoundError):
+            reason = f"{reason}{_beside(path)}"
         raise TTError(f"{path}: the program cannot be read: {reason}") from None
     except ValueError as error:  # a null character in the path
         raise TTError(f"{str(path)!r}: the program cannot be read: {error}") from None
+    if path.suffix == ".ipynb":
+        raise TTError(f"{path}: the program is a notebook: save its cells as a Python file (File, Save as, .py)")
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
         return content.decode(encoding)
@@ -183,6 +188,17 @@ def _read(path: Path) -> str:
         raise TTError(
             f"{path}: the program is not text: {error}; save it as UTF-8, or name its encoding in the first line"
         ) from None
+
+
+def _beside(path: Path) -> str:
+    """A hint at the file that is meant in place of one that is not there; else where it was looked for."""
+    if os.sep == "/" and "\\" in str(path):
+        return f"; write {str(path).replace(chr(92), '/')}"
+    with suppress(OSError):
+        others = [each.name for each in path.parent.iterdir() if each.suffix in (".py", ".json")]
+        if hint := did_you_mean(path.name, others):
+            return f"; {hint}"
+    return "" if path.is_absolute() else f" (looked for in {Path.cwd()})"
 
 
 def _parse(text: str, problems: Problems) -> ast.Module:

@@ -148,7 +148,9 @@ class Displays(Evaluation):
             return
         if not isinstance(container, Listing) or container.is_tuple:
             what = "only an item of a compile-time list can be set in a graph"
-            raise self.refused(target, what, "write an SQ that does it")
+            if isinstance(target.value, ast.Name):
+                self.bind(target.value.id, UNKNOWN)
+            raise self.refused(target, what, "bind the value to a name, add it to a list, or write an SQ that does it")
         if not (isinstance(index, Constant) and isinstance(index.value, int)):
             raise self.refused(target.slice, "the index must be an int that is known at compile time")
         self.check_change(container, target)

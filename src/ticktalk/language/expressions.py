@@ -60,8 +60,8 @@ class Expressions(Displays, Operators, BuiltinCalls, Constructs):
             return reference_to(name)
         if name in folding.BUILTINS:
             return Reference("builtin", name)
-        if name in ("firing", "metric"):
-            return Foreign(f"`{name}()` has a meaning in the body of an SQ only", "call it there")
+        if name in BODY_ONLY:
+            return reference_to(name)
         if hasattr(builtins, name):
             what = f"`{name}` has no meaning in a graph"
             return Foreign(what, "call it in the body of an SQ: a graph only joins SQs")
@@ -112,11 +112,17 @@ class Expressions(Displays, Operators, BuiltinCalls, Constructs):
         return UNKNOWN
 
 
-def reference_to(path: str) -> Reference:
-    """The construct, instruction or module at a dotted path of TickTalk."""
+BODY_ONLY = ("firing", "metric")
+"""What only bodies call."""
+
+
+def reference_to(path: str) -> Reference | Foreign:
+    """The construct, instruction or module at a dotted path of TickTalk, or what only bodies call."""
     construct = construct_at(path)
-    if construct is None and path.rpartition(".")[2] in WRITTEN:
-        return Reference("builtin", path.rpartition(".")[2])
+    if (last := path.rpartition(".")[2]) in BODY_ONLY:
+        return Foreign(f"`{last}()` has a meaning in the body of an SQ only", "call it there")
+    if construct is None and last in WRITTEN:
+        return Reference("builtin", last)
     if construct is None:
         return Reference("module", path)
     return Reference("instruction" if construct in BY_NAME else "construct", construct)

@@ -28,6 +28,7 @@ from ticktalk.language.evaluation import (
 from ticktalk.language.expressions import Expressions, reference_to, refused_form
 from ticktalk.language.scope import bound_names
 from ticktalk.language.templates import Function, check_body, is_ticktalk, our_names, parameters_of
+from ticktalk.mapping.ensembles import check_ensemble_name
 from ticktalk.source_problems import Problems
 from ticktalk.time import TTClock
 
@@ -417,6 +418,11 @@ class GraphBody(Expressions):
                 what = f"`{name}` is a string or a list of strings, not {folding.shown(value)}"
                 raise self.refused(argument.where, what)
             texts[name] = sorted(items) if isinstance(items, set) else list(items)
+        try:
+            for text in texts["name"]:
+                check_ensemble_name(text)
+        except ValueError as error:
+            raise self.refused(given["name"].where, str(error)) from None
         if not texts["name"] and not texts["components"]:
             instead = f'write `{construct}(name="...")` or `components=["..."]`'
             raise self.refused(node, f"{construct} says nothing", instead)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from ticktalk.language.annotation_names import check_names
@@ -47,6 +47,7 @@ class ModuleScope:
         self.bound: set[str] = set()  # names bound to anything
         self.templates: dict[str, Template] = {}  # the decorated functions by name
         self.graphs: list[Function] = []
+        self.misplaced = False  # whether a graph stands where none is found
         # Mistakes at another module's own level matter only where they are used.
         self._problems = problems.beside() if name else problems
         self.meanings = ModuleNames(resolve)  # the meaning in a graph of the names that the module binds
@@ -97,6 +98,7 @@ class ModuleScope:
                 if decorated := self.decorator_of(statement):
                     what = f"`@{decorated[0]}` decorates functions, not classes"
                     self._problems.report(decorated[1], what, "decorate a `def`")
+                self._refuse_decorated(inner for inner in statement.body if isinstance(inner, Function))
                 what = f"`{name}` is a class, which has no meaning in a graph"
                 self.meanings[name] = Foreign(what, "use it in the body of an SQ")
             case ast.Import() | ast.ImportFrom():
@@ -111,16 +113,22 @@ class ModuleScope:
                 self._read_assignment(target, ast.copy_location(ast.BinOp(left, operator, value), value), statement)
             case _ if isinstance(statement, Compound) and not is_main_guard(statement):
                 for inner in statements_in(statement):
-                    if isinstance(inner, Function) and (decorated := self.decorator_of(inner)):
-                        what = f"the @{decorated[0]} function `{inner.name}` is defined inside another statement"
-                        self._problems.report(inner, what, "define it at module level")
-                    elif isinstance(inner, ast.Import | ast.ImportFrom):
+                    if isinstance(inner, ast.Import | ast.ImportFrom):
                         self._read_import(inner)
+                self._refuse_decorated(inner for inner in statements_in(statement) if isinstance(inner, Function))
                 assigned = bound_names(statement, only_assigned=True)
                 for name in bound_names(statement) - self.imports.keys():
                     if name in assigned or not isinstance(self.meanings.get(name), Imported):
                         self.meanings[name] = _not_known(name, statement)
         self._forget_changed(statement)
+
+    def _refuse_decorated(self, functions: Iterable[Function]) -> None:
+        """Report the decorated ones among functions that do not stand at module level."""
+        for function in functions:
+            if (decorated := self.decorator_of(function)) is not None:
+                what = f"the @{decorated[0]} function `{function.name}` is defined inside another statement"
+                self._problems.report(function, what, "define it at module level")
+                self.misplaced = self.misplaced or decorated[0] == "GRAPHify"
 
     def _read_function(self, node: Function) -> None:
         name, report = node.name, self._problems.report
@@ -276,17 +284,27 @@ def is_main_guard(statement: ast.stmt) -> bool:
     )
 
 
+WRITTEN_OUT = {
+    "datetime": "write a time as `ms(100)` or `s(2)`, or ",
+    "math": "write a constant as a literal, or ",
+    "numpy": "write a constant as a literal, or ",
+}
+"""What graphs have in place of constants of common modules: the beginning of a hint."""
+
+
 def elsewhere(name: str, module: str | None = None) -> Foreign:
     """The meaning of a name that is imported from where nothing of TickTalk is: from a module that may not be there."""
     what = f"`{name}` is imported from elsewhere, so it has no meaning in a graph"
-    hint = "use it in the body of an SQ"
+    hint = "".join((WRITTEN_OUT.get(module or "", ""), "use it in the body of an SQ"))
     if module is not None and module not in sys.stdlib_module_names and find_module(module) is None:
         hint = f"there is no module `{module}` beside the program, nor is one installed here: mend its name, or {hint}"
     return Foreign(what, hint)
 
 
 def _not_known(name: str, statement: ast.stmt) -> Foreign:
-    return Foreign(
-        f"`{name}` (line {statement.lineno}) is not known at compile time",
-        "bind it to a literal or to arithmetic on literals, or use it in the body of an SQ",
-    )
+    instead = "bind it to a literal or to arithmetic on literals, or use it in the body of an SQ"
+    value = getattr(statement, "value", None)
+    called = ast.unparse(value.func).rpartition(".")[2] if isinstance(value, ast.Call) else ""
+    if called in DECORATORS:
+        instead = f"write `@{called}` above a `def {name}(...):`"
+    return Foreign(f"`{name}` (line {statement.lineno}) is not known at compile time", instead)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -199,10 +199,14 @@ def _is_numpy(value: Any) -> bool:
 
 
 def _no_codec(value: Any) -> NoCodecError:
-    return NoCodecError(
-        f"a value of type {type_name(value)} has no codec, so it cannot be passed on:"
-        " register one with ticktalk.register_codec, or return something plainer"
-    )
+    instead = "register one with ticktalk.register_codec, or return something plainer"
+    if isinstance(value, Coroutine):
+        instead = "nothing awaits it: call it by asyncio.run(...), or write a plain `def`"
+    elif isinstance(value, Iterator):
+        instead = "return list(...) of it"
+    elif callable(value):
+        instead = "return what it computes"
+    return NoCodecError(f"a value of type {type_name(value)} has no codec, so it cannot be passed on: {instead}")
 
 
 def plain(value: Any) -> Any:
