@@ -17,6 +17,7 @@ import simpy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mcap.reader import make_reader
+from mcap.writer import Writer
 
 from programs import HEAD
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
@@ -99,6 +100,8 @@ def test_the_librarys_own_reader_finds_each_token_and_its_schema(tmp_path: Path)
                 value = decode_value(bytes(token["value"]))
                 token = {key: msgspec.msgpack.decode(raw) for key, raw in token.items() if key != "value"}
             assert message.sequence == token["number"] and token["context"] == 1
+            sq = channel.topic.split("/")[1]
+            assert channel.metadata == {"sq": sq, "ensemble": "a" if sq == "count-1" else "b"}
             tokens.setdefault(channel.topic, []).append((message.log_time, value, token["start"], token["stop"]))
         (setup,) = [json.loads(each.data) for each in reader.iter_attachments()]
         (end,) = [each.metadata for each in reader.iter_metadata()]
@@ -263,6 +266,28 @@ def test_tokens_that_were_noted_as_one_are_read_each_by_itself(tmp_path: Path) -
             found = make_reader(file, validate_crcs=True).iter_messages(topics=[f"prog/{arc}" for arc in arcs])
             tokens.append([(channel.topic, message.data) for _, channel, message in found])
     assert tokens[0] == tokens[1] and len(tokens[0]) == 3
+
+
+def test_a_file_whose_messages_name_their_ensembles_is_read(tmp_path: Path) -> None:
+    """Up to version 0.1.0, each message said what the metadata of its channel say now."""
+    records: list[Noted] = [Sent(9, "x-1", "x-1/0", 1, 0, 10, b""), Sent(9, "x-1", "x-1/0", 2, 10, 20, b"")]
+    with (tmp_path / "old.mcap").open("wb") as file:
+        writer = Writer(file)
+        writer.start()
+        setup = msgspec.json.encode(Setup("0.1.0", "devices", "{}", "prog", 1, 0, None, {}, {}, 0, {}))
+        writer.add_attachment(0, 0, "prog/1.json", "application/json", setup)
+        said = {"sq": "x-1", "ensemble": "b", "context": 1}
+        first = {"value": 7.5, "start": 0, "stop": 10, "number": 1, **said}
+        second = {"value": b"x", "start": 10, "stop": 20, "number": 2, **said}
+        for encoding, data in (("json", json.dumps(first).encode()), ("msgpack", msgspec.msgpack.encode(second))):
+            writer.add_message(writer.register_channel("prog/x-1/0", encoding, 0), 9000, data, 9000)
+        batch = msgspec.msgpack.encode(Records("prog", 1, "b", 0, 3, records))
+        writer.add_message(writer.register_channel("prog/records", "msgpack", 0), 9000, batch, 9000)
+        writer.finish()
+    found = read_recording(tmp_path / "old.mcap").records()
+    assert [(ensemble, decode_value(each.value)) for ensemble, each in found if isinstance(each, Sent)] == [
+        ("b", 7.5), ("b", b"x")
+    ]  # fmt: skip
 
 
 def test_what_cannot_be_of_several_is_refused() -> None:

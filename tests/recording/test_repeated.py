@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import Any
 
 import pytest
@@ -81,7 +82,8 @@ def recorded(text: str, accelerated: bool, delay: int) -> tuple[dict[str, list[A
     for schema, channel, message in make_reader(file, validate_crcs=True).iter_messages(log_time_order=False):
         if not channel.topic.endswith("/records"):
             kind = channel.message_encoding, None if schema is None else schema.name
-            arcs.setdefault(channel.topic, []).append((kind, message.log_time, message.sequence, message.data))
+            content = json.loads(message.data) if kind[1] is not None else message.data
+            arcs.setdefault(channel.topic, []).append((kind, message.log_time, message.sequence, repr(content)))
     file.seek(0)
     return arcs, file
 

@@ -170,11 +170,11 @@ def test_a_log_becomes_an_mcap_file(program: Path, tmp_path: Path) -> None:
     ticktalk("export", tmp_path / "out.jsonl", "--to", "mcap", "-o", tmp_path / "out.mcap")
     with open(tmp_path / "out.mcap", "rb") as file:
         messages = [
-            json.loads(message.data)
+            (channel.metadata["sq"], json.loads(message.data))
             for schema, channel, message in make_reader(file, validate_crcs=True).iter_messages()
             if channel.message_encoding == "json"
         ]
-    assert [(message["value"], message["sq"], message["start"]) for message in messages] == [
+    assert [(message["value"], sq, message["start"]) for sq, message in messages] == [
         (4, "both-1", 175_000), (6, "both-1", 375_000)
     ]  # fmt: skip
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 import zlib
-from collections import defaultdict
+from array import array
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
-from itertools import accumulate, chain
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import IO
 
 import lz4.frame
@@ -37,18 +39,44 @@ from mcap.records import (
 from mcap.stream_reader import get_chunk_data_stream
 from mcap.writer import MCAP0_MAGIC
 
-CHUNK = 1 << 18
-"""Bytes of messages that are written together at most; `flush` writes fewer."""
+from ticktalk.recording.columns import Column, binary, put, table
+
+CHUNK = 1 << 20
+"""Bytes of messages that are written together at most; `settle` writes fewer."""
+
+AHEAD = 2
+"""Chunks that may be compressed and written, in a thread of their own, while messages are added."""
 
 _HEAD = struct.Struct("<BQH")  # of a message: opcode, length, channel
 _STAMPS = struct.Struct("<IQQ")  # after that: sequence, log time, publish time
 _BEFORE = _HEAD.size + _STAMPS.size
 _AFTER_LENGTH = _BEFORE - 9
 _RECORD = struct.Struct("<BQ")  # of any record: opcode, length
+_CHANNEL_AT = 9
+_CHUNK = struct.Struct("<BQQQQII3sQ")  # of a chunk: opcode, length, times, bytes, checksum, its compression, bytes
 _INDEX = struct.Struct("<BQHI")  # of an index: opcode, length, channel, bytes of the entries
 
 
 _NO_SPAN = 1 << 64, -1
+
+
+class Stencil:
+    """Messages that may go on several channels, if a part of each is put in.
+
+    Args:
+        times: of each, in order, in nanoseconds.
+        sequence: their numbers.
+        content: their parts; all have the same length.
+    """
+
+    def __init__(self, times: Sequence[int], sequence: Sequence[int], content: Sequence[bytes | Column]) -> None:
+        length = sum(len(part) if isinstance(part, bytes) else part.width for part in content)
+        self.size = _BEFORE + length
+        self.times = array("Q", times)
+        head = _HEAD.pack(Opcode.MESSAGE, _AFTER_LENGTH + length, 0)
+        stamp = binary("Q", times)
+        numbers = binary("I", sequence if max(sequence) < 2**32 else [number % 2**32 for number in sequence])
+        self.rows = bytes(table(len(times), (head, numbers, stamp, stamp, *content)))
 
 
 class McapWriter:
@@ -57,6 +85,9 @@ class McapWriter:
     Args:
         file: a binary file, at its begin.
         profile: of the file.
+
+    Attributes:
+        ended: how many chunks have ended, and `written`: how many of these are surely written.
     """
 
     def __init__(self, file: IO[bytes], profile: str) -> None:
@@ -68,61 +99,57 @@ class McapWriter:
         self._attachments: list[AttachmentIndex] = []
         self._metadata: list[MetadataIndex] = []
         self._counts: defaultdict[int, int] = defaultdict(int)  # messages by channel
-        self._parts: list[bytes] = []  # of the present chunk
-        self._filled = 0  # its bytes
+        self._messages = bytearray()  # of the present chunk
         self._span = _NO_SPAN  # the first and the last time of its messages
-        self._places: defaultdict[int, list[int]] = defaultdict(list)  # by channel: time and place of each message
+        # By channel, time and place of each message.
+        self._places: defaultdict[int, array[int]] = defaultdict(partial(array, "Q"))
+        self._thread = ThreadPoolExecutor(1, "ticktalk chunks")  # to compress lets go of the interpreter
+        self._under_way: deque[Future[None]] = deque()  # the latest chunks
+        self.ended = self.written = 0
         self._write(MCAP0_MAGIC)
         self._write(_bytes_of(Header(profile, profile)))
 
-    def _write(self, data: bytes) -> int:
+    def _write(self, *data: bytes) -> int:
         """Write bytes; gives where they begin."""
         place = self._size
-        self._file.write(data)
-        self._size += len(data)
+        for each in data:
+            self._size += self._file.write(each)
         return place
 
     def schema(self, name: str, encoding: str, data: bytes) -> int:
         """Add a schema; gives its number."""
         self._schemas.append(Schema(data=data, encoding=encoding, id=len(self._schemas) + 1, name=name))
-        self._put(_bytes_of(self._schemas[-1]))
+        self._messages += _bytes_of(self._schemas[-1])
         return len(self._schemas)
 
-    def channel(self, topic: str, encoding: str, schema: int) -> int:
-        """Add a channel whose messages have a schema (0: none); gives its number."""
+    def channel(self, topic: str, encoding: str, schema: int, said: dict[str, str] | None = None) -> int:
+        """Add a channel whose messages have a schema (0: none), with its metadata; gives its number."""
         number = len(self._channels) + 1
-        self._channels.append(Channel(id=number, topic=topic, message_encoding=encoding, metadata={}, schema_id=schema))
-        self._put(_bytes_of(self._channels[-1]))
+        self._channels.append(Channel(number, topic, encoding, said or {}, schema))
+        self._messages += _bytes_of(self._channels[-1])
         return number
-
-    def _put(self, data: bytes) -> None:
-        self._parts.append(data)
-        self._filled += len(data)
 
     def message(self, channel: int, time: int, data: bytes, sequence: int = 0) -> None:
         """Add a message."""
-        self._places[channel] += time, self._filled
+        self._places[channel].extend((time, len(self._messages)))
         self._cover(time, time)
-        length = len(data)
-        head = _HEAD.pack(Opcode.MESSAGE, _AFTER_LENGTH + length, channel)
-        self._parts += head, _STAMPS.pack(sequence, time, time), data
-        self._filled += _BEFORE + length
-        if self._filled > CHUNK:
+        self._messages += _HEAD.pack(Opcode.MESSAGE, _AFTER_LENGTH + len(data), channel)
+        self._messages += _STAMPS.pack(sequence, time, time)
+        self._messages += data
+        if len(self._messages) > CHUNK:
             self.end_chunk()
 
-    def messages(self, channel: int, times: Sequence[int], data: Sequence[bytes], sequence: Sequence[int]) -> None:
-        """Add messages on a channel, sorted by time."""
-        sizes = [*map(len, data)]
-        heads = {size: _HEAD.pack(Opcode.MESSAGE, _AFTER_LENGTH + size, channel) for size in set(sizes)}
-        stamps = _stamps(sequence, times) if isinstance(times, range) and isinstance(sequence, range) else [
-            *map(_STAMPS.pack, sequence, times, times)
-        ]  # fmt: skip
-        places = [*accumulate(map(_BEFORE.__add__, sizes), initial=self._filled)]
-        self._places[channel] += chain.from_iterable(zip(times, places, strict=False))
-        self._cover(times[0], times[-1])
-        self._parts += chain.from_iterable(zip(map(heads.__getitem__, sizes), stamps, data, strict=True))
-        self._filled = places[-1]
-        if self._filled > CHUNK:
+    def messages(self, channel: int, stencil: Stencil, place: int, column: Column) -> None:
+        """Add messages on a channel; `column` is a part of them, at this place."""
+        size, count, begin = stencil.size, len(stencil.times), len(self._messages)
+        self._messages += stencil.rows
+        put(self._messages, size, begin + _CHANNEL_AT, Column(channel.to_bytes(2, "little") * count, 2, 2))
+        put(self._messages, size, begin + _BEFORE + place, column)
+        entries = array("Q", bytes(16 * count))
+        entries[::2], entries[1::2] = stencil.times, array("Q", range(begin, len(self._messages), size))
+        self._places[channel] += entries
+        self._cover(stencil.times[0], stencil.times[-1])
+        if len(self._messages) > CHUNK:
             self.end_chunk()
 
     def _cover(self, first: int, last: int) -> None:
@@ -131,39 +158,53 @@ class McapWriter:
             self._span = min(first, begin), max(last, end)
 
     def end_chunk(self) -> None:
-        """Write the messages that were added."""
+        """Let the messages that were added be a chunk, which is written soon.
+
+        Raises:
+            OSError: one before could not be written.
+        """
         if not self._places:
             return
-        data, places = b"".join(self._parts), dict(self._places)
-        self._parts.clear()
+        chunk = self._messages, self._span, dict(self._places)
+        self._messages, self._span = bytearray(), _NO_SPAN
         self._places.clear()
-        self._filled = 0
+        self._under_way.append(self._thread.submit(self._write_chunk, *chunk))
+        self.ended += 1
+        if len(self._under_way) > AHEAD:
+            self._wait()
+
+    def settle(self) -> None:
+        """Write the messages that were added.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        self.end_chunk()
+        while self._under_way:
+            self._wait()
+
+    def _wait(self) -> None:
+        self._under_way.popleft().result()
+        self.written += 1
+
+    def _write_chunk(self, data: bytearray, span: tuple[int, int], places: dict[int, array[int]]) -> None:
         packed = lz4.frame.compress(data)
-        begin, end, self._span = *self._span, _NO_SPAN
-        chunk = Chunk(
-            compression="lz4",
-            data=packed,
-            message_end_time=end,
-            message_start_time=begin,
-            uncompressed_crc=zlib.crc32(data),
-            uncompressed_size=len(data),
-        )
-        start = self._write(_bytes_of(chunk))
-        length, first = self._size - start, self._size
-        indexes: list[bytes] = []
+        begin, end = span
+        length = _CHUNK.size - _RECORD.size + len(packed)
+        head = _CHUNK.pack(Opcode.CHUNK, length, begin, end, len(data), zlib.crc32(data), 3, b"lz4", len(packed))
+        start = self._write(head, packed)
+        first = self._size
         offsets: dict[int, int] = {}
-        place = first
         for channel, entries in places.items():
             count = len(entries) // 2
             self._counts[channel] += count
-            offsets[channel] = place
             head = _INDEX.pack(Opcode.MESSAGE_INDEX, 6 + 16 * count, channel, 16 * count)
-            indexes.append(head + struct.pack(f"<{2 * count}Q", *entries))
-            place += len(indexes[-1])
-        self._write(b"".join(indexes))
+            if sys.byteorder == "big":
+                entries.byteswap()
+            offsets[channel] = self._write(head, entries.tobytes())
         self._chunks.append(
             ChunkIndex(
-                chunk_length=length,
+                chunk_length=first - start,
                 chunk_start_offset=start,
                 compression="lz4",
                 compressed_size=len(packed),
@@ -176,20 +217,23 @@ class McapWriter:
         )
 
     def attachment(self, time: int, name: str, media_type: str, data: bytes) -> None:
-        """Write an attachment."""
+        """Write an attachment, after all that was added."""
+        self.settle()
         made = Attachment(create_time=time, log_time=time, name=name, media_type=media_type, data=data)
         start = self._write(_bytes_of(made))
         length = self._size - start
         self._attachments.append(AttachmentIndex(start, length, time, time, len(data), name, media_type))
 
     def metadata(self, name: str, said: dict[str, str]) -> None:
-        """Write metadata."""
+        """Write metadata, after all that was added."""
+        self.settle()
         start = self._write(_bytes_of(Metadata(name, said)))
         self._metadata.append(MetadataIndex(start, self._size - start, name))
 
     def finish(self) -> None:
         """Write what was added, and the summary; the file stays open."""
-        self.end_chunk()
+        self.settle()
+        self._thread.shutdown()
         self._write(_bytes_of(DataEnd(0)))
         start = self._size
         statistics = Statistics(
@@ -221,12 +265,6 @@ class McapWriter:
         head = struct.pack("<BQQQ", Opcode.FOOTER, 20, start, where)
         footer = Footer(summary_start=start, summary_offset_start=where, summary_crc=zlib.crc32(summary + head))
         self._write(summary + _bytes_of(footer) + MCAP0_MAGIC)
-
-
-@lru_cache(8)
-def _stamps(sequence: range, times: range) -> list[bytes]:
-    """The stamps of messages: many arcs have the same."""
-    return [*map(_STAMPS.pack, (number % 2**32 for number in sequence), times, times)]
 
 
 def messages_of(chunk: Chunk, channels: dict[int, Channel]) -> Iterator[tuple[int, bytes]]:

@@ -1,8 +1,9 @@
 """Recordings as MCAP files, which other tools open, too: https://mcap.dev.
 
-One channel for each arc: JSON with a JSON Schema where values allow it exactly, else MessagePack. One channel for the
-records of all ensembles, as MessagePack, in the order in which each made them. The setup of a run is an attachment. The
-last thing written says whether the recording is complete, and what it lacks: one that was cut off does not say so.
+One channel for each arc: JSON with a JSON Schema where values allow it exactly, else MessagePack. Its metadata say of
+which SQ and ensemble. One channel for the records of all ensembles, as MessagePack, in the order in which each made
+them. The setup of a run is an attachment. The last thing written says whether the recording is complete, and what it
+lacks: one that was cut off does not say so.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 from typing import IO, Any, NamedTuple
@@ -23,7 +24,7 @@ from mcap.stream_reader import StreamReader
 from ticktalk.errors import TTError
 from ticktalk.ranges import FARTHEST
 from ticktalk.recording.mcap_chunks import McapWriter, messages_of
-from ticktalk.recording.repeated import TokenSeries, in_turn, series_of
+from ticktalk.recording.repeated import TokenSeries, series_of, tokens_of
 from ticktalk.recording.setup import Setup
 from ticktalk.records import (
     AnyRecord,
@@ -56,7 +57,7 @@ NANOSECONDS = 1000
 _NOT_JSON = frozenset([0xC4, 0xC5, 0xC6, 0xC7, 0xC8, 0xC9, 0xD4, 0xD5, 0xD6, 0xD7, 0xD8])
 """The first bytes of bytes, and of the types that MessagePack itself does not have."""
 
-BLOCK = 1 << 13
+BLOCK = 1 << 14
 """Tokens of a period that comes again and again, of which those of one arc follow one another in the file."""
 
 _PLAIN = {int: "integer", float: "number", str: "string", bool: "boolean", list: "array", dict: "object"}
@@ -117,8 +118,6 @@ def schema_of(kind: str) -> dict[str, Any]:
         "start": {**tick, "description": "the interval's first root tick (us); null: it has no begin"},
         "stop": {**tick, "description": "the root tick at which it ends (us), exclusive; null: it has no end"},
         "number": {"type": "integer", "description": "of the token on its arc, from 1"},
-        "sq": {"type": "string"},
-        "ensemble": {"type": "string"},
         "context": {"type": "integer", "description": "which start of the graph"},
     }
     return {
@@ -148,9 +147,10 @@ class RecordingWriter:
         self.failure = ""
         self.missing: Counter[str] = Counter()
         self._arcs: dict[tuple[str, int, str, str], _Arc] = {}  # by graph, context, ensemble and arc
-        self._channels: dict[tuple[str, str], int] = {}
+        self._channels: dict[tuple[str, str, str], int] = {}  # by topic, ensemble and JSON type
         self._schemas: dict[str, int] = {}
         self._next: dict[tuple[str, int, str], int] = {}  # by graph, context and ensemble: the record that is next
+        self._unsure: deque[tuple[int, list[Noted]]] = deque()  # added and perhaps not written: their chunk, and they
         try:
             self._file = path if not isinstance(path, str | os.PathLike) else open(path, "wb", opener=_own)  # noqa: SIM115
             self._writer = McapWriter(self._file, PROFILE)
@@ -198,8 +198,11 @@ class RecordingWriter:
                 record = msgspec.structs.replace(record, values=[])
             kept.append(record)
         tick = _time(batch.records[-1].tick if batch.records else 0)
-        channel = self._channel(f"{batch.graph}/{RECORDS}", "msgpack", "")
+        channel = self._channel(f"{batch.graph}/{RECORDS}", "msgpack", "", {})
         self._writer.message(channel, tick, _encoder.encode(msgspec.structs.replace(batch, records=kept)))
+        self._unsure.append((self._writer.ended, kept))
+        while self._unsure[0][0] < self._writer.written:
+            self._unsure.popleft()
 
     def _tokens(self, batch: Records, sent: Sent | SentTogether, tokens: Iterable[tuple[str, int, Data]]) -> None:
         """Write tokens, each on the channel of its arc: arc, number and value; the interval is the same."""
@@ -219,7 +222,7 @@ class RecordingWriter:
             else:
                 kind = ""
                 own = {"value": msgspec.Raw(value), "start": start, "stop": stop, "number": number}
-                data = _encoder.encode({**own, **arc.said})
+                data = _encoder.encode({**own, "context": batch.context})
             write(self._channel_of(arc, kind), time, data, number % 2**32)
 
     def _repeated(self, batch: Records, repeated: Repeated) -> None:
@@ -236,23 +239,15 @@ class RecordingWriter:
     def _some_of_arc(self, batch: Records, series: list[TokenSeries], times: range) -> None:
         """Write what goes along an arc at these times: `series` has one entry for each token of one time."""
         arc = self._arc(batch, series[0].first.sq, series[0].first.arc)
-        columns = [each.texts(times, arc.rest) for each in series]
-        ticks = [tick for each in series for tick in (each.at(times[0]).tick, each.at(times[-1]).tick)]
-        made = [column for column in columns if column is not None]
-        kinds = {kind for kind, _ in made}
-        if len(made) < len(series) or len(kinds) > 1 or any(_time(tick) != tick * NANOSECONDS for tick in ticks):
+        found = tokens_of(series, times, NANOSECONDS, arc.rest)
+        ends = [tick for each in series for tick in (each.at(times[0]).tick, each.at(times[-1]).tick)]
+        if found is None or any(_time(tick) != tick * NANOSECONDS for tick in ends):
             for time in times:
                 for each in series:
                     sent = each.at(time)
                     self._tokens(batch, sent, ((sent.arc, sent.number, each.value(time)),))
             return
-        at = [each.numbers(times, NANOSECONDS) for each in series]
-        self._writer.messages(
-            self._channel_of(arc, made[0][0]),
-            in_turn([nanoseconds for nanoseconds, _ in at]),
-            in_turn([tokens for _, tokens in made]),
-            in_turn([numbers for _, numbers in at]),
-        )
+        self._writer.messages(self._channel_of(arc, found.kind), found.stencil, found.place, found.values)
 
     def _arc(self, batch: Records, sq: str, name: str) -> _Arc:
         key = batch.graph, batch.context, batch.ensemble, name
@@ -264,30 +259,31 @@ class RecordingWriter:
     def _channel_of(self, arc: _Arc, kind: str) -> int:
         channel = arc.channels.get(kind)
         if channel is None:
-            channel = arc.channels[kind] = self._channel(arc.topic, "json" if kind else "msgpack", kind)
+            channel = arc.channels[kind] = self._channel(arc.topic, "json" if kind else "msgpack", kind, arc.said)
         return channel
 
-    def _channel(self, topic: str, encoding: str, kind: str) -> int:
-        known = self._channels.get((topic, kind))
+    def _channel(self, topic: str, encoding: str, kind: str, said: dict[str, str]) -> int:
+        key = topic, said.get("ensemble", ""), kind
+        known = self._channels.get(key)
         if known is None:
             schema = self._schemas.get(kind, 0)
             if kind and not schema:
                 content = json.dumps(schema_of(kind)).encode()
                 schema = self._schemas[kind] = self._writer.schema(f"ticktalk.{kind}", "jsonschema", content)
-            known = self._channels[topic, kind] = self._writer.channel(topic, encoding, schema)
+            known = self._channels[key] = self._writer.channel(topic, encoding, schema, said)
         return known
 
     def flush(self) -> None:
         """Write what was added, so that it is there should this process be killed."""
-        self._try(self._writer.end_chunk)
+        self._try(self._writer.settle)
         self._try(self._file.flush)
 
     def finish(self, *lacks: str) -> list[str]:
         """End the file; gives the sentences that say what it lacks, `lacks` among them (none: it is complete)."""
+        self.flush()
         told = [*lacks, *(f"{count} records of {name}" for name, count in sorted(self.missing.items()))]
         if self.failure:
             told.insert(0, self.failure)
-        self.flush()
         said = {"complete": str(not told).lower(), "lacks": "\n".join(told)}
         if not self.failure:
             self._try(self._writer.metadata, "end", said)
@@ -305,6 +301,8 @@ class RecordingWriter:
             write(*arguments)
         except OSError as error:
             self.failure = f"the file cannot be written any more: {error.strerror}"
+            self.missing.update(name for _, records in self._unsure for record in records for name in names_of(record))
+            self._unsure.clear()
 
 
 class _Arc:
@@ -312,14 +310,15 @@ class _Arc:
 
     Attributes:
         topic: of its channels, and `channels`: by JSON type, or "" for MessagePack.
-        said: what all of its tokens say, and `rest`: the same as the end of a JSON object.
+        said: the metadata of its channels.
+        rest: the end of the JSON of each token.
     """
 
     def __init__(self, batch: Records, sq: str, arc: str) -> None:
         self.topic = f"{batch.graph}/{arc}"
         self.channels: dict[str, int] = {}
-        self.said = {"sq": sq, "ensemble": batch.ensemble, "context": batch.context}
-        self.rest = msgspec.json.encode(self.said)[1:]
+        self.said = {"sq": sq, "ensemble": batch.ensemble}
+        self.rest = b'"context":%d}' % batch.context
 
 
 class Version(NamedTuple):
@@ -408,7 +407,9 @@ def _read(file: IO[bytes]) -> Recording:
                     found.batches.append(_filled(found, _records.decode(data)))
                 else:
                     value, token = _token_of(channel, data)
-                    found.values[graph, token.context, token.ensemble, arc, token.number] = value
+                    # Up to version 0.1.0, each message could name its ensemble.
+                    ensemble = token.ensemble or channel.metadata.get("ensemble", "")
+                    found.values[graph, token.context, ensemble, arc, token.number] = value
         elif isinstance(record, Attachment) and record.media_type == "application/json":
             found.setups.append(msgspec.json.decode(record.data, type=Setup))
         elif isinstance(record, Metadata) and record.name == TOOK_OVER:
@@ -425,8 +426,8 @@ class _Token(msgspec.Struct, gc=False):
 
     value: msgspec.Raw
     number: int
-    ensemble: str
     context: int
+    ensemble: str = ""
 
 
 _json_token = msgspec.json.Decoder(_Token)

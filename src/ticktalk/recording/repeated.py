@@ -5,14 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import chain, repeat
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import msgspec
 
+from ticktalk.recording.columns import Column, in_json, items_of
+from ticktalk.recording.mcap_chunks import Stencil
 from ticktalk.records import Repeated, Sent, noted
+from ticktalk.time import Tick
 
-_KINDS = {frozenset([int]): "integer", frozenset([float]): "number"}
+_BEGIN = b'{"value": '
+_KINDS = {float: "number", bool: "boolean"}
+
+LONG = 19
+"""Digits from which on an integer may be more than 64 bits hold."""
 
 
 class TokenSeries:
@@ -33,40 +40,88 @@ class TokenSeries:
         """The value of one time, as MessagePack."""
         return noted(self.values[time])
 
-    def texts(self, times: range, rest: bytes) -> tuple[str, list[bytes]] | None:
-        """The JSON type of values, and the JSON of their tokens, which end with `rest`; None: one by one, please."""
-        values = self.values[times.start : times.stop]
-        kind = _KINDS.get(frozenset(map(type, values)))
-        if kind is None or (kind == "integer" and (min(values) < -(2**63) or max(values) >= 2**64)):
-            return None
-        texts = _texts(values)
-        if kind == "number" and b"null" in texts:  # not a number, or without end
-            return None
-        token = self.at(times.start)
-        interval = [self._ticks(int(t), len(times)) if math.isfinite(t) else None for t in (token.start, token.stop)]
-        intervals = _intervals(*interval, self.numbers(times)[1])
-        return kind, [*map(b'{"value": %b%b%b'.__mod__, zip(texts, intervals, repeat(rest)))]
-
-    def numbers(self, times: range, unit: int = 1) -> tuple[range, range]:
-        """When the tokens were sent, in so many units a tick; and their numbers."""
+    def numbers(self, times: range) -> range:
+        """The numbers of the tokens of these times."""
         first = self.first.number + times.start * self.grows
-        numbers = range(first, first + len(times) * self.grows, self.grows)
-        return self._ticks(self.first.tick + times.start * self.period, len(times), unit), numbers
+        return range(first, first + len(times) * self.grows, self.grows)
 
-    def _ticks(self, first: int, count: int, unit: int = 1) -> range:
-        return range(first * unit, (first + count * self.period) * unit, self.period * unit)
+    def ticks(self, first: Tick, times: range, unit: int = 1) -> range | None:
+        """A tick at these times, in so many units each, which is `first` at the first time; None: it is infinite."""
+        if not math.isfinite(first):
+            return None
+        begin = (int(first) + times.start * self.period) * unit
+        return range(begin, begin + len(times) * self.period * unit, self.period * unit)
+
+
+class ArcTokens(NamedTuple):
+    """The tokens of one arc at some times, as JSON.
+
+    Attributes:
+        kind: the JSON type of their values.
+        values: theirs.
+        stencil: their messages, without the values, which begin at `place`.
+    """
+
+    kind: str
+    values: Column
+    stencil: Stencil
+    place: int = len(_BEGIN)
+
+
+def tokens_of(series: list[TokenSeries], times: range, unit: int, rest: bytes) -> ArcTokens | None:
+    """The tokens of an arc at some times; None: one by one, please.
+
+    Args:
+        series: one for each token of one time.
+        unit: the nanoseconds of a tick.
+        rest: the end of their JSON.
+    """
+    values = _values(_in_turn([each.values[times.start : times.stop] for each in series]))
+    starts = [each.ticks(each.first.start, times) for each in series]
+    stops = [each.ticks(each.first.stop, times) for each in series]
+    if values is None or any(None in ticks and any(ticks) for ticks in (starts, stops)):
+        return None
+    kind, column = values
+    start, stop = (None if ticks[0] is None else _in_turn(ticks) for ticks in (starts, stops))
+    sent = _in_turn([each.ticks(each.first.tick, times, unit) for each in series])
+    numbers = _in_turn([each.numbers(times) for each in series])
+    return ArcTokens(kind, column, _stencil(column.width, sent, start, stop, numbers, rest))
 
 
 @lru_cache(8)
-def _intervals(starts: range | None, stops: range | None, numbers: range) -> list[bytes]:
-    """What follows the values of tokens: many arcs have the same; None: without begin, or end."""
-    columns = [repeat(b"null") if ticks is None else _texts(ticks) for ticks in (starts, stops)]
-    return [*map(b', "start":%b,"stop":%b,"number":%b,'.__mod__, zip(*columns, _texts(numbers), strict=False))]
+def _stencil(
+    width: int,
+    sent: Sequence[int],
+    starts: Sequence[int] | None,
+    stops: Sequence[int] | None,
+    numbers: Sequence[int],
+    rest: bytes,
+) -> Stencil:
+    """The messages of tokens without their values: many arcs have the same; None: without begin, or end."""
+    start, stop = (b"null" if ticks is None else in_json(ticks) for ticks in (starts, stops))
+    interval = b', "start":', start, b',"stop":', stop
+    return Stencil(sent, numbers, [_BEGIN, bytes(width), *interval, b',"number":', in_json(numbers), b"," + rest])
 
 
-def in_turn(columns: list[Any]) -> Sequence[Any]:
+def _values(values: Sequence[Any]) -> tuple[str, Column] | None:
+    """The JSON type of values, and their JSON; None: they have several types, or are not plain numbers."""
+    first = values[0].__class__
+    try:
+        text = msgspec.json.encode(values)
+    except (TypeError, ValueError):
+        return None
+    if first is int and text.translate(None, b"0123456789,-") == b"[]":
+        column = items_of(text)
+        exact = column.width < LONG or (min(values) >= -(2**63) and max(values) < 2**64)
+        return ("integer", column) if exact else None
+    if first not in _KINDS or not {first}.issuperset(map(type, values)) or b"null" in text:
+        return None  # null: not a number, or without end
+    return _KINDS[first], items_of(text)
+
+
+def _in_turn(columns: list[Any]) -> Sequence[Any]:
     """The first of all, the second of all, ..."""
-    return columns[0] if len(columns) == 1 else [*chain.from_iterable(zip(*columns, strict=True))]
+    return columns[0] if len(columns) == 1 else (*chain.from_iterable(zip(*columns, strict=True)),)
 
 
 def series_of(repeated: Repeated) -> Iterator[TokenSeries]:
@@ -75,7 +130,3 @@ def series_of(repeated: Repeated) -> Iterator[TokenSeries]:
     for first, second in zip(repeated.first, repeated.second, strict=True):
         if isinstance(first, Sent) and isinstance(second, Sent):
             yield TokenSeries(first, second, next(values, ()))
-
-
-def _texts(numbers: Sequence[int | float]) -> list[bytes]:
-    return msgspec.json.encode(list(numbers))[1:-1].split(b",")

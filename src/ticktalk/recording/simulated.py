@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 from ticktalk.engine.tap import Tap
 from ticktalk.hosted.tapping import Tapped
 from ticktalk.payloads import StartContext
+from ticktalk.recording.recorder import FLUSH
 from ticktalk.recording.setup import setup_of
 from ticktalk.recording.writer import Writer
 from ticktalk.records import Noted, Records, Repeated, count_of
@@ -29,6 +31,7 @@ class RecordedSimulation:
         self._manager, self._writer, self._options = manager, writer, options
         self._begun: set[int] = set()
         self._waiting: dict[tuple[str, int, str], list[Noted]] = {}  # by graph, context and ensemble
+        self._flushed = time.monotonic()
         self._written: dict[tuple[str, int, str], int] = {}
         manager.simulation.tap, manager.simulation.took_over = self._tap, writer.took_over
 
@@ -54,7 +57,9 @@ class RecordedSimulation:
         records = self._waiting[place]
         first = self._written.get(place, 0)
         self._writer.add(Records(*place, first, 0, records))
-        self._writer.flush()
+        if time.monotonic() - self._flushed > FLUSH:
+            self._writer.flush()
+            self._flushed = time.monotonic()
         self._written[place] = first + count_of(records)
         self._waiting[place] = []
 
