@@ -175,7 +175,7 @@ class TTRuntimeManager:
 
     def watch(self, callback: Callable[[Event], None]) -> None:
         """Call `callback` with everything that happens as a value (`ticktalk.manager.events`)."""
-        self.process.requests.watchers.append(callback)
+        self.process.requests.watch(callback)
 
     def on_output(self, callback: Callable[[OutputToken], None]) -> None:
         """Call `callback` with every output token that reaches the manager, in order of arrival."""

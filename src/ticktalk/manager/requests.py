@@ -78,6 +78,7 @@ class Requests:
             send = partial(_when_written, driver, send)
         self._send, self._driver = send, driver
         self.watchers: list[Callable[[Event], None]] = []
+        self._at_restart: list[Event] = []
         state = self.state = driver.known or ManagerState(EnsembleInfo(name))
         starts: dict[int, StartContext] = {}
         self.outputs = Outputs(state, log_file, driver.rows_kept)
@@ -163,11 +164,19 @@ class Requests:
         for name in self.state.ensembles if ensembles else ():
             self._send(name, NetMsg.SHUT_DOWN, "the manager ended the system")
 
+    def watch(self, watcher: Callable[[Event], None]) -> None:
+        """Tell a watcher every event from now on; before that those of the restart, which came before any watcher."""
+        for event in self._at_restart:
+            watcher(event)
+        self.watchers.append(watcher)
+
     def restarted(self) -> None:
         """Go on with the state of the manager before this one: its ensembles are awaited."""
+        self.watchers.append(self._at_restart.append)
         self.deploy.restarted()
         self.outputs.recover()
         self.liveness.restarted()
+        self.watchers.remove(self._at_restart.append)
 
     def _answer_later(self, kind: RuntimeMsg, act: Callable[[Any, Future[Any]], None], changes: bool = True) -> None:
         """Answer requests: `act` gives the future the result, now or later, or raises the error.
