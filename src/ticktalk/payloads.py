@@ -289,7 +289,6 @@ class Placement(msgspec.Struct, frozen=True):
         states: by context, the states of the instances that come to the receiver.
         alone: the receiver's SQs that no other ensemble may host: it keeps them when it loses the manager.
         more: this one gives a part of the states only; another one follows.
-        late: streams that come run the instants that have passed meanwhile, late.
         told: a number with which the receiver is to answer, for it may keep fewer SQs than before; 0: it need not.
     """
 
@@ -299,7 +298,6 @@ class Placement(msgspec.Struct, frozen=True):
     states: dict[Count, dict[Name, InstanceState]] = {}
     alone: list[Name] = []
     more: bool = False
-    late: bool = False
     told: Count = 0
 
 

@@ -51,12 +51,15 @@ class InstanceState(msgspec.Struct, frozen=True, omit_defaults=True):
         body: its `sq_state` as MessagePack; None: it has none, or it was not to be had.
         sent: (when it moves) arc to the number of tokens it has sent to other ensembles.
         received: (when it moves) arc to the number of the last token that it has taken from another ensemble.
+        late: (of a stream) the instants that have passed since then are run, late, in the place to which it was to go.
+            If it is lost there, some of them may have been run, and it goes on as after any loss.
     """
 
     sync: SavedSync = {}
     body: Value | None = None
     sent: dict[Name, Count] = {}
     received: dict[Name, Count] = {}
+    late: bool = False
 
     @property
     def values(self) -> list[bytes]:

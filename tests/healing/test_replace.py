@@ -388,6 +388,9 @@ def wrong(x):
     numbers = list(range(1, len(instants) + 1))
     assert world.values() == [sum(numbers[:n]) for n in numbers]
     assert not world.counted("skipped")
+    (entry,) = world.manager.status()["graphs"]
+    raised = len([tick for tick in range(100 * MS, 1000 * MS, 100 * MS) if 350 * MS < tick < first])
+    assert raised and entry["counters"]["total-1"]["errors"] == raised, "what the new version has counted still counts"
     world.manager.errors.clear()
     world.manager.process.state.latest_errors.clear()
     world.check()

@@ -96,7 +96,8 @@ class Process:
         command = ["-m", "ticktalk.cli.main"] if script is None else [str(script)]
         environment = {"NO_COLOR": "1", "COLUMNS": "300"}
         if path is not None:
-            environment["PYTHONPATH"] = str(path)
+            more = os.environ.get("PYTHONPATH")
+            environment["PYTHONPATH"] = f"{path}{os.pathsep}{more}" if more else str(path)
         if view is not None:
             environment["TICKTALK_VIEW"] = str(view)
         self.popen = subprocess.Popen(

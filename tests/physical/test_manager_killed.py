@@ -49,8 +49,9 @@ KILLS = int(os.environ.get("KILLS", "2"))
 class Killed:
     """A manager that is killed and started again at one address, with one log, and its ensembles."""
 
-    def __init__(self, folder: Path, keys: Path | None = None) -> None:
+    def __init__(self, folder: Path, keys: Path | None = None, path: Path | None = None) -> None:
         self.port, self.log, self.keys = free_port(), folder / "out.jsonl", keys
+        self.path = path  # of modules that the next manager finds
         self.address = f"127.0.0.1:{self.port}"
         self.ensembles: dict[str, Process] = {}
         self.start()
@@ -60,7 +61,7 @@ class Killed:
 
     def start(self) -> None:
         options = ("--rx-port", str(self.port), "--log", str(self.log), "--workers", "0")
-        self.manager = Process("manager", *options, *self._keys_of("runtime-manager"))
+        self.manager = Process("manager", *options, *self._keys_of("runtime-manager"), path=self.path)
         until(lambda: "listens at" in self.manager.said, f"the manager starts: {self.manager.said}")
 
     def kill(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
@@ -20,6 +22,9 @@ from ticktalk.physical.manager_node import ManagerNode
 from ticktalk.recording.mcap_file import read_recording
 
 PERIOD = 20_000
+
+LATE = 25.0
+"""Seconds in which instants since a switch are run late; older ones are skipped, and counted."""
 
 TEXT = (
     NUMBERS
@@ -111,51 +116,72 @@ def test_at_50_hz_over_two_ensembles_no_instant_is_lost_or_taken_twice(system: S
 # A manager that is killed meanwhile.
 
 
-def test_a_manager_killed_before_the_switch_or_while_the_new_version_is_watched_loses_nothing(tmp_path: Path) -> None:
-    """Killed while the new version is prepared the old one goes on; killed after the switch the new one does."""
+def replace(system: Killed, folder: Path, text: str) -> Process:
+    """Begin to replace the graph `prog`."""
+    (folder / "new.py").write_text(text)
+    options = ["--replace", "--name", "prog", "--watch", "1500ms", "--manager", system.address]
+    return Process("deploy", str(folder / "new.py"), *options)
+
+
+def more_of(system: Killed, count: int = 10) -> None:
+    there = len(system.rows("prog"))
+    until(lambda: len(system.rows("prog")) >= there + count, "more outputs")
+
+
+def test_a_manager_killed_before_at_and_after_the_switch_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it the old version goes on. When the switch is written, and no ensemble has been told of it, the new one
+    begins with the next manager, late. After that the new one goes on, and is watched anew."""
     system = Killed(tmp_path)
+
+    def started(command: Process) -> None:
+        """The next manager goes on; the command whose manager has died has ended."""
+        # A machine that stands still for long may have seen the end of the watch.
+        assert command.wait() in (0, 1) and "Traceback" not in command.said, command.said
+        system.start()
+        until(lambda: system.ask(do="status")["awaited"] == [], "both are back")
+
     try:
         system.join("near", "far")
         system.deploy(TEXT, "prog")
         system.begin("prog")
-
-        def more(count: int = 10) -> None:
-            there = len(system.rows("prog"))
-            until(lambda: len(system.rows("prog")) >= there + count, "more outputs")
-
-        def replace(text: str) -> Process:
-            (tmp_path / "new.py").write_text(text)
-            options = ["--replace", "--name", "prog", "--watch", "1500ms", "--manager", system.address]
-            return Process("deploy", str(tmp_path / "new.py"), *options)
-
-        def killed(command: Process) -> None:
-            system.kill()
-            # A machine that stands still for long may have seen the end of the watch.
-            assert command.wait() in (0, 1) and "Traceback" not in command.said, command.said
-            system.start()
-            until(lambda: system.ask(do="status")["awaited"] == [], "both are back")
-
-        more()
+        more_of(system)
         prepares = tmp_path / "prepares"
         slow = f"import pathlib, time\npathlib.Path({str(prepares)!r}).touch()\nlater = time.sleep(2)\n"
-        command = replace(slow + NEW.replace("(sq_state[\"sum\"] * 3", "(later or sq_state[\"sum\"] * 3"))
+        waits = slow + NEW.replace('(sq_state["sum"] * 3', '(later or sq_state["sum"] * 3')
+        command = replace(system, tmp_path, waits)
         until(prepares.exists, "the new version is prepared")
-        killed(command)
-        more()
-        command = replace(NEW)
-        until(lambda: "is replaced from" in system.manager.said, "it is watched")
+        system.kill()
+        monkeypatch.setenv("TICKTALK_DIES_AT", "place")
+        system.path = Path(__file__).with_name("dies_at")
+        started(command)
+        until(lambda: "goes on as it was: the manager was started again" in system.manager.said, "the next one says so")
+        more_of(system)
+
+        command = replace(system, tmp_path, NEW)
+        assert system.manager.wait() == -signal.SIGKILL and "is replaced from" not in system.manager.said
+        died, there = time.monotonic(), len(system.rows("prog"))
+        system.path = None
+        started(command)
+        back = time.monotonic() - died
+        until(lambda: "is replaced from" in system.manager.said, "it is replaced")
         at = int(re.findall(r"is replaced from .*?\((\d+)us\)", system.manager.said)[0])
-        killed(command)
+        system.kill()
+        started(command)
 
         def names() -> list[str]:
             return [graph["name"] for graph in system.ask(do="status")["graphs"]]
 
         until(lambda: names() == ["prog"], "it is watched no more")
-        more()
+        more_of(system)
         (graph,) = system.ask(do="status")["graphs"]
         rows = system.rows("prog")
         found = [row["start"] + PERIOD // 4 for row in rows]
         assert found == sorted(set(found)) and found[-1] > at, "none comes twice"
+        first = next(instant for instant in found if instant >= at)
+        assert found.index(first) >= there
+        assert first - at < PERIOD or back > LATE, "they are run late, from the switch on"
         kept = 0
         for number, (instant, row) in enumerate(zip(found, rows, strict=True), 1):
             kept = kept + number if instant < at else (kept * 3 + number) % 1000003

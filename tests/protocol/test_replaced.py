@@ -8,8 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-SEEDS = ["83", "119", "53", "67", "58", "57", "1000", "1002", "1007"]
-"""In the stages prepare, hold, hand, try, place, watch, back, back, and when no ensemble has heard that it is back."""
+SEEDS = ["83", "119", "53", "67", "58", "57", "1000", "1002", "1007", "2004", "2040", "2058"]
+"""In the stages prepare, hold, hand, try, place, watch, back, back, when no ensemble has heard that it is back. In the
+last three the switch is written, and no ensemble has heard of it, or not the one of the stream."""
 
 
 def test_a_graph_that_is_replaced_by_itself_goes_on_wherever_its_manager_dies() -> None:

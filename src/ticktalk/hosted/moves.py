@@ -31,7 +31,7 @@ from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.hosted.body_runner import Bodies
 from ticktalk.hosted.checkpoints import BodyStates, Checkpoints, Key, parts_of_contexts, whole
 from ticktalk.hosted.subscriptions import senders_to
-from ticktalk.hosted.switching import in_time_again, late
+from ticktalk.hosted.switching import behind, in_time_again, late
 from ticktalk.messages import NetMsg, RuntimeMsg
 from ticktalk.payloads import Expect, Handed, HandOver, HowFar, InstanceState, Placed, Placement, SoFar
 from ticktalk.ranges import known
@@ -328,8 +328,7 @@ class Moves:
         if prepared is None:
             done()
             return
-        names = [sq.name for sq in come]
-        come = come if problem is None else []
+        names, come = [sq.name for sq in come], come if problem is None else []
         arrived = {sq.name for sq in come}
         renewed = {sq for sq, count in placement.generations.items() if prepared.generations.get(sq, 0) != count}
         contexts = {key: context for key, context in host.contexts.items() if key[0] == graph}
@@ -339,7 +338,8 @@ class Moves:
                 self._arcs[key].renew(renewed)
             # Those of an older generation end before their successors come.
             self._bodies.forget(context, arrived & before[key])
-        host.place(placement, late(come) if placement.late else come, self._bodies.decode)
+        catch_up = behind(placement, come)
+        host.place(placement, late(come, catch_up), self._bodies.decode)
         far = self._far.get(graph, {})
         for key, context in contexts.items():
             self._bodies.forget(context, before[key] - set(context.syncs))
@@ -353,7 +353,7 @@ class Moves:
                 self._arcs[key].come(arrived, states, renewed, far.get(key[1], {}))
                 self._put_behind(key, context, {sq: state for sq, state in states.items() if sq not in renewed})
             self._checkpoints.known(key, arrived, states)
-            in_time_again(context, come if placement.late else (), self._at)
+            in_time_again(context, catch_up, self._at)
         self._expected.get(graph, set()).difference_update(names)
         if not self._expected.get(graph):
             self._expected.pop(graph, None)

@@ -7,7 +7,7 @@ When the manager finds that nothing happens any more, it holds the rest, and the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
 import msgspec
@@ -20,7 +20,7 @@ from ticktalk.hosted.body_runner import Bodies
 from ticktalk.hosted.checkpoints import Tell
 from ticktalk.hosted.completion import EnsembleReports
 from ticktalk.messages import RuntimeMsg
-from ticktalk.payloads import IdleReport, Placed, ReportRequest
+from ticktalk.payloads import IdleReport, Placed, Placement, ReportRequest
 from ticktalk.ranges import known
 from ticktalk.replacement import Switch, Switched, TryStates
 from ticktalk.time import NEG_INFINITY
@@ -108,9 +108,16 @@ def go_on_late(sync: GridSync, late: int, since: int | None) -> None:
         sync.next_after(since - 1)
 
 
-def late(sqs: Iterable[TTSQ]) -> list[TTSQ]:
-    """SQs that are to come, made so that streams run the instants that have passed."""
-    return [msgspec.structs.replace(sq, missed="catch-up") if sq.trigger == "grid" else sq for sq in sqs]
+def behind(placement: Placement, come: Iterable[TTSQ]) -> list[TTSQ]:
+    """Of the SQs that come, the streams that run the instants since their states were saved (`InstanceState.late`)."""
+    found = {sq for states in placement.states.values() for sq, state in states.items() if state.late}
+    found -= {sq for sq, count in placement.generations.items() if count}  # lost since, where it may have run some
+    return [sq for sq in come if sq.trigger == "grid" and sq.name in found]
+
+
+def late(come: Iterable[TTSQ], streams: Collection[TTSQ]) -> list[TTSQ]:
+    """SQs that come, those of `streams` made so that they run the instants that have passed."""
+    return [msgspec.structs.replace(sq, missed="catch-up") if sq in streams else sq for sq in come]
 
 
 def in_time_again(context: Context, sqs: Iterable[TTSQ], at: At) -> None:

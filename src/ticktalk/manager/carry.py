@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from ticktalk.counters import Counters
@@ -77,11 +77,23 @@ def carry(
         if come:
             fresh["inbox"] = [*fresh.get("inbox", ()), *come]
         body = state.body if state is not None and sq.name not in drop else None
-        found[sq.name] = InstanceState(cast(SavedSync, fresh), body)
+        found[sq.name] = InstanceState(cast(SavedSync, fresh), body, late=True)
     for name in changes.removed:
         left = sum(stop != INFINITY for _, _, stop, _ in _tokens(before[name], states[name])) if name in states else 0
         if left:
             changes.dropped[name] = changes.dropped.get(name, 0) + left
+    return found
+
+
+def values_by_host(
+    carried: Iterable[Mapping[str, InstanceState]], host_of: Mapping[str, str]
+) -> dict[str, dict[str, list[bytes]]]:
+    """By ensemble and SQ, the values in these states."""
+    found: dict[str, dict[str, list[bytes]]] = {}
+    for states in carried:
+        for sq, state in states.items():
+            if state.values:
+                found.setdefault(host_of[sq], {}).setdefault(sq, []).extend(state.values)
     return found
 
 

@@ -12,7 +12,8 @@ of the old one's states, from one tick on:
    are held at one tick in the same way, and the old one goes on from that tick (`back`).
 
 So what fails before the new version has begun has no effect but that instants of the old one are run late. That holds
-for the manager's death, too: its ensembles hold all of the old version.
+for the manager's death, too: its ensembles hold all of the old version. From `place` on the new one goes on. That is
+written, with its states, before an ensemble hears of it. So the next manager tells those that have not.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from ticktalk.durations import about
 from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.manager import rest
-from ticktalk.manager.carry import carry
+from ticktalk.manager.carry import carry, values_by_host
 from ticktalk.manager.deploy import Deploy, check_inputs
 from ticktalk.manager.driver import Driver, Send, Tell
 from ticktalk.manager.events import NotReplaced, Replaced, RolledBack
@@ -157,6 +158,8 @@ class Replace:
         leaving = self._leaving(replacement)
         known([answer.ensemble], leaving.hosts, "ensembles that hold the graph and")
         known(answer.fired, leaving.host_of, f"SQs of graph {leaving.title!r}")
+        for report in answer.reports:  # what it has counted counts, also if it ends now
+            self._reports.count(report)
         rest.take(replacement, answer, leaving.contexts, self._driver.now())
         if not replacement.waits_for:
             self._at_rest(replacement)
@@ -222,11 +225,7 @@ class Replace:
         old, new = self._state.graphs[replacement.old], self._state.graphs[replacement.new]
         for context in old.live:
             context.checkpoints.update(replacement.states.get(context.number, {}))
-        tries: dict[str, dict[str, list[bytes]]] = {}
-        for states in self._carried(replacement, new).values():
-            for sq, state in states.items():
-                if state.values:
-                    tries.setdefault(new.host_of[sq], {}).setdefault(sq, []).extend(state.values)
+        tries = values_by_host(self._carried(replacement, new).values(), new.host_of)
         replacement.stage, replacement.waits_for = "try", set(tries)
         for host, values in tries.items():
             self._send(host, SyncMsg.TRY, TryStates(new.name, values))
@@ -407,6 +406,8 @@ class Replace:
         old, new = self._state.graphs[replacement.old], self._state.graphs[replacement.new]
         new.state = "held"
         outputs = sum(context.output_count for context in new.contexts.values())
+        self._reports.look()
+        self._reports.take_over(new, old)
         del self._state.replacements[title]
         self._deploy.discard(new)
         self._state.versions.pop(title, None)
@@ -496,4 +497,4 @@ class Replace:
         for host in self._alive(graph):
             mine = {number: {sq: of[sq] for sq in graph.sqs_on(host) if sq in of} for number, of in states.items()}
             alone = graph.alone.get(host, [])
-            self._heal.place(host, Placement(graph.name, host_of, dict(graph.generations), mine, alone, late=True))
+            self._heal.place(host, Placement(graph.name, host_of, dict(graph.generations), mine, alone))

@@ -104,12 +104,16 @@ class Reports:
             for then in mine:
                 then()
 
-    def take(self, report: IdleReport, stamp: int) -> None:
-        """Take a report that came at root tick `stamp`."""
+    def _of(self, report: IdleReport) -> tuple[GraphState, ContextState] | None:
+        """The graph and the start of which a report tells; None: they are forgotten.
+
+        Raises:
+            InvalidMessageError: it tells of what they do not have.
+        """
         state = self._state.graphs.get(report.graph)
         context = state.contexts.get(report.context) if state is not None else None
         if state is None or context is None:
-            return
+            return None
         sqs = state.host_of.keys()
         known(report.counts, sqs | {report.ensemble}, f"SQs of graph {state.name!r}, in a report,")
         by_sq = {*report.waiting, *report.lateness, *report.stuck, *report.metrics}
@@ -119,6 +123,20 @@ class Reports:
         for sq, told in report.stuck.items():
             known(told.names(), {port.name for port in by_name[sq].ports}, f"ports of {sq}, in a report,")
         known({sq for to in report.left_out.values() for sq in to}, sqs, f"SQs of graph {state.name!r}, in a report,")
+        return state, context
+
+    def count(self, report: IdleReport) -> None:
+        """Take note of what an ensemble has counted, in an answer to another question than `ask`."""
+        found = self._of(report)
+        if found is not None and report.ensemble in found[1].completion.ensembles:
+            found[1].completion.latest[report.ensemble] = report
+
+    def take(self, report: IdleReport, stamp: int) -> None:
+        """Take a report that came at root tick `stamp`."""
+        found = self._of(report)
+        if found is None:
+            return
+        state, context = found
         state.changed_late += context.ended
         self._see_long(state, context, report)
         if report.profile is not None:
@@ -175,11 +193,14 @@ class Reports:
         former.losses = merged([former.losses, self._losses([completion])])
         former.counts = summed([former.counts, _counts(completion)], state.host_of)
 
-    def take_over(self, old: GraphState, new: GraphState) -> None:
-        """A graph is replaced by another version: what the old one has counted goes on to count."""
-        new.former = old.former
-        for context in old.contexts.values():
-            self._sum_up(context, new)
+    def take_over(self, ended: GraphState, stays: GraphState) -> None:
+        """One version of a graph ends, the other one goes on: what was counted before goes on to count."""
+        mine, more = stays.former, ended.former
+        mine.contexts, mine.outputs = mine.contexts + more.contexts, mine.outputs + more.outputs
+        mine.losses = merged([mine.losses, more.losses])
+        mine.counts = summed([mine.counts, more.counts], stays.host_of)
+        for context in ended.contexts.values():
+            self._sum_up(context, stays)
 
     def look(self) -> None:
         """Bring reports and heartbeats up to date where the driver sees all ensembles; elsewhere they send them."""

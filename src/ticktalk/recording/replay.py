@@ -385,7 +385,7 @@ class Replay:
                 sync.catch_up = moved.late
             return
         if moved.late:
-            (sq,) = late([sq])
+            (sq,) = late([sq], [sq])
         states = {}
         if moved.state:
             sync, body = decode_value(moved.state)
