@@ -62,6 +62,11 @@ class TTNetworkInterface(Protocol):
     def identity(self) -> str:
         """The name of this end of the network in `reachable`."""
 
+    @property
+    def unsent(self) -> int:
+        """Bytes of publications that wait to be sent."""
+        return 0
+
     @abstractmethod
     def send(self, ensemble: str, message: Message) -> None:
         """Send a control message to a process of an ensemble."""

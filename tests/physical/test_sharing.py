@@ -24,7 +24,7 @@ from ticktalk.messages import Message, NetMsg
 from ticktalk.network_keys import WHOLE
 from ticktalk.physical.memory import arena, sharing
 from ticktalk.physical.memory.arena import PLACES, ROWS, SENT, SIZE, Memory
-from ticktalk.physical.memory.sharing import BLOCK, Sharing
+from ticktalk.physical.memory.sharing import BLOCK, CROWDED, Sharing
 from ticktalk.physical.network.frames import LONG, FrameError
 from ticktalk.physical.network.token_frames import Parcel, parse_parcels
 from ticktalk.physical.network.tokens import Incoming
@@ -57,6 +57,7 @@ class Node:
         )
         self.moves = SimpleNamespace(keeps=False)
         self.link: Any = SimpleNamespace(
+            unsent=0,
             subscribed=lambda key: any(key in node.subscribed for node in network.values()),
             subscribe=lambda key, receive: self.subscribed.add(key),
             unsubscribe=self.subscribed.discard,
@@ -201,6 +202,16 @@ def test_a_value_is_sent_whole_if_one_receiver_cannot_read_its_place(nodes: Node
     assert a.taken == 0
     assert a.deliver()  # an offer to d
     assert in_place(a.publish(a.value(bytes(LONG)), "b", "d"))
+
+
+def test_bodies_are_told_whether_many_bytes_wait_to_be_sent(nodes: Nodes) -> None:
+    a, _ = nodes("a", "b")
+    for unsent, crowded in ((CROWDED, False), (CROWDED + 1, True), (CROWDED + 2, True), (0, False)):
+        a.link.unsent = unsent
+        frames = a.sharing.later(parcel(a.value(bytes(LONG))), ["b"])
+        assert a.memory.crowded is crowded
+        a.link.unsent = 0
+        assert [in_place(frame) for frame in frames()] == [True] and not a.memory.crowded
 
 
 def test_values_are_sent_whole_while_a_receiver_needs_them_so(nodes: Nodes) -> None:

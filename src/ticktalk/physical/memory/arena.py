@@ -43,14 +43,22 @@ ROWS = 63
 KEPT = 32 << 20
 """Bytes that an empty memory keeps."""
 
-PATIENCE = 0.002
-"""Seconds for which a worker waits for room, if there was room the last time."""
+PATIENCE = 0.01
+"""Seconds for which a body waits for room: to send a value of 4 MB itself takes about as long."""
+
+CROWDED_PATIENCE = 0.1
+"""Seconds for which it waits while many bytes wait to be sent already. Else they would become ever more: values that
+are sent whole hold up those in memory, which find no room therefore."""
+
+LOOK = 0.0002
+"""Seconds between two looks for room."""
 
 _ROW = PLACES + 1
 _CLOSED = PLACES  # the last mark of a row: its process takes no more values here
 _FIRST = (ROWS + 1) * _ROW  # where values begin; before the rows:
 _NONCE = 16  # bytes that identify a memory
 _USED = _NONCE  # then the number of rows in use
+_CROWDED = _USED + 1  # then whether many bytes wait to be sent
 _OWNER = ROWS  # locked while the process that made it, or that writes it, lives
 _WHERE = struct.Struct("<HBQQ")
 WHERE = _NONCE + _WHERE.size
@@ -99,6 +107,15 @@ class Memory:
     def use(self, rows: int) -> None:
         """Set the number of rows in use, which the writer looks at."""
         self.bytes[_USED] = rows
+
+    @property
+    def crowded(self) -> bool:
+        """Whether many bytes wait to be sent, as its sender has told the writer."""
+        return bool(self.bytes[_CROWDED])
+
+    def crowd(self, crowded: bool) -> None:
+        """Tell the writer whether many bytes wait to be sent."""
+        self.bytes[_CROWDED] = crowded
 
     def claim(self, row: int) -> bool:
         """Read by a row from now on; False: another process reads by it."""
@@ -257,18 +274,19 @@ class ArenaWriter:
 
     Args:
         memory: without another writer.
-        patience: seconds to wait for room.
+        waits: whether it may wait for room.
     """
 
-    def __init__(self, memory: Memory, patience: float = 0.0) -> None:
+    def __init__(self, memory: Memory, waits: bool = False) -> None:
         self.memory = memory
         self._first = memory.row(0)
         self._lock = threading.Lock()
         self._fence = threading.Lock()
         self._taken: list[tuple[int, int, int]] = []  # (begin, end, place), by where they begin
         self._highest = _FIRST
-        self._patience = patience
-        self._waits = True
+        self._waits = waits
+        self._freed = 0  # how many places have become free again
+        self._in_vain = -1  # that number during a wait that has found no room
 
     def put(self, pieces: Sequence[Data]) -> SharedValue | None:
         """Write a value; None: it does not fit now, or its reader takes no more values here."""
@@ -276,12 +294,8 @@ class ArenaWriter:
         if length > SIZE - _FIRST or self._first[_CLOSED]:
             return None
         found = self._take(length)
-        if found is None and self._patience and self._waits:
-            until = time.monotonic() + self._patience
-            while found is None and time.monotonic() < until:
-                time.sleep(self._patience / 10)
-                found = self._take(length)
-        self._waits = found is not None
+        if found is None and self._waits:
+            found = self._wait(length)
         if found is None:
             return None
         begin, place = found
@@ -290,6 +304,17 @@ class ArenaWriter:
             self.memory.bytes[begin : begin + len(piece)] = piece
             begin += len(piece)
         return placed
+
+    def _wait(self, length: int) -> tuple[int, int] | None:
+        """Wait for room; not again before readers have freed a place, unless many bytes wait to be sent."""
+        began, found = time.monotonic(), None
+        if self._freed == self._in_vain and not self.memory.crowded:
+            return None
+        self._in_vain = self._freed
+        while found is None and time.monotonic() - began < (CROWDED_PATIENCE if self.memory.crowded else PATIENCE):
+            time.sleep(LOOK)
+            found = self._take(length)
+        return found
 
     def _marks(self) -> bytes:
         """The marks of all rows as one."""
@@ -307,7 +332,9 @@ class ArenaWriter:
             place = marks.find(0, 0, PLACES)
             if place < 0:
                 return None
-            self._taken = taken = [one for one in self._taken if marks[one[2]]]
+            taken = [one for one in self._taken if marks[one[2]]]
+            self._freed += len(self._taken) - len(taken)
+            self._taken = taken
             if not taken:
                 self._give_back()
             begin, before = _FIRST, 0

@@ -18,6 +18,7 @@ import enum
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from ticktalk.defaults import MAX_VALUE
@@ -41,6 +42,9 @@ OFFER_AGAIN = 30_000_000
 TEND = 10_000_000
 """Microseconds between two looks for values that ended processes still hold. For as long, whole values are wanted after
 the last SQ has come: by then all senders know where their consumers are."""
+
+CROWDED = 16 << 20
+"""Bytes of tokens that wait to be sent, from which on bodies wait longer for room in memory."""
 
 BLOCK = 4
 """Rows that an ensemble gets: one for itself, the others for its workers."""
@@ -180,6 +184,7 @@ class Sharing:
         self._needs_own = False
         self._making = threading.Lock()
         self._wants_whole = False
+        self._crowded = False
         self.handlers: dict[enum.Enum, Callable[[Any], None]] = {
             NetMsg.OFFER: self._offered,
             NetMsg.ACCEPTED: self._accepted,
@@ -203,7 +208,7 @@ class Sharing:
                 if self._own is None:
                     memory = arena.create()
                     self._needs_own = memory is not None
-                    self._own = None if memory is None else (ArenaWriter(memory), Reader(memory))
+                    self._own = None if memory is None else (ArenaWriter(memory, waits=True), Reader(memory))
             if self._own is not None:
                 writer, reader = self._own
                 placed = writer.put(pieces)
@@ -212,15 +217,29 @@ class Sharing:
                     return reader.view(placed.where)
         return b"".join(pieces)
 
+    def later(self, parcel: Parcel, ensembles: Sequence[str]) -> Callable[[], Iterator[tuple[Data, bytes]]]:
+        """`frames`, to be called when they are sent."""
+        self._tell_whether_crowded()
+        return partial(self.frames, parcel, ensembles)
+
     def frames(self, parcel: Parcel, ensembles: Sequence[str]) -> Iterator[tuple[Data, bytes]]:
         """A parcel with long data for some ensembles as `(payload, attached)`: sent one by one.
 
         There are two of them where it turns out, when a place has been sent, that others may have got that, too.
         """
+        self._tell_whether_crowded()
         where = self._hand(parcel[-1], ensembles)
         yield long_parcel(parcel, where)
         if where and self._whole_is_wanted():
             yield long_parcel(parcel, AGAIN)
+
+    def _tell_whether_crowded(self) -> None:
+        """Tell those that write values whether many bytes wait to be sent."""
+        crowded = self._link.unsent > CROWDED
+        if crowded is not self._crowded:
+            self._crowded = crowded
+            for mine in list(self._mine.values()):
+                mine.memory.crowd(crowded)
 
     def _hand(self, data: Data, ensembles: Sequence[str]) -> bytes:
         """Let all these ensembles read a value; its place, or empty if not all can, or there are none."""

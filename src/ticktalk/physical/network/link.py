@@ -174,6 +174,11 @@ class Link(TTNetworkInterface):
         if self.is_open:
             self._add(self._tokens, key, part, join, size)
 
+    @property
+    def unsent(self) -> int:
+        """See `TTNetworkInterface`."""
+        return self._tokens.size
+
     def rehearse(self, frame: Any) -> None:
         """See `TTNetworkInterface`. Only the first call in a session sends something, because it declares the key."""
         if self.is_open:

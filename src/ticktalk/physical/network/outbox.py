@@ -54,6 +54,12 @@ class Outbox:
         self._held = held or (CONTROL_HELD if path is Path.CONTROL else HELD)
         self._size = [0, 0]  # bytes that the timekeeper added; bytes that the sending thread took
 
+    @property
+    def size(self) -> int:
+        """Bytes of its parts, as far as known."""
+        added, taken = self._size
+        return added - taken
+
     def add(self, key: str, part: Any, join: Join | None, size: int = 0) -> tuple[bool, int]:
         """Let a part wait; whether it is the only one now, and how many were dropped for it."""
         waits, sizes = self.waits, self._size

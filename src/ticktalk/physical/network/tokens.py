@@ -130,7 +130,7 @@ class Passing:
             if len(data) < LONG:
                 link.publish(key, parcel, sealing, ensembles, len(data))
             else:
-                frames = functools.partial(self._tokens.sharing.frames, parcel, ensembles)
+                frames = self._tokens.sharing.later(parcel, ensembles)
                 link.publish(key, functools.partial(sealing.each, frames), None, ensembles, len(data))
         for receiver in way.left_out:
             count = len(arcs_in(arcs)) or 1

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 from ticktalk.defaults import MAX_VALUE
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.physical.memory.allocator import keep_memory
-from ticktalk.physical.memory.arena import BACK, PATIENCE, ArenaWriter, Memory, Reader, opened
+from ticktalk.physical.memory.arena import BACK, ArenaWriter, Memory, Reader, opened
 from ticktalk.physical.workers.native_output import printing_to
 from ticktalk.physical.workers.protocol import Answer, Command, Map, Mapped, Unmap
 from ticktalk.physical.workers.worker import Worker
@@ -45,7 +45,7 @@ class SocketCommands:
             there, back = [Memory(descriptor) for descriptor in memories]
             # A value that is written here comes back for other bodies.
             self._readers |= {0: Reader(there), BACK: Reader(back, BACK)}
-            self._writer = ArenaWriter(back, PATIENCE)
+            self._writer = ArenaWriter(back, waits=True)
             there.close()
             back.close()
         self._frames = Frames(self._readers, Command | Map | Unmap)
