@@ -12,7 +12,7 @@ A page is Markdown. Its fenced blocks say what they are:
 - any other block is only shown; `tests/docs` lists those, with the reason.
 
 The pages of one folder of `docs` share a folder of files, in the order of `mkdocs.yml`. So a tutorial goes on where its
-page before has ended. A page that begins with `<!-- alone -->` has a folder of its own.
+page before has ended. A page with `<!-- alone -->` below its title has a folder of its own.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def groups() -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for page in pages():
         text = (DOCS / page).read_text("utf-8")
-        alone = page.parent == Path() or text.startswith("<!-- alone -->")
+        alone = page.parent == Path() or "<!-- alone -->" in text
         found.setdefault(str(page.with_suffix("")) if alone else str(page.parent), []).append(page)
     return found
 
