@@ -129,7 +129,7 @@ def test_the_commands_of_the_readme_run(folder: str, tmp_path: Path) -> None:
     commands = [shlex.split(line)[1:] for line in text.splitlines() if line.startswith("    ticktalk ")]
     assert commands
     for words in commands:
-        if words[0] == "run":  # simulated elsewhere here; what runs on devices is tried by other tests
+        if words[0] == "run":  # `tests/physical/test_examples.py` runs it
             continue
         before = ["", *words[:-1]]
         written = [
