@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,6 +21,7 @@ from systems import Process, until
 from programs import HEAD
 from ticktalk import TTRuntimeManagerPhysical, compile_program
 from ticktalk.cli.record import DeviceRecording
+from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import StartContext, StopGraph
 from ticktalk.physical.recording import WAITING, Noting
 from ticktalk.recording.mcap_file import RecordingWriter, read_recording
@@ -168,8 +170,6 @@ def test_the_timekeeper_notes_no_more_than_has_room_and_the_rest_is_counted() ->
 
 def test_the_manager_tells_what_did_not_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ticktalk.recording.recorder.WAIT", 0.05)
-    from ticktalk.language.compiler import compile_source
-
     graph = compile_source(PROGRAM, "prog.py", "prog")
     recorder = Recorder(RecordingWriter(tmp_path / "run.mcap"), {})
     recorder.begin(start(), graph, {"count-1": "a", "twice-1": "b"})
@@ -188,6 +188,26 @@ def test_the_manager_tells_what_did_not_come(tmp_path: Path, monkeypatch: pytest
     recording = read_recording(tmp_path / "run.mcap")
     assert recording.lacks == lacks and len(recording.records()) == 1
     assert os.stat(tmp_path / "run.mcap").st_mode & 0o077 == 0
+
+
+def test_last_records_are_waited_for_while_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder(RecordingWriter(tmp_path / "run.mcap"), {})
+    recorder.begin(start(), compile_source(PROGRAM, "prog.py", "prog"), {"count-1": "a"})
+    numbers = iter(range(1, 4))
+
+    class Waits(threading.Event):
+        """Each wait lasts as long as may be, and some records come meanwhile."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            number = next(numbers)
+            token = Sent(5, "x-1", "x-1/0", number, 0, 10, encode_value(1))
+            batch = msgspec.msgpack.encode(Records("prog", 1, "a", number - 1, 1, [token]))
+            recorder.take(Recorded("prog", 1, "a", batch, number == 3))
+            return self.is_set()
+
+    monkeypatch.setattr(recorder, "_settled", Waits())
+    assert recorder.finish() == []
+    assert len(read_recording(tmp_path / "run.mcap").records()) == 3
 
 
 def test_a_running_system_is_explained_from_what_its_manager_records(tmp_path: Path) -> None:

@@ -73,6 +73,8 @@ class Latency:
         self._samples: list[int] = []  # in order as far as they were when they were last shown: to sort them is cheap
         self._after_deadlines: list[int] = []
         self._every = 1
+        self._shown: dict[str, int | None] = {}  # after so many outputs, with this deadline: `_shown_at`
+        self._shown_at: tuple[int, int | None] = 0, None
 
     def add(self, start: Tick, stop: Tick, arrival: int, begun: int) -> None:
         """An output on [start, stop) has arrived, of a context that was begun at the tick `begun`."""
@@ -97,6 +99,11 @@ class Latency:
 
     def shown(self) -> dict[str, int | None]:
         """As JSON; the 99th of a hundred in order is the 99 %, also of how long after the deadline they came."""
+        if self._shown_at != (self.count, self.allowed):
+            self._shown, self._shown_at = self._tell(), (self.count, self.allowed)
+        return self._shown
+
+    def _tell(self) -> dict[str, int | None]:
         ordered, after = self._samples, self._after_deadlines
         ordered.sort()
         after.sort()

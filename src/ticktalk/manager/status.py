@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ticktalk.counters import Counts, merged
@@ -141,10 +141,11 @@ def _graph(state: GraphState, counts: Counts, latencies: Mapping[str, Any]) -> d
 def _work(graph: TTGraph, reports: list[IdleReport], counts: Counts) -> dict[str, dict[str, int | None]]:
     """SQ to what it did, over all starts; of an SQ that its ensembles do not count, nothing."""
     deadlines = {sq.name for sq in graph.sqs if sq.trigger == "deadline"}
-    totals: dict[str, list[int]] = {}
+    totals: dict[str, Sequence[int]] = {}
     for report in reports:
         for sq, numbers in report.work.items():
-            totals[sq] = [a + b for a, b in zip(totals.get(sq, (0, 0, 0, 0)), numbers, strict=True)]
+            known = totals.get(sq)
+            totals[sq] = numbers if known is None else [a + b for a, b in zip(known, numbers, strict=True)]
     found: dict[str, dict[str, int | None]] = {}
     for sq, (number, timed, time, queue) in totals.items():
         kinds = counts.get(sq, {})

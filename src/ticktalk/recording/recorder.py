@@ -27,7 +27,10 @@ FLUSH = 1.0
 """Seconds after which what was written reaches the disk."""
 
 WAIT = 5.0
-"""Seconds for which the last records of ensembles are waited for."""
+"""Seconds for which the last records of ensembles are waited for, and again if some have come meanwhile."""
+
+WAITS = 12
+"""How often at most."""
 
 
 class Recorder:
@@ -42,6 +45,7 @@ class Recorder:
         self._writer, self._options = writer, options
         self._queue: queue.SimpleQueue[Setup | TookOver | Recorded | None] = queue.SimpleQueue()
         self._put = self._taken = 0  # bytes, by the thread that keeps time; by the one that writes
+        self._come = 0  # parcels of records
         self._lost: Counter[str] = Counter()
         self._awaited: set[tuple[int, str]] = set()  # context and ensemble: whose last records have not come
         self._settled = threading.Event()
@@ -62,6 +66,7 @@ class Recorder:
 
     def take(self, recorded: Recorded) -> None:
         """Records have come."""
+        self._come += 1
         if recorded.last:
             self._awaited.discard((recorded.context, recorded.ensemble))
             if not self._awaited:
@@ -73,9 +78,11 @@ class Recorder:
         self._queue.put(recorded)
 
     def finish(self) -> list[str]:
-        """End the file when the last records have come, or after a while; gives what it lacks, as sentences."""
-        if self._awaited:
-            self._settled.wait(WAIT)
+        """End the file when the last records have come, or none come any more; gives what it lacks, as sentences."""
+        for _ in range(WAITS):
+            come = self._come
+            if not self._awaited or self._settled.wait(WAIT) or come == self._come:
+                break
         lacks = [
             f"what ensemble {ensemble!r} noted last of context {context}: it did not send it"
             for context, ensemble in sorted(self._awaited)
