@@ -6,12 +6,14 @@ import resource
 import socket
 import time
 
+import pytest
 from typer.testing import CliRunner
 
 from ticktalk.cli import doctor, remote
 from ticktalk.cli.main import app_of
 from ticktalk.defaults import RX_PORT
 from ticktalk.physical.trust import token
+from ticktalk.physical.trust.authority import init_authority, issue
 
 
 def look(*words):
@@ -119,6 +121,28 @@ def test_the_ensembles_of_a_manager_are_looked_at(monkeypatch):
     }  # fmt: skip
     assert all(finding["advice"] for finding in found.values() if finding["level"] != "good")
     assert "keys issue ending --role ensemble" in found["ending"]["advice"]
+
+
+@pytest.mark.parametrize(("role", "level"), [("ensemble", "good"), ("viewer", "wrong")])
+def test_credentials_of_an_ensemble_are_good_where_the_manager_answers(role, level, tmp_path, monkeypatch):
+    """They may not ask for the status, and are none the worse for it."""
+    init_authority(tmp_path / "keys", ["10.0.0.1"])
+    bundle = issue(tmp_path / "keys", "edge", ["10.0.0.2"], role=role)
+
+    class System:
+        def __init__(self, manager, credentials): ...
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error): ...
+
+        def ask(self, do):
+            raise remote.CommandRefused(f"the role {role} may not ask for 'status'")
+
+    monkeypatch.setattr(remote, "Remote", System)
+    _, found = look("--manager", "10.0.0.1:5555", "--credentials", str(bundle))
+    assert found["manager"]["level"] == level and found["credentials"]["level"] == "good"
 
 
 def test_every_finding_has_a_level_that_is_known():

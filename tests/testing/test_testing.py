@@ -6,6 +6,7 @@ import importlib
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -177,8 +178,11 @@ def test_a_recording_is_the_same_or_told(fusion: Path, tmp_path: Path) -> None:
     run(fusion, until="700ms", component={"pole.camera": Camera()}).assert_same_as(recording)
     fusion.write_text(FUSION.replace("a + b", "a + b + (a == 40)"))
     changed = run(fusion, until="700ms", component={"pole.camera": Camera()})
-    with pytest.raises(AssertionError, match=r"fuse-1: changed: 42 .*-> 43"):
+    with pytest.raises(AssertionError, match=r"fuse-1: changed: 42 .*-> 43") as failed:
         changed.assert_same_as(recording)
+    shown = str(failed.value)
+    assert shown.index("time line:") < shown.index("fuse-1: 43") < shown.index("why:\n  fuse-1 gave 43 on ")
+    assert shown.index("camera-1") > shown.index("why:")
     changed.assert_same_as(recording, outputs=["camera-1"])
     with pytest.raises(TTError, match="there is no SQ 'fuse'"):
         changed.assert_same_as(recording, outputs=["fuse"])
@@ -269,3 +273,19 @@ def test_the_fixture_looks_beside_the_test(tmp_path: Path) -> None:
         timeout=60,
     )
     assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"events": [{"at": "2s", "fial": "edge"}]}, "events.yaml:2: error: an event has no key 'fial'"),
+        ({"deployment": {"ensembles": {"edge": {}}}}, "deployment.yaml:"),
+    ],
+)
+def test_what_a_file_would_hold_is_told_without_a_folder_that_is_gone(
+    given: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "prog.py").write_text(HEAD + "@GRAPHify\ndef main(trigger): return trigger\n")
+    with pytest.raises(TTError) as failed:
+        run(tmp_path / "prog.py", **given)
+    assert str(failed.value).startswith(told)

@@ -203,12 +203,16 @@ def _port() -> Finding:
 
 def _system(manager: str, credentials: str | None) -> Iterator[Finding]:
     """A manager, and the ensembles that have joined it."""
-    from ticktalk.cli.remote import Remote
+    from ticktalk.cli.remote import CommandRefused, Remote
 
     try:
         with Remote(manager, credentials) as remote:
             found: dict[str, Any] = remote.ask(do="status")
     except TTError as error:
+        if isinstance(error, CommandRefused) and _is_of_ensemble(credentials):
+            text = f"the manager at {manager} answers, and knows these credentials; an ensemble may ask no more"
+            yield Finding("good", "manager", text)
+            return
         yield Finding("wrong", "manager", *_parted(str(error)))
         return
     yield Finding("good", "manager", f"{found['manager']!r} at {manager} answers, and accepts this command")
@@ -218,6 +222,13 @@ def _system(manager: str, credentials: str | None) -> Iterator[Finding]:
     for entry in found["ensembles"]:
         if entry is not own:
             yield _ensemble(entry, own)
+
+
+def _is_of_ensemble(path: str | None) -> bool:
+    """Whether credentials are those of an ensemble, which looks here for the way that it will take to the manager."""
+    from ticktalk.physical.trust.credentials import Credentials
+
+    return path is not None and Credentials.load(path).role == "ensemble"
 
 
 def _ensemble(entry: dict[str, Any], own: dict[str, Any]) -> Finding:

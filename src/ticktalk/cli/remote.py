@@ -267,6 +267,10 @@ def _tell(answer: dict[str, Any], as_json: bool, text: str) -> None:
         terminal().print(hosts)
 
 
+class CommandRefused(TTError):
+    """The manager has answered, and does not do what it was asked."""
+
+
 class Remote:
     """A short session with a manager.
 
@@ -295,7 +299,7 @@ class Remote:
         """Ask, and give the answer within so many seconds.
 
         Raises:
-            TTError: the manager refuses, or does not answer.
+            CommandRefused: the manager refuses. TTError: it does not answer.
         """
         from ticktalk.network_keys import COMMAND
         from ticktalk.physical.commands import Command
@@ -306,7 +310,7 @@ class Remote:
             raise self._nobody()
         self._trust.guard.admit(answer.badge, answer.manager)
         if not answer.accepted:
-            raise TTError(answer.payload.decode("utf-8", "replace"))
+            raise CommandRefused(answer.payload.decode("utf-8", "replace"))
         return msgspec.msgpack.decode(answer.payload)
 
     def _nobody(self) -> TTError:

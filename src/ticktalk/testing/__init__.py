@@ -6,6 +6,7 @@ functions is emptied before each test.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -122,7 +123,7 @@ class Run(Simulated):
         """
         __tracebackhide__ = True
         from ticktalk.recording.mcap_file import read_recording
-        from ticktalk.recording.what_if import compared
+        from ticktalk.recording.what_if import Pair, compared, kind_of
 
         read = read_recording(recording)
         versions = {version.setup.context: version.setup for version in read.versions()}
@@ -135,14 +136,26 @@ class Run(Simulated):
         ]
         all_records = {id(version.records): version.records for version in self._versions}.values()
         now = [record for records in all_records for _, record in after(self._start, records)]
+        pairs: dict[str, list[Pair]] = {}
         other = [
             f"  {output.name}: {difference.how}: {difference.was or 'nothing'} -> {difference.now or 'nothing'}"
-            for output in compared(former, was, self.graph, now, INFINITY).outputs
+            for output in compared(former, was, self.graph, now, INFINITY, pairs).outputs
             if not output.is_same and (not names or output.name in names)
             for difference in output.differences[:SHOWN]
         ]
         if other:
-            raise AssertionError(f"other outputs than in {recording}:\n" + "\n".join(other))
+            differing = [
+                (sq, sent, there is None)
+                for sq, found in pairs.items()
+                for recorded, there in found
+                if (not names or sq in names) and kind_of((recorded, there)) != "same"
+                if (sent := there or recorded) is not None
+            ]
+            sq, first, is_gone = min(differing, key=lambda each: each[1].tick)
+            number = sum(token.start < first.start + self._start for token in self.outputs)
+            said = f"other outputs than in {recording}:\n" + "\n".join(other)
+            reason = self._reason(self.why_missing if is_gone else self.why, sq, first.start)
+            raise AssertionError(self._told(said, self.outputs, number, reason))
 
     def _compare(self, got: Sequence[OutputToken], wanted: Sequence[tuple[Any, Tick | None, Tick | None]]) -> None:
         __tracebackhide__ = True
@@ -175,10 +188,13 @@ class Run(Simulated):
         return "\n".join(parts)
 
     def _why_of(self, token: OutputToken) -> str:
-        if abs(token.start) == INFINITY:
-            return ""
+        return self._reason(self.why, token.sq, token.start - self._start)
+
+    @staticmethod
+    def _reason(explain: Callable[[str, When], str], sq: str, start: Tick) -> str:
+        """An explanation, or why there is none; of tokens that hold for ever: ""."""
         try:
-            return self.why(token.sq, int(token.start) - self._start)
+            return explain(sq, int(start)) if abs(start) != INFINITY else ""
         except TTError as error:
             return str(error)
 
@@ -235,13 +251,19 @@ def run(
         manager.simulation.tap, manager.simulation.took_over = tap, took_over
 
     with tempfile.TemporaryDirectory() as folder:
-        done = simulate(
-            program,
-            events=_as_file(events, Path(folder) / "events.yaml"),
-            deployment=_as_file(deployment, Path(folder) / "deployment.yaml"),
-            watch=watch,
-            **options,
-        )
+        try:
+            done = simulate(
+                program,
+                events=_as_file(events, Path(folder) / "events.yaml"),
+                deployment=_as_file(deployment, Path(folder) / "deployment.yaml"),
+                watch=watch,
+                **options,
+            )
+        except TTError as error:
+            # Whoever gave what a file would hold knows no file: the message says `events.yaml:2`, without its folder.
+            if folder not in str(error):
+                raise
+            raise type(error)(str(error).replace(f"{folder}{os.sep}", "")) from None
     if not versions:
         versions.append(_Version(0, done.graph, []))
     silent = [silence_line(entry) for graph in managers[0].status()["graphs"] for entry in graph["silent"]]
