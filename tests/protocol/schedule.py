@@ -31,6 +31,9 @@ SETTLES = 9 * S
 AWAITS = 11 * S
 """For how much longer it has where the manager was started again: it awaits its ensembles."""
 
+STORIES = 0.5
+"""The share of runs with commands that belong together."""
+
 SEALED = 10
 """Of so many runs one seals what it sends as on a device."""
 
@@ -112,12 +115,73 @@ KINDS = {
     "die": 3,
     "follow": 4,
     "step": 1,
+    "utc": 1,
 }
 """What may happen, and how often beside the rest."""
 
 
-CALM = ("drain", "set", "again", "deploy", "slow", "quick", "join", "copies", "drift", "end", "die", "follow")
+CALM = ("drain", "set", "again", "deploy", "slow", "quick", "join", "copies", "drift", "end", "die", "follow", "utc")
 """Kinds by which nothing is lost but what lives on the manager's own ensemble: then each token is looked for."""
+
+
+def story(choice: random.Random, names: tuple[str, ...], calm: bool) -> list[Command]:
+    """Commands that belong together, from time 0 on: a rule of the protocol is for them. `calm`: they lose nothing."""
+    who, other = choice.sample(names, 2)
+    to_manager = tuple(sorted((who, MANAGER)))
+    pair = tuple(sorted((who, other)))
+    soon, later = choice.randrange(150 * MS), choice.randrange(1200 * MS, 3200 * MS)
+    found = []
+    match choice.randrange(3 if calm else 11):
+        case 0:  # what is sent is under way for long when its SQ moves
+            links = [to_manager, tuple(sorted((other, MANAGER)))]
+            for link in choice.choice([[pair], [pair], [pair, links[1]], links[:1], links]):
+                found.append(Command(0, "slow", link, choice.choice([50, 150, 400]) * MS))
+            found.append(Command(200 * MS + soon, "drain", (who,)))
+            if choice.random() < 0.7:
+                found.append(Command(250 * MS + 3 * soon, "quick", (who,)))
+        case 1:  # a manager dies with what it has just been asked for
+            kind = choice.choice(["deploy", "end", "again", "drain", "join"])
+            found += [Command(0, kind, (who,)), Command(soon // 5, "die", (who,))]
+            found.append(Command(soon // 5 + choice.choice([soon, 10 * soon]), "follow", (who,)))
+        case 2:  # it comes to an ensemble that others learn of late
+            found.append(Command(0, "slow", choice.choice([pair, to_manager]), choice.choice([100, 400]) * MS))
+            found += [Command(soon, "join", (who,)), Command(2 * soon, "drain", (who,))]
+        case 3:  # about as long as a lease
+            found += [Command(0, choice.choice(["cut", "lose"]), to_manager), Command(later, "heal", to_manager)]
+        case 4:
+            still = choice.choice([1600, 1900, 2200, 3000]) * MS
+            found.append(Command(0, choice.choice(["stop", "stop", "busy"]), (who,), still))
+        case 5:  # too short to be noticed
+            found += [Command(0, "lose", to_manager), Command(200 * MS + 3 * soon, "heal", to_manager)]
+        case 6:  # something is begun or ended without one that is cut off
+            found += [Command(0, choice.choice(["cut", "lose"]), to_manager)]
+            found.append(Command(soon * 10, choice.choice(["join", "end", "again", "deploy", "kill"]), (other,)))
+            found.append(Command(later, "heal", to_manager))
+        case 7:  # the manager is alone
+            links = [tuple(sorted((name, MANAGER))) for name in names]
+            how = choice.choice(["cut", "lose"])
+            found += [Command(soon * at // 4, how, link) for at, link in enumerate(links)]
+            found += [Command(later + 1 * S, "heal", link) for link in links]
+        case 8:  # it was far away before it is cut off
+            found.append(Command(0, "slow", to_manager, 400 * MS))
+            found += [Command(1000 * MS + soon, "lose", to_manager), Command(1 * S + later, "heal", to_manager)]
+        case 9:  # its tokens come when others have come from where its SQs are by then
+            found.append(Command(0, "cut", pair))
+            found.append(Command(300 * MS + soon, *choice.choice([("lose", to_manager), ("kill", (who,))])))
+            found += [Command(2 * S + later, "heal", link) for link in (pair, to_manager)]
+        case _:  # a drain that does not come to its end
+            found.append(Command(0, "drain", (who,)))
+            kind, struck = choice.choice(["kill", "stop", "cut", "lose"]), choice.choice([who, other])
+            link = kind in ("cut", "lose")
+            found.append(
+                Command(
+                    soon // 4,
+                    kind,
+                    tuple(sorted((struck, MANAGER))) if link else (struck,),
+                    2200 * MS if kind == "stop" else 0,
+                )
+            )
+    return found
 
 
 def plan(seed: int) -> Plan:
@@ -151,9 +215,17 @@ def plan(seed: int) -> Plan:
         elif kind == "step":
             who = (choice.choice(everybody),)
             much = choice.choice([20 * MS, 300 * MS, 500 * MS, 900 * MS])
+        elif kind == "utc":
+            who = (choice.choice(everybody),)
+            much = choice.choice([-3600 * S, -500 * MS, 500 * MS, 3600 * S])
         elif kind == "set":
             much = choice.choice([50 * MS, 300 * MS])
         commands.append(Command(at, kind, who, much))
+    if choice.random() < STORIES:
+        commands = commands[: choice.randint(0, 3)]
+        begin = choice.randrange(BEGIN, BEGIN + 2 * S)
+        commands += [each._replace(at=begin + each.at) for each in story(choice, names, seed % 3 == 0)]
+        commands.sort(key=lambda each: each.at)
     return Plan(
         seed, names, choice.randrange(PROGRAMS), length, choice.choice([0, 300 * MS, 500 * MS]), tuple(commands)
     )
@@ -301,6 +373,9 @@ class Run:
     def do_step(self, command: Command) -> None:
         self.lossy = True
         self.host(command.who[0]).step(command.much)
+
+    def do_utc(self, command: Command) -> None:
+        self.host(command.who[0]).utc += command.much
 
     def do_drift(self, command: Command) -> None:
         self.host(command.who[0]).drift(command.much)

@@ -19,6 +19,9 @@ from ticktalk.physical.network.tokens import Passing
 if TYPE_CHECKING:
     from schedule import Run
 
+    from ticktalk.physical.network.token_frames import Parcel
+    from ticktalk.physical.network.tokens import Incoming
+
 FLOWS = 2 * S
 """Microseconds within which a stream gives an output again."""
 
@@ -89,6 +92,9 @@ class Watch:
         self.sent: Counter[Way] = Counter()
         self.took: Counter[Way] = Counter()
         self._generations: dict[tuple[str, str], int] = {}
+        self._takes = 0  # the generation of the tokens that are taken now
+        self._newest: dict[tuple[Way, int], int] = {}  # by way and context, that of the newest that were taken
+        self._older: list[str] = []  # such as were taken after newer ones
         self._looked: dict[Key, _Looked] = {}
         self._starts: dict[Key, Counter[Any]] = {}
         self._lines: list[_Logged] = []
@@ -112,6 +118,7 @@ class Watch:
 
         Context._wire = wire_and_watch  # type: ignore[method-assign]
         self._publish, self._receive = publish, receive = Passing.publish, ContextArcs.receive
+        self._take, self._count = take, count = Passing.take, Passing._count
 
         def publish_and_count(passing: Passing, arc: str, ensembles: Any, *token: Any) -> None:
             graph, sq = passing.context.prepared.graph.name, arc.rpartition("/")[0]
@@ -124,12 +131,27 @@ class Watch:
             watch.took[Way(prepared.graph.name, arc.rpartition("/")[0], prepared.here)] += 1
             receive(arcs, arc, number)
 
+        def take_and_note(passing: Passing, incoming: Incoming, parcel: Parcel) -> None:
+            watch._takes = parcel[1]
+            take(passing, incoming, parcel)
+
+        def count_and_compare(passing: Passing, incoming: Incoming, *counted: Any) -> None:
+            prepared = passing.context.prepared
+            way = Way(prepared.graph.name, incoming.sq, prepared.here)
+            newest = watch._newest.get((way, passing.context.number), 0)
+            if watch._takes < newest and prepared.here not in watch.run.revoked:
+                watch._older.append(f"{way}: of generation {watch._takes} after {newest}")
+            watch._newest[way, passing.context.number] = max(newest, watch._takes)
+            count(passing, incoming, *counted)
+
+        Passing.take, Passing._count = take_and_note, count_and_compare  # type: ignore[method-assign,assignment]
         Passing.publish = publish_and_count  # type: ignore[method-assign]
         ContextArcs.receive = receive_and_count  # type: ignore[method-assign]
 
     def __exit__(self, *error: object) -> None:
         Context._wire = self._wire  # type: ignore[method-assign]
         Passing.publish, ContextArcs.receive = self._publish, self._receive  # type: ignore[method-assign]
+        Passing.take, Passing._count = self._take, self._count  # type: ignore[method-assign]
 
     def forget(self) -> None:
         """The manager has died: it has told nobody of what is not on its disk."""
@@ -151,6 +173,7 @@ class Watch:
                 known = sq == "" or sq == MANAGER or sq in state.ensembles
                 _hold("hosts are known", known, f"{name}: {graph.host_of} beside {list(state.ensembles)}")
         self._once()
+        _hold("tokens of an older generation are dropped", not self._older, "; ".join(self._older[:1]))
 
     def _once(self) -> None:
         """No SQ fires twice for a token in a generation, nor on a host whose SQ was placed elsewhere since.
