@@ -6,7 +6,7 @@ The structs that cross between devices hold fields in the order in which they ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
@@ -231,10 +231,17 @@ class OutputToken(msgspec.Struct, frozen=True):
         return {**self.row(), "context": self.context, "arrival": self.arrival}
 
 
+class Unreadable(msgspec.Struct, frozen=True):
+    """Stands for an output of an ensemble that cannot be read here, and says why."""
+
+    ensemble: EnsembleName
+    why: Text = ""
+
+
 class OutputTokens(msgspec.Struct, frozen=True):
     """Outputs of one ensemble; `number` counts all that it has sent, up to the last of these (0: it counts none)."""
 
-    tokens: list[OutputToken]
+    tokens: Sequence[OutputToken | Unreadable]
     number: Count = 0
 
 

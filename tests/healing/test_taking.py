@@ -22,6 +22,7 @@ from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import NetMsg, RuntimeMsg, message
 from ticktalk.payloads import FiringError, OutputsTaken, OutputToken, OutputTokens, Ping
 from ticktalk.physical import to_manager
+from ticktalk.physical.spill import SpillFile
 
 
 class Queue:
@@ -219,6 +220,16 @@ def test_an_ensemble_counts_as_overflow_what_finds_no_room_and_what_cannot_be_re
     spill.broken = True
     sends.taken(OutputsTaken(0))
     assert sum(overflow) == 4
+
+
+def test_what_waits_in_a_file_that_was_cut_short_is_lost_and_not_sent(caplog: pytest.LogCaptureFixture) -> None:
+    spill = SpillFile("a")
+    assert spill.put(2, b"outputs") and spill.put(1, b"more")
+    assert spill.take() == (2, b"outputs")
+    assert spill._file is not None
+    spill._file.truncate(9)
+    assert spill.take() is None
+    assert "are lost: the file is shorter than what was written" in caplog.text
 
 
 def test_errors_of_firings_keep_their_place_among_the_outputs() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ticktalk.messages import ROWS, Message, RuntimeMsg
-from ticktalk.payloads import OutputToken, OutputTokens
+from ticktalk.payloads import OutputToken, OutputTokens, Unreadable
 from ticktalk.physical.network.control_frames import control_frame, parse_control
 from ticktalk.physical.network.frames import FrameError
 from ticktalk.physical.output_batch import HELD, MOST, MOST_BYTES, OutputBatch
@@ -95,12 +95,16 @@ def test_outputs_cross_together_and_speak_for_one_ensemble() -> None:
 
 
 @pytest.mark.parametrize("shown", ['"value": 1, "sq": 2', "", '"value": 1\n'])
-def test_a_value_that_is_more_than_a_field_is_refused_among_others_too(shown: str) -> None:
+def test_a_value_that_is_more_than_a_field_is_left_out_and_holds_up_no_other(shown: str) -> None:
     wire = [["g", b"\x01", '"value": 1', 0, 1, "f-1", "a", 1], ["g", b"\x01", shown, 0, 1, "f-1", "a", 1]]
     keys = ("graph", "value", "shown", "start", "stop", "sq", "ensemble", "context")
     payload = msgspec.msgpack.encode(([dict(zip(keys, each, strict=True)) for each in wire], 2))
     frame = control_frame(Message(RuntimeMsg.OUTPUT_TOKENS, OutputTokens([output(1)]), "TTRuntimeManagerProcess"))
     head = frame[: frame.index(b"\x93")]
     forged = head + msgspec.msgpack.encode(["RuntimeMsg.OUTPUT_TOKENS", "TTRuntimeManagerProcess", payload])
+    good, bad = parse_control(forged).payload.tokens
+    assert (good.start, good.sq, good.shown) == (0, "f-1", '"value": 1')
+    assert isinstance(bad, Unreadable) and bad.ensemble == "a" and "rendered value" in bad.why
+    nameless = msgspec.msgpack.encode(([dict(zip(keys, wire[0], strict=True)), {"shown": shown}], 2))
     with pytest.raises(FrameError):
-        parse_control(forged)
+        parse_control(head + msgspec.msgpack.encode(["RuntimeMsg.OUTPUT_TOKENS", "", nameless]))

@@ -112,6 +112,17 @@ class Back(Event, frozen=True):
     sentence = "{0.name!r} is back"
 
 
+class OutputLeftOut(Event, frozen=True):
+    """An output that an ensemble has sent cannot be read by the manager."""
+
+    name: str
+    why: str
+    sentence = (
+        "an output of {0.name!r} cannot be read and is left out (status counts it): {0.why}; let Python and ticktalk"
+        " be of the same version there and here"
+    )
+
+
 class Isolated(Event, frozen=True):
     """Many ensembles fell silent at once: the manager places nothing elsewhere until half of them are heard of."""
 

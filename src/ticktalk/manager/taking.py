@@ -5,10 +5,12 @@ The number up to which they are taken is a part of the manager's state, so a res
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ticktalk.manager.driver import Driver, Send
 from ticktalk.manager.state import ManagerState
 from ticktalk.messages import NetMsg
-from ticktalk.payloads import OutputsTaken, OutputToken, OutputTokens, Ping
+from ticktalk.payloads import OutputsTaken, OutputToken, OutputTokens, Ping, Unreadable
 
 AGAIN_AFTER = 2_000_000
 """Root ticks after which an ensemble is asked again for outputs that do not come; each time twice as many."""
@@ -33,7 +35,7 @@ class Taking:
         self._asked: dict[str, tuple[int, int]] = {}  # by ensemble: when it was asked again, and when it will be
         self._heard: dict[str, tuple[int, int]] = {}  # by ensemble: numbers sent and taken at its last heartbeat
 
-    def new(self, outputs: OutputTokens) -> list[OutputToken]:
+    def new(self, outputs: OutputTokens) -> Sequence[OutputToken | Unreadable]:
         """The outputs of a message that did not come before, if none before them is missing."""
         tokens, number = outputs.tokens, outputs.number
         if not number or not tokens:

@@ -17,7 +17,7 @@ from ticktalk.defaults import CHECKPOINT_PERIOD, PATIENCE
 from ticktalk.errors import InvalidMessageError, TTError
 from ticktalk.heartbeats import ControlState
 from ticktalk.manager.driver import Driver
-from ticktalk.manager.events import Refused, RefusedMore, StateNotWritten, StateWritten
+from ticktalk.manager.events import OutputLeftOut, Refused, RefusedMore, StateNotWritten, StateWritten
 from ticktalk.manager.liveness import WATCH_PERIOD, Why
 from ticktalk.manager.reports import REPORT_PERIOD
 from ticktalk.manager.saving import Keeper
@@ -25,7 +25,7 @@ from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import NetMsg, RuntimeMsg, message
 from ticktalk.network_interface import Question
 from ticktalk.network_keys import GREET, HELLO, JOIN, RESUME
-from ticktalk.payloads import OutputToken, OutputTokens, StartContext
+from ticktalk.payloads import OutputToken, OutputTokens, StartContext, Unreadable
 from ticktalk.physical.network.inboxes import Inboxes
 from ticktalk.physical.network.joining import ReachableEnsemble, Welcome, nobody_listens, refusal_text
 from ticktalk.physical.node import Node
@@ -88,7 +88,7 @@ class ManagerNode(Driver):
         self.known = None if self.store is None else self.store.known
         self.keeps_state = self.store is not None
         self.on_shut_down: Callable[[], None] | None = None
-        self._refusals = Repeats()
+        self._refusals, self._unreadable = Repeats(), Repeats()
         self.recorder: RecordSink = NoRecorder()
         self._goes_on: dict[int, threading.Event] = {}  # by context that has not ended: set when it does
         self.keeper: Keeper | None = None
@@ -138,7 +138,13 @@ class ManagerNode(Driver):
         node.loop.every(REPORT_PERIOD, self._now(requests.reports.ask))
 
     def _take_outputs(self, outputs: OutputTokens, stamp: int) -> None:
-        for output in self.process.requests.taking.new(outputs):
+        requests = self.process.requests
+        for output in requests.taking.new(outputs):
+            if isinstance(output, Unreadable):
+                self.node.own["invalid"] += 1
+                if self._unreadable.may_tell(self.now()):
+                    requests.tell(OutputLeftOut(output.ensemble, output.why))
+                continue
             try:
                 self.process.outputs.take(output, stamp)
             except InvalidMessageError as error:

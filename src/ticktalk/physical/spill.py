@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections import deque
+from errno import EIO
 from typing import IO
 
 logger = logging.getLogger("ticktalk")
@@ -52,6 +53,8 @@ class SpillFile:
             assert self._file is not None
             self._file.seek(begin)
             frame = self._file.read(size)
+            if len(frame) < size:
+                raise OSError(EIO, "the file is shorter than what was written")
         except OSError as error:
             logger.warning("ensemble %r: outputs that waited on the disk are lost: %s", self._owner, error.strerror)
             self.clear()

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ticktalk.messages import ROWS, Message, RuntimeMsg, SyncMsg
-from ticktalk.payloads import OutputToken, OutputTokens, StartContext
+from ticktalk.payloads import OutputToken, OutputTokens, StartContext, Unreadable
 from ticktalk.physical.network.frames import HEAD, FrameError, InvalidError, body
 from ticktalk.physical.output_values import check_field, rendered
 from ticktalk.physical.trust.guard import DroppedError, OpenedMessage
@@ -115,6 +115,10 @@ class _OutputsWire(msgspec.Struct, array_like=True):
             raise ValueError(f"{len(self.tokens)} outputs, and the last has number {self.number}")
 
 
+class _OutputsUnread(_OutputsWire, array_like=True):
+    tokens: list[msgspec.Raw]  # type: ignore[assignment]
+
+
 def _start_out(start: StartContext) -> Any:
     inputs = {name: bytes(encoded(value)) for name, value in start.inputs.items()}
     rest = start.until, start.checkpoint, start.record
@@ -135,12 +139,24 @@ def _output_out(token: OutputToken) -> Any:
 
 
 def _outputs_out(outputs: OutputTokens) -> Any:
-    return _OutputsWire([_output_out(token) for token in outputs.tokens], outputs.number)
+    tokens = [_output_out(token) for token in outputs.tokens if isinstance(token, OutputToken)]
+    return _OutputsWire(tokens, outputs.number)
 
 
 def _outputs_in(data: bytes) -> OutputTokens:
-    wire = _outputs.decode(data)
-    return OutputTokens([_output(token) for token in wire.tokens], wire.number)
+    try:
+        wire = _outputs.decode(data)
+        return OutputTokens([_output(token) for token in wire.tokens], wire.number)
+    except msgspec.ValidationError:  # one that cannot be read is to hold up no other
+        unread = _outputs_unread.decode(data)
+        return OutputTokens([_readable(token) for token in unread.tokens], unread.number)
+
+
+def _readable(data: msgspec.Raw) -> OutputToken | Unreadable:
+    try:
+        return _output(_one_output.decode(data))
+    except msgspec.ValidationError as error:
+        return Unreadable(_unreadable.decode(data).ensemble, str(error))
 
 
 def _output(wire: _OutputWire) -> OutputToken:
@@ -173,3 +189,6 @@ _encoder = msgspec.msgpack.Encoder()
 _control = msgspec.msgpack.Decoder(_Control)
 _start = msgspec.msgpack.Decoder(_StartWire)
 _outputs = msgspec.msgpack.Decoder(_OutputsWire)
+_outputs_unread = msgspec.msgpack.Decoder(_OutputsUnread)
+_one_output = msgspec.msgpack.Decoder(_OutputWire)
+_unreadable = msgspec.msgpack.Decoder(Unreadable)
