@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import commands
+from ticktalk import simulate
 from ticktalk.cli.main import app_of
 from ticktalk.errors import TTError
 
@@ -162,3 +163,130 @@ def main(trigger):
         assert f"same-1 gave {row['value']} on" in told.stdout, told.stderr
         assert f"count-1 `n` = {row['value']} on" in told.stdout
         assert f"on {row['ensemble']}, on" in told.stdout
+
+
+PAIR = """
+from ticktalk import *
+@STREAMify
+def cam(t):
+    return 7
+@STREAMify
+def lidar(t):
+    return 1
+@SQify
+def fuse(x, y):
+    return [x, y]
+@SQify
+def show(x):
+    return x
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="a"):
+        x = cam(trigger, TTPeriod=100_000, {cam})
+    with TTConstraint(name="b"):
+        y = lidar(trigger, TTPeriod=100_000, {lidar})
+    return show(fuse(x, y))
+"""
+NOW = {
+    "cam": {"TTPhase": "0", "TTDataIntervalWidth": "20_000"},
+    "lidar": {"TTPhase": "50_000", "TTDataIntervalWidth": "30_000"},
+}
+
+
+def outputs_of(folder: Path, text: str, record: str = "", **more: str) -> list[tuple[int, int]]:
+    """The intervals of the outputs of a program in its first second, which may be recorded, too."""
+    program = folder / "prog.py"
+    program.write_text(text)
+    if record:
+        options = [part for name, value in more.items() for part in (f"--{name.replace('_', '-')}", value)]
+        assert ticktalk("simulate", str(program), "--until", "1s", "--record", record, *options).exit_code == 0
+    return [(int(token.start), int(token.stop)) for token in simulate(program, until="1s", **more).outputs]  # type: ignore[arg-type]
+
+
+def pair(settings: dict[str, dict[str, str]]) -> str:
+    return PAIR.format(**{of: ", ".join(f"{n}={v}" for n, v in given.items()) for of, given in settings.items()})
+
+
+def test_changes_are_tried_and_the_program_that_is_changed_so_gives_the_output(tmp_path: Path) -> None:
+    file = str(tmp_path / "pair.mcap")
+    assert not outputs_of(tmp_path, pair(NOW), file)
+    lines = ticktalk("explain", file, "--missing", "show-1@400ms").stdout.splitlines()
+    # x has [390, 410), the nearest y [435, 465). With both at one phase all of x is common; wider, one tick is.
+    wanted = [
+        ("TTPhase", "0", "lidar", "0s; now 50ms", (390_000, 410_000), "[390ms, 410ms)"),
+        ("TTDataIntervalWidth", "80002", "lidar", "80.002ms; now 30ms", (390_000, 390_001), "[390ms, 390.001ms)"),
+        ("TTDataIntervalWidth", "70001", "cam", "70.001ms; now 20ms", (435_000, 435_001), "[435ms, 435.001ms)"),
+    ]
+    assert lines[lines.index("  tried on the recorded streams (3 runs):") + 1 :] == [
+        f"    with {name}={value} of {of}-1 ({told}) it comes, on {interval}"
+        for name, value, of, told, _, interval in wanted
+    ]
+    for name, value, of, _, interval, _ in wanted:
+        assert interval in outputs_of(tmp_path, pair({**NOW, of: {**NOW[of], name: value}}))
+
+
+LATE = """
+from ticktalk import *
+@STREAMify
+def cam(t):
+    return 7
+@SQify
+def slow(x):
+    return x
+@SQify
+def guess():
+    return TTEmpty()
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="far"):
+        tag, x = cam(trigger, TTPeriod=100_000)
+    with TTConstraint(name="here"):
+        return TTFinishByOtherwise(slow(x), TTTimeDeadline=tag + {due}, TTPlanB=guess())
+"""
+
+
+def test_a_later_deadline_is_tried(tmp_path: Path) -> None:
+    file = str(tmp_path / "late.mcap")
+    assert not outputs_of(tmp_path, LATE.format(due=15_000), file, network_delay="20ms")
+    told = ticktalk("explain", file, "--missing", "TTFinishByOtherwise-1@200ms").stdout
+    # It is due at 215 ms; the data comes at 220, and has to come before it.
+    line = "with a TTTimeDeadline of TTFinishByOtherwise-1 that is 5.001ms later it comes, on [175ms, 225ms)"
+    assert f"    {line}" in told.splitlines()
+    assert (175_000, 225_000) in outputs_of(tmp_path, LATE.format(due=20_001), network_delay="20ms")
+    assert (175_000, 225_000) not in outputs_of(tmp_path, LATE.format(due=20_000), network_delay="20ms")
+
+
+def test_where_the_program_is_not_the_cause_it_is_said(tmp_path: Path) -> None:
+    file, events = str(tmp_path / "cut.mcap"), tmp_path / "cut.yaml"
+    events.write_text("- {at: 650ms, link: {between: [far, here], latency: 40ms}}\n")
+    assert len(outputs_of(tmp_path, LATE.format(due=15_000), file, network_delay="10ms", events=str(events))) == 6
+    ask = "explain", file, "--missing", "TTFinishByOtherwise-1@700ms"
+    line = "with a TTTimeDeadline of TTFinishByOtherwise-1 that is 25.001ms later it comes, on [675ms, 725ms)"
+    assert f"    {line}" in ticktalk(*ask).stdout.splitlines()
+    events.unlink()  # as a recording of devices has none: there a token usually takes 10 ms
+    alone = "the recorded streams alone, simulated, make it come, on [675ms, 725ms): the program is not the cause"
+    assert alone in ticktalk(*ask).stdout
+
+
+GAP = """
+from ticktalk import *
+@STREAMify
+def cam(t):
+    global sq_state
+    n = sq_state["n"] = sq_state.get("n", 0) + 1
+    return TTEmpty() if 3 < n < 7 else n
+@GRAPHify
+def main(trigger):
+    return RESAMPLE(cam(trigger, TTPeriod=100_000), TTPeriod=50_000, TTMaxGap={gap})
+"""
+
+
+def test_samples_that_are_too_far_apart(tmp_path: Path) -> None:
+    file = str(tmp_path / "gap.mcap")
+    assert (375_000, 425_000) not in outputs_of(tmp_path, GAP.format(gap=150_000), file)
+    told = ticktalk("explain", file, "--missing", "RESAMPLE-1@420ms").stdout.splitlines()
+    assert "    with TTMaxGap=400000 of RESAMPLE-1 it comes, on [375ms, 425ms)" in told
+    assert (375_000, 425_000) in outputs_of(tmp_path, GAP.format(gap=400_000))
+    # The firing on [75 ms, 125 ms), of the first sample, gave nothing; the next one did, for the same time.
+    told = ticktalk("explain", file, "--missing", "RESAMPLE-1@120ms").stdout.splitlines()
+    assert told[1] == "  RESAMPLE-1: it did send: RESAMPLE-1"

@@ -124,6 +124,10 @@ class Oracle:
         elif sq.function == "RESAMPLE":
             for _, token in at:
                 self.resample(sq, token.token)
+        elif sq.function == "ADD_TIME_DELAY":
+            for _, token in at:
+                delay = decode_constant(sq.instruction["delay"])
+                self.send(sq, "value", token.token.value, token.start + delay, token.stop + delay, [token.token])
         elif len(self.arc_ports(sq)) == 1 or sq.singly:
             for _, token in at:
                 if self.forward(sq, token.start, [token]):

@@ -280,7 +280,7 @@ def test_a_change_for_a_missing_output_makes_it_come(period: int, one: int, othe
     for change in made.changes:
         field = {"TTDataIntervalWidth": "width", "TTPhase": "phase"}[change.setting]
         setting = {field: change.ticks}
-        sqs = [msgspec.structs.replace(sq, **setting) if sq.name == change.stream else sq for sq in graph.sqs]
+        sqs = [msgspec.structs.replace(sq, **setting) if sq.name == change.sq else sq for sq in graph.sqs]
         changed = history_of(msgspec.structs.replace(graph, sqs=sqs), 10 * period, [])
         near = [firing for firing in changed.firings["fuse-1"] if abs(firing.start - at) <= 2 * period]
         assert near

@@ -105,7 +105,7 @@ def test_each_change_makes_it_fire(seed: int, tmp_path: Path) -> None:
         field = {"TTDataIntervalWidth": "width", "TTPhase": "phase"}[change.setting]
         for ticks, fires in ((change.ticks, True), (change.ticks - 2, False)):
             setting = {field: ticks * tick}
-            sqs = [msgspec.structs.replace(sq, **setting) if sq.name == change.stream else sq for sq in graph.sqs]
+            sqs = [msgspec.structs.replace(sq, **setting) if sq.name == change.sq else sq for sq in graph.sqs]
             changed = run(msgspec.structs.replace(graph, sqs=sqs), 3_000)
             if fires:
                 assert changed.process.outputs.count

@@ -231,3 +231,30 @@ def test_a_last_output_that_is_later_than_all_that_was_recorded_is_not_gone() ->
     assert of(comparison, "double-1") == Output("double-1", 5, 5, 0, 0, 0, (18_000, 18_000), [])
     comparison = asked(kept, network_delay="600ms")
     assert (of(comparison, "double-1").same, of(comparison, "double-1").gone) == (4, 1), "it comes after the run's end"
+
+
+STAMPED = """
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="edge"):
+        return count(trigger, TTPeriod=1000, TTDataIntervalWidth={width}{more})
+"""
+
+
+def test_another_width_of_a_stream_is_that_of_the_program(tmp_path: Path) -> None:
+    kept, _ = recorded(compile_source(HEAD + STAMPED.format(width=200, more=""), "prog.py", "prog"), 2_500)
+    (tmp_path / "prog.py").write_text(HEAD + STAMPED.format(width=600, more=""))
+    found = of(asked(kept, program=str(tmp_path / "prog.py")), "count-1")
+    # The n-th value is that of the instant n * 1000, whatever the width.
+    assert [each.now for each in found.differences if each.now] == [
+        "1 in [700us, 1.3ms) (700 to 1300us)", "2 in [1.7ms, 2.3ms) (1700 to 2300us)"
+    ]  # fmt: skip
+
+
+def test_a_stream_that_is_stamped_by_its_body_sends_what_was_recorded() -> None:
+    text = HEAD + STAMPED.format(width=200, more=', TTStamp="body"')
+    costs = "ensembles:\n- name: edge\ncosts:\n  count: {time: 300us}\n"
+    kept, outputs = recorded(compile_source(text, "prog.py", "prog"), 4_500, costs=costs)
+    # The body runs from n * 1000 on for 300 ticks, so its middle is 150 later.
+    assert [row[1:] for row in outputs] == [(n, n * 1000 + 50, n * 1000 + 250) for n in range(1, 5)]
+    assert of(asked(kept), "count-1") == Output("count-1", 4, 4, 0, 0, 0, (0, 0), [])

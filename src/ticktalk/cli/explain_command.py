@@ -17,7 +17,7 @@ from ticktalk.explain.history import History, after
 from ticktalk.explain.outputs import explain_output
 from ticktalk.explain.picture import draw_explanation
 from ticktalk.explain.silence import silence_line
-from ticktalk.explain.why import Explanation, shown_value, token_at, why, why_missing
+from ticktalk.explain.why import Explanation, shown_value, sq_of, token_at, why, why_missing
 from ticktalk.graph.graph import TTGraph
 from ticktalk.output_log import read_log
 from ticktalk.printable import line
@@ -103,6 +103,10 @@ def _recorded(file: Path, name: str, time: str, missing: bool, context: int | No
         history = History(graph, after(begun, read.records(each.context)))
         try:
             made = _why(history, name, tick - begun, missing)
+            if made.tries and not live:
+                from ticktalk.cli.trying import tried
+
+                made.lines += tried(each, read.records(each.context), history, sq_of(history, name), tick - begun)
         except TTError as error:
             failures.append(error)
             continue

@@ -170,6 +170,7 @@ def simulate(
 
             record = also_traced(record, trace, stack)
         asked_for = {"until": until, "network-delay": network_delay}
+        asked_for |= {option: str(path) for option, path in files.items() if path is not None}
         if record is not None or otel is not None:
             from ticktalk.cli.record import tell_lacks, writer_to
             from ticktalk.cli.telemetry import telemetry

@@ -66,6 +66,37 @@ def what_if(
     check_outputs(former, graph, expected)
     last = max((record.tick for _, record in records), default=setup.start_tick)
     length = max(1, int(min(until, max(last + 1, _end(setup, last)))) - setup.start_tick)
+    found = simulated(
+        setup,
+        records,
+        graph,
+        length,
+        near=Path.cwd() if program is None else Path(program).resolve().parent,
+        mapping=mapping,
+        deployment=deployment,
+        events=events,
+        network_delay=network_delay,
+        recorded=recorded,
+    )
+    was, now = ([record for _, record in each] for each in (records, found))
+    return compared(former, was, graph, now, setup.start_tick + length, pairs)
+
+
+def simulated(
+    setup: Setup,
+    records: list[tuple[str, AnyRecord]],
+    graph: TTGraph,
+    length: int,
+    *,
+    near: Path | None = None,
+    mapping: Path | None = None,
+    deployment: Path | None = None,
+    events: Path | None = None,
+    network_delay: str | None = None,
+    recorded: Sequence[str] = (),
+) -> list[tuple[str, AnyRecord]]:
+    """The records of a graph that the recorded streams drive for so many ticks, with the ensemble of each."""
+    former = TTGraph.from_json(setup.graph.encode())
     delay = network_delay_of(network_delay, deployment)
     if network_delay is None and deployment is None:
         delay = usual_delay(records)
@@ -73,7 +104,7 @@ def what_if(
         graph=graph,
         start=setup.start_tick,
         length=length,
-        near=Path.cwd() if program is None else Path(program).resolve().parent,
+        near=near or Path.cwd(),
         inputs={name: decode_value(data) for name, data in setup.inputs.items()},
         ensembles=[] if deployment is not None else ensembles_of(former, setup.host_of),
         deployment=deployment,
@@ -86,7 +117,7 @@ def what_if(
     streams = dict.fromkeys(recorded, 0) | {sq.name: _served(former, sq) for sq in graph.sqs if sq.trigger == "grid"}
     for name in sorted(streams.keys() - setup.host_of.keys()):
         say(f"{name}: the recording has no stream of that name, so it sends nothing; call it as it was")
-    found: list[AnyRecord] = []
+    found: list[tuple[str, AnyRecord]] = []
     nowhere = io.StringIO()  # what bodies print was printed when they ran
     with BodyOutput(nowhere, nowhere), run.manager() as manager:
         simulation = manager.simulation
@@ -94,12 +125,14 @@ def what_if(
         simulation.accelerator = None
         for site in simulation.sites.values():
             if site.host is not None:
-                simulated = {name: _but(streams, make) for name, make in site.host.stages.items()}
-                site.host.stages = {"recorded": stage, **simulated}
-        simulation.tap = lambda ensemble, start: Tapped(found.append, simulation.now)
+                others = {name: _but(streams, make) for name, make in site.host.stages.items()}
+                site.host.stages = {"recorded": stage, **others}
+        simulation.tap = lambda ensemble, start: Tapped(
+            lambda record: found.append((ensemble, record)), simulation.now
+        )
         run.begin()
         run.go()
-    return compared(former, (record for _, record in records), graph, found, setup.start_tick + length, pairs)
+    return found
 
 
 def _end(setup: Setup, last: int) -> int:

@@ -198,7 +198,11 @@ class History:
         due = due or self._moved_with(ensemble, record, [1])
         if record.how == "met":
             data = here.came.get(record.number) or self._moved_with(ensemble, record, [0])
-            here.met = self._firing(record, "met", ensemble, [data] if data is not None else [])
+            took = [] if data is None else [data]
+            if data is not None:  # it goes on with what both have in common
+                begin, end = max(record.start, data.record.start), min(record.stop, data.record.stop)
+                record = msgspec.structs.replace(record, start=begin, stop=end)
+            here.met = self._firing(record, "met", ensemble, took)
             here.met.also = [due] if due is not None else []
         elif sq.plan_b is not None:
             self._instances[ensemble, sq.plan_b].passed = due

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from ticktalk.durations import about, duration_text, period_text
@@ -20,18 +20,24 @@ Near = tuple[str, Tick, Tick, str, Tick, Tick]
 
 
 class Change(NamedTuple):
-    """A setting of a stream with which the two tokens would have met.
+    """A change of a program with which an output would have come (`explain.applied` makes it).
 
     Attributes:
-        stream: the SQ's name; `setting`: `TTDataIntervalWidth` or `TTPhase`.
-        ticks: its value, in ticks of the stream's clock.
+        sq: the SQ's name.
+        setting: of a stream `TTDataIntervalWidth`, `TTPhase`, `TTPeriod` or `TTMissed`; of a deadline
+            `TTTimeDeadline`; of `RESAMPLE` `TTMaxGap`; of any SQ `RESAMPLE` or `ADD_TIME_DELAY`, before a port of it.
+        ticks: its value, in ticks of the stream's clock; of a deadline, by how many root ticks it is later.
         text: the same in words.
+        port: the index of that port.
+        like: (`RESAMPLE`) the stream whose period and phase it has.
     """
 
-    stream: str
+    sq: str
     setting: str
     ticks: int
     text: str
+    port: int = 0
+    like: str = ""
 
 
 def streams_before(wiring: Wiring, sq: str, port: int) -> list[TTSQ] | None:
@@ -85,10 +91,64 @@ def _set(graph: TTGraph, stream: TTSQ, setting: str, root_ticks: int) -> Change:
     clock = graph.clock(stream.clock)
     tick = clock.to_root(1) - clock.to_root(0)
     ticks = int(-(-root_ticks // tick))
-    was = {"TTDataIntervalWidth": stream.width, "TTPhase": stream.phase}[setting]
+    now = {"TTDataIntervalWidth": stream.width, "TTPhase": stream.phase, "TTPeriod": stream.every}[setting]
     value = str(ticks) if tick == 1 else f"{ticks} ticks of {stream.clock}"
-    text = f"{setting}={value} of {stream.name} ({duration_text(int(ticks * tick))}; now {duration_text(was)})"
+    text = f"{setting}={value} of {stream.name} ({duration_text(int(ticks * tick))}; now {period_text(now)})"
     return Change(stream.name, setting, ticks, text)
+
+
+def to_hold(graph: TTGraph, stream: TTSQ, centre: int, tick: int) -> Iterator[Change]:
+    """The changes of a stream with which a token of it may hold at a tick; `centre`: of the instant that is nearest."""
+    width = 2 * (tick - centre) + 1 if tick >= centre else 2 * (centre - tick)
+    yield _set(graph, stream, "TTDataIntervalWidth", max(width, 1))
+    phase = tick % stream.every
+    if phase != stream.phase:
+        yield _set(graph, stream, "TTPhase", int(phase))
+    if 0 < stream.width < stream.every:
+        yield _set(graph, stream, "TTPeriod", stream.width)
+
+
+def to_meet(graph: TTGraph, sq: str, tick: int, nearest: Mapping[int, tuple[int, int]]) -> Iterator[Change]:
+    """The changes with which tokens of all ports of an SQ may meet at a tick, or near it; a run says which do.
+
+    Args:
+        graph: the graph.
+        sq: the SQ.
+        tick: the root tick.
+        nearest: by port, the interval of the token that is nearest to it.
+    """
+    wiring = wiring_of(graph)
+    before = {port: streams_before(wiring, sq, port) or [] for port in nearest}
+    alone = {port: found[0] for port, found in before.items() if len(found) == 1 and found[0].trigger == "grid"}
+    for port, (start, stop) in nearest.items():
+        if port in alone and not start <= tick < stop and alone[port].width == stop - start:
+            yield next(to_hold(graph, alone[port], start + (stop - start) // 2, tick))
+    for stream in alone.values():
+        for other in alone.values():
+            phase = int(other.phase % stream.every)
+            if other.name != stream.name and phase != stream.phase:
+                yield _set(graph, stream, "TTPhase", phase)
+    ports = wiring.by_name[sq].ports
+    for port in nearest:
+        for like in {each.name: each for other in before if other != port for each in before[other]}.values():
+            if [each.name for each in before[port]] != [like.name]:
+                setting = f"TTPeriod={period_text(like.every)}, TTPhase={duration_text(like.phase)}"
+                text = f"RESAMPLE(..., {setting}) before `{ports[port].name}` of {sq}"
+                yield Change(sq, "RESAMPLE", 0, text, port, like.name)
+    for port, (start, stop) in nearest.items():
+        delay = tick - (start + (stop - start) // 2)
+        if not start <= tick < stop:
+            text = f"ADD_TIME_DELAY(..., delay={delay}) before `{ports[port].name}` of {sq}"
+            yield Change(sq, "ADD_TIME_DELAY", delay, text, port)
+    for stream in {each.name: each for found in before.values() for each in found if each.trigger == "grid"}.values():
+        yield _set(graph, stream, "TTDataIntervalWidth", max(2 * stream.width, int(stream.every)) + 1)
+        if stream.every > 1:
+            yield _set(graph, stream, "TTPeriod", max(1, int(stream.every) // 2))
+
+
+def later_deadline(sq: str, ticks: int) -> Change:
+    """A deadline that is later by some root ticks."""
+    return Change(sq, "TTTimeDeadline", ticks, f"a TTTimeDeadline of {sq} that is {duration_text(ticks)} later")
 
 
 def advice(graph: TTGraph, sq: str, near: Near) -> str:

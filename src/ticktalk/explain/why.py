@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from ticktalk.counters import KINDS
+from ticktalk.defaults import MAX_GAP
 from ticktalk.durations import about, duration_text, instant_text, interval_text
+from ticktalk.engine.firing.base import takes_full_tokens
 from ticktalk.engine.firing_chain import keeps_state
 from ticktalk.engine.prepared_graph import wiring_of
 from ticktalk.errors import TTError
 from ticktalk.explain.history import Came, History, Key, NotedFiring
-from ticktalk.explain.least_change import Change, Near, advice, changes
+from ticktalk.explain.least_change import Change, Near, advice, changes, later_deadline, to_hold, to_meet
+from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
 from ticktalk.json_text import stable_repr
 from ticktalk.records import Sent
@@ -22,6 +26,9 @@ VALUE = 40
 
 DEEP = 50
 """SQs in a chain from a missing output back to its cause."""
+
+SHIFTING = ("ADD_TIME_DELAY",)
+"""Instructions that give a token another interval, by a delay."""
 
 AROUND = 3
 """Tokens of a port that are compared with those of the others."""
@@ -49,7 +56,8 @@ class Explanation:
         lines: the explanation, each with how deep it stands.
         bars: the tokens in it, as they are drawn.
         tokens: the same by arc and number, the explained one first; empty: it is missing.
-        changes: the changes with which a missing output would have come, as far as they are known.
+        changes: the changes with which tokens that missed one another would have met.
+        tries: the changes with which a missing output may come, these among them; only a run says (`explain.helping`).
     """
 
     title: str
@@ -57,6 +65,7 @@ class Explanation:
     bars: list[Bar] = field(default_factory=list)
     tokens: list[Key] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+    tries: list[Change] = field(default_factory=list)
 
     def text(self) -> str:
         """The explanation as text."""
@@ -128,48 +137,75 @@ def why_missing(history: History, sq_name: str, tick: int, shown: Shown) -> Expl
         TTError: there is no such SQ.
     """
     by_name = wiring_of(history.graph).by_name
-    name = sq_name if sq_name in by_name else next((arc.rpartition("/")[0] for arc in _arcs(history, sq_name)), "")
+    name = sq_of(history, sq_name)
     made = Explanation(f"{name} at {instant_text(tick)}")
-    seen: set[str] = set()
-    waits = [(name, 0)]
+    seen: set[tuple[str, int]] = set()
+    waits = [(name, tick, 0)]
     while waits and len(seen) < DEEP:
-        each, depth = waits.pop()
-        if each in seen:
+        each, at, depth = waits.pop()
+        if (each, at) in seen:
             continue
-        seen.add(each)
-        before = _missing(history, by_name[each], tick, depth, made, shown)
-        waits += [(producer, depth + 1) for producer in reversed(before)]
+        seen.add((each, at))
+        before = _missing(history, by_name[each], at, depth, made, shown)
+        waits += [(producer, then, depth + 1) for producer, then in reversed(before)]
+    first = [change for change in made.tries if change.setting == "TTTimeDeadline"]
+    there = tick <= history.last  # else what is missing is a longer run
+    made.tries = list(dict.fromkeys([*first, *made.changes, *made.tries])) if there else []
     return made
 
 
-def _missing(history: History, sq: TTSQ, tick: int, depth: int, made: Explanation, shown: Shown) -> list[str]:
-    """Say why one SQ gave nothing; the SQs before it that have to be asked next."""
+def sq_of(history: History, what: str) -> str:
+    """The SQ that a name stands for: its own, an arc of it, or a variable.
+
+    Raises:
+        TTError: there is none.
+    """
+    if what in wiring_of(history.graph).by_name:
+        return what
+    return next(arc.rpartition("/")[0] for arc in _arcs(history, what))
+
+
+def _missing(
+    history: History, sq: TTSQ, tick: int, depth: int, made: Explanation, shown: Shown
+) -> list[tuple[str, int]]:
+    """Say why one SQ gave nothing; the SQs before it that have to be asked next, and for which tick."""
 
     def say(line: str, more: int = 0) -> None:
         made.lines.append((depth + more, line))
 
+    sent = [key for key, each in history.tokens.items() if each.sq == sq.name and each.start <= tick < each.stop]
     fired = [firing for firing in history.firings[sq.name] if firing.start <= tick < firing.stop]
+    if takes_full_tokens(sq) and sq.function != "IF":
+        fired = []  # its results hold at other times than its firings
+    if sent and not fired:
+        say(f"{sq.name}: it did send: {', '.join(_name(history, key) for key in sent)}")
+        return []
     for firing in fired:
         say(f"{sq.name}: {_firing_line(firing)}, and {_outcome(history, firing, tick)}")
     if fired:
         return []
-    missed = [each for each in history.deadlines[sq.name] if each.how == "missed" and each.start <= tick < each.stop]
-    for each in missed:
-        say(f"{sq.name}: its deadline {instant_text(each.due)} passed without data")
     if sq.trigger == "grid":
         say(f"{sq.name}: {_no_instant(history, sq, tick)}")
+        made.tries += _to_hold(history, sq, tick)
         return []
-    by_port = {port: _at_port(history, sq, port, tick) for port, each in enumerate(sq.ports) if each.constant is None}
-    empty = [port for port, tokens in by_port.items() if not any(_holds(came, tick) for came in tokens)]
+    own = sq.function in SHIFTING and not sq.body  # its tokens hold at another time than those it takes
+    asked = tick - decode_constant(sq.instruction["delay"]) if own else tick
+    by_port = {port: _at_port(history, sq, port, asked) for port, each in enumerate(sq.ports) if each.constant is None}
+    for each in history.deadlines[sq.name]:
+        if each.how == "missed" and each.start <= tick < each.stop:
+            say(f"{sq.name}: its deadline {instant_text(each.due)} passed without data")
+            late = [came.record.tick for came in by_port.get(0, ()) if _meets(came, each.start, each.stop)]
+            made.tries += [later_deadline(sq.name, int(min(late) - each.due) + 1)] if late else []
+    empty = [port for port, tokens in by_port.items() if not any(_holds(came, asked) for came in tokens)]
     for port, tokens in by_port.items():
         for came in sorted(tokens, key=lambda came: came.record.start):
-            if _holds(came, tick) or came.left is not None:
+            if _holds(came, asked) or came.left is not None:
                 say(f"{sq.name}: `{sq.ports[port].name}` {_came_line(history, came, shown)}")
             if came.key in history.tokens:
                 made.bars.append(_bar(history, came.key, f"{sq.name}.{sq.ports[port].name}", depth, shown, lost=True))
-    before: list[str] = []
+    before: list[tuple[str, int]] = []
     for port in empty:
-        lost = _sent_in_vain(history, sq, port, tick)
+        lost = _sent_in_vain(history, sq, port, asked)
         if lost is not None:
             later = any(
                 came.record.arc == lost.arc and came.record.token > lost.number for came in history.came[sq.name]
@@ -180,8 +216,12 @@ def _missing(history: History, sq: TTSQ, tick: int, depth: int, made: Explanatio
                 f" {lost.sq} sent at {instant_text(lost.tick)}: it {fate}"
             )
             continue
-        say(f"{sq.name}: nothing that holds at {instant_text(tick)} came on `{sq.ports[port].name}`")
-        before += [arc.rpartition("/")[0] for arc in history.producers(sq.name, port)]
+        say(f"{sq.name}: nothing that holds at {instant_text(asked)} came on `{sq.ports[port].name}`")
+        before += [(arc.rpartition("/")[0], asked) for arc in history.producers(sq.name, port)]
+    if sq.function == "RESAMPLE" and not sq.body:
+        for change in _larger_gap(history, sq, tick):
+            say(f"{sq.name}: the samples before and after are too far apart: {change.text} would be enough")
+            made.tries.append(change)
     near = _nearest(sq, by_port)
     if near is not None and (not empty or len(empty) < len(by_port)):
         first, start, stop, second, begin, end = near
@@ -190,7 +230,37 @@ def _missing(history: History, sq: TTSQ, tick: int, depth: int, made: Explanatio
             f" {interval_text(begin, end)}, {about(begin - stop)} apart; {advice(history.graph, sq.name, near)}"
         )
         made.changes += changes(history.graph, sq.name, near)
+    if len(by_port) > 1 and sq.trigger != "plan_b":
+        nearest = {
+            port: (int(tokens[0].record.start), int(tokens[0].record.stop))
+            for port, tokens in by_port.items()
+            if tokens and INFINITY not in (abs(tokens[0].record.start), abs(tokens[0].record.stop))
+        }
+        made.tries += to_meet(history.graph, sq.name, asked, nearest)
     return before
+
+
+def _to_hold(history: History, sq: TTSQ, tick: int) -> Iterator[Change]:
+    """The changes of a stream with which a token of it may hold at a tick."""
+    if any(each.kind == "skipped" and abs(each.tick - tick) <= 2 * sq.every for each in history.counted[sq.name]):
+        yield Change(sq.name, "TTMissed", 0, f'TTMissed="catch-up" of {sq.name}')
+    firings = history.firings[sq.name]
+    near = min(firings, key=lambda firing: _distance(tick, firing.start, firing.stop), default=None)
+    first = int(sq.phase or sq.every)
+    yield from to_hold(history.graph, sq, first if near is None else int(near.start) + sq.width // 2, tick)
+
+
+def _larger_gap(history: History, sq: TTSQ, tick: int) -> Iterator[Change]:
+    """The `TTMaxGap` with which a RESAMPLE would have given something for a tick between two samples."""
+    most = decode_constant(sq.instruction.get("TTMaxGap")) or MAX_GAP
+    centres = sorted({int(came.record.start + came.record.stop) // 2 for came in history.came[sq.name]})
+    for one, other in pairwise(centres):
+        if one - sq.width <= tick < other + sq.width and other - one > most:
+            yield Change(sq.name, "TTMaxGap", other - one, f"TTMaxGap={other - one} of {sq.name}")
+
+
+def _meets(came: Came, start: Tick, stop: Tick) -> bool:
+    return max(came.record.start, start) < min(came.record.stop, stop)
 
 
 def _holds(came: Came, tick: int) -> bool:
@@ -262,6 +332,8 @@ def _outcome(history: History, firing: NotedFiring, tick: int) -> str:
             if kind in after:
                 return f"its body did not run, or its result did not count: {kind} ({KINDS[kind]})"
         return "its body has not ended, as far as the recording goes"
+    if wiring_of(history.graph).by_name[firing.sq].function == "IF":
+        return "the other branch was taken"
     return "its body raised" if ran.outcome == "failed" else "its body gave nothing (TTEmpty)"
 
 

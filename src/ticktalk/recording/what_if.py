@@ -21,7 +21,7 @@ from ticktalk.engine.firing_chain import Elsewhere
 from ticktalk.graph.graph import TTGraph
 from ticktalk.payloads import FiringError
 from ticktalk.recording.compare import same_value, shown
-from ticktalk.records import AnyRecord, Counted, Received, Sent
+from ticktalk.records import AnyRecord, Counted, Decided, Fired, Received, Sent
 from ticktalk.time import Tick
 from ticktalk.values.codec import Parts, decode_value
 
@@ -31,12 +31,17 @@ COUNTED = (PLAN_B, "missed", LATE, "evicted", "lost", "errors", "skipped")
 
 
 class _Result(NamedTuple):
-    """The result of a stream for one instant."""
+    """The result of a stream for one instant: its interval, when it was sent, and the instant."""
 
     start: Tick
     stop: Tick
     tick: int
     values: dict[tuple[int, ...], bytes]  # by path of the result
+    instant: Tick
+
+
+def _instant(start: Tick, stop: Tick) -> Tick:
+    return start + (stop - start) // 2
 
 
 class RecordedStreams:
@@ -61,31 +66,39 @@ class RecordedStreams:
             for index, arc in enumerate(sq.arcs)
             if arc.kind == "value" and sq.name in streams
         }
+        decided: dict[str, list[Tick]] = {name: [] for name in streams}  # instants whose bodies have not ended
         for _, record in records:
             if isinstance(record, Sent) and record.arc in arcs and record.value:
-                results = self._results[record.sq]
+                results, own = self._results[record.sq], decided[record.sq]
                 if not results or (results[-1].start, results[-1].stop) != (record.start, record.stop):
-                    results.append(_Result(record.start, record.stop, record.tick, {}))
+                    instant = own[0] if own else _instant(record.start, record.stop)
+                    results.append(_Result(record.start, record.stop, record.tick, {}, instant))
                 results[-1].values[tuple(arcs[record.arc])] = record.value
-        self._starts = {name: [result.start for result in results] for name, results in self._results.items()}
+            elif isinstance(record, Decided) and record.sq in decided:
+                decided[record.sq].append(_instant(record.start, record.stop))
+            elif isinstance(record, Fired) and record.sq in decided:
+                own, instant = decided[record.sq], _instant(record.start, record.stop)
+                del own[: own.index(instant) + 1 if instant in own else 0]  # those before it did not run
+        self._instants = {name: [result.instant for result in found] for name, found in self._results.items()}
 
     def stage(self, context: ContextParts, own: Elsewhere) -> _Stage | None:
         """The stage of an SQ (`MakeStage`); None: it is simulated."""
         return _Stage(self, own) if own.sq.name in self._results else None
 
-    def send(self, own: Elsewhere, start: Tick, now: int) -> None:
-        """Send what a stream sent for an instant, or what it sent last before."""
-        name = own.sq.name
-        place = bisect_right(self._starts[name], start) - 1
+    def send(self, own: Elsewhere, start: Tick, stop: Tick, now: int) -> None:
+        """Send what a stream sent for an instant, or what it sent last before, on its interval now."""
+        name, instant = own.sq.name, _instant(start, stop)
+        place = bisect_right(self._instants[name], instant) - 1
         if place < 0:
             return
-        result = self._results[name][place]
-        stop = start + (result.stop - result.start)
-        if result.start != start and start - result.start >= self._serves[name]:
+        result, after = self._results[name][place], instant - self._instants[name][place]
+        if after and after >= self._serves[name]:
             return  # it sent nothing for that instant
+        if own.sq.stamp == "body":  # when its body ran is recorded
+            start, stop = result.start + after, result.stop + after
         parts = Parts({path: decode_value(data) for path, data in result.values.items()})
-        if result.start == start and result.tick > now:
-            self._agenda.deliver_at(result.tick, own.send, parts, start, result.stop)
+        if not after and result.tick > now:
+            self._agenda.deliver_at(result.tick, own.send, parts, start, stop)
         else:
             own.send(parts, start, stop)
 
@@ -98,7 +111,7 @@ class _Stage:
         self.body: Fire
 
     def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
-        self._streams.send(self._own, start, now)
+        self._streams.send(self._own, start, stop, now)
 
     def send(self, value: Any, start: Tick, stop: Tick) -> None:
         """The body does not run."""

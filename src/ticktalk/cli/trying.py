@@ -1,0 +1,70 @@
+"""`ticktalk explain --missing`: which changes make the output come, tried on the recorded streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from ticktalk.cli.what_if import AFTER_STREAMS, simulated
+from ticktalk.durations import interval_text
+from ticktalk.errors import TTError
+from ticktalk.explain.helping import RUNS, nearest, what_helps
+from ticktalk.explain.history import History, after
+from ticktalk.graph.graph import TTGraph
+from ticktalk.recording.setup import Setup
+from ticktalk.records import AnyRecord
+
+RECORDS = 500_000
+"""Records of all runs together, about: of a long recording fewer changes are tried."""
+
+FEWEST = 3
+"""Runs below which none is begun."""
+
+
+def tried(
+    setup: Setup, records: list[tuple[str, AnyRecord]], history: History, name: str, tick: int
+) -> Iterator[tuple[int, str]]:
+    """The lines of an explanation that say which changes make a missing output come, each with how deep it stands.
+
+    Args:
+        setup, records: of the recorded start.
+        history: the same, with times after the start.
+        name: the SQ that gave nothing.
+        tick: for which tick after the start.
+    """
+    most = min(RUNS, RECORDS // (1 + sum(record.tick - setup.start_tick <= tick for _, record in records)))
+    if most < FEWEST:
+        yield 0, "changes were not tried, for the recording is long up to there: record a shorter run"
+        return
+    deployment, events = (_file(setup.options.get(option)) for option in ("deployment", "events"))
+
+    def run(graph: TTGraph) -> History:
+        hosts = dict(setup.host_of)
+        for sq in graph.sqs:
+            if sq.name not in hosts:  # an instruction before a port: it lives beside the receiver
+                hosts[sq.name] = hosts[sq.arcs[0].to[0].sq]
+        there = msgspec.structs.replace(setup, host_of=hosts)
+        found = simulated(there, records, graph, tick + AFTER_STREAMS, deployment=deployment, events=events)
+        return History(graph, after(setup.start_tick, found))
+
+    try:
+        start, stop = nearest(run(history.graph), name, tick)
+        if start <= tick < stop:
+            there = interval_text(start, stop)
+            yield 0, f"the recorded streams alone, simulated, make it come, on {there}: the program is not the cause,"
+            yield 0, "but what happened to it: bodies, links or clocks that were slow, failed or lost something"
+            return
+        helps, runs = what_helps(history, name, tick, run, most)
+    except TTError as error:
+        yield 0, f"changes could not be tried: {error}"
+        return
+    made = f"{runs} run{'s' * (runs != 1)}"
+    yield 0, f"tried on the recorded streams ({made}):" + ("" if helps else " no change makes it come")
+    for each in helps:
+        yield 1, each.text()
+
+
+def _file(option: str | None) -> Path | None:
+    return Path(option) if option is not None and Path(option).is_file() else None
