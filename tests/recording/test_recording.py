@@ -23,8 +23,10 @@ from programs import HEAD
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.errors import TTError
 from ticktalk.language.compiler import compile_source
+from ticktalk.recording.columns import Column
+from ticktalk.recording.json_values import as_json
 from ticktalk.recording.mcap_chunks import McapWriter
-from ticktalk.recording.mcap_file import RecordingWriter, as_json, read_recording
+from ticktalk.recording.mcap_file import RecordingWriter, read_recording
 from ticktalk.recording.setup import Setup
 from ticktalk.recording.simulated import RecordedSimulation
 from ticktalk.records import (
@@ -234,16 +236,28 @@ def read(content: bytes, folder: Path) -> Any:
     return read_recording(path)
 
 
-def test_tokens_that_were_noted_as_one_are_read_each_by_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize("numbers", [[4, 4, 4], [4, 4, 9]])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [7, {"a": 1.5}, b"bytes"], [7, -80, 2**60], [2**63, 2**64 - 1, 0], [2**64, 1, 2], [0.5, -0.0, 1e-300],
+        [0.5, math.nan, 1.0], [b"one", b"two", b"six"], [b"one", b"", b"three"], [True, False, True], [True, 1, 2],
+        [1, 2.5, 3], [None, None, None], ["a,b", "", "\u00e9"], [{"a": [1, None]}, {}, {"b": {"c": "]"}}],
+        [[1, 2], [], [math.inf]], [(1, 2), (3, 4), (5, 6)], ["long" * 200, "b", "c"], [b"x" * 999] * 3,
+    ],
+    ids=str,
+)  # fmt: skip
+def test_tokens_that_were_noted_as_one_are_read_each_by_itself(
+    values: list[Any], numbers: list[int], tmp_path: Path
+) -> None:
     arcs = [f"x-1/{index}" for index in range(3)]
-    values: list[Any] = [7, {"a": 1.5}, b"bytes"]
     together = [
-        SentTogether(50, "x-1", arcs, [4, 4, 9], 40, 60, encode_value(values)),
+        SentTogether(50, "x-1", arcs, numbers, 40, 60, encode_value(values)),
         TakenTogether(57, "", ["y-1", "z-1"], [0, 1], [4, 8], arcs[:2], [4, 4], 40, 60),
         FiredTogether(59, "", ["y-1", "z-1"], 40, 60, 57, 58, ["sent", "failed"]),
     ]
     alone = [
-        *(Sent(50, "x-1", arc, n, 40, 60, encode_value(v)) for arc, n, v in zip(arcs, [4, 4, 9], values, strict=True)),
+        *(Sent(50, "x-1", arc, n, 40, 60, encode_value(v)) for arc, n, v in zip(arcs, numbers, values, strict=True)),
         Received(57, "y-1", 0, 4, 40, 60, "x-1/0", 4, True),
         Received(57, "z-1", 1, 8, 40, 60, "x-1/1", 4, True),
         Turn(57, "y-1"),
@@ -264,7 +278,13 @@ def test_tokens_that_were_noted_as_one_are_read_each_by_itself(tmp_path: Path) -
         assert [each for _, each in read_recording(tmp_path / name).records()] == [*alone, Turn(70, "y-1")]
         with (tmp_path / name).open("rb") as file:
             found = make_reader(file, validate_crcs=True).iter_messages(topics=[f"prog/{arc}" for arc in arcs])
-            tokens.append([(channel.topic, message.data) for _, channel, message in found])
+            tokens.append([
+                (
+                    channel.topic, schema and schema.name, message.log_time, message.sequence,
+                    message.data if schema is None else repr(json.loads(message.data)),
+                )
+                for schema, channel, message in found
+            ])  # fmt: skip
     assert tokens[0] == tokens[1] and len(tokens[0]) == 3
 
 
@@ -311,6 +331,12 @@ def test_the_librarys_index_finds_the_messages_of_a_topic(tmp_path: Path) -> Non
             topic, time = f"topic{rng.randrange(5)}", 1000 * n + rng.randrange(5000)
             written.append((topic, time, bytes(rng.randrange(700))))
             writer.message(channels[topic], time, written[-1][2], n)
+            if n % 7 == 0:
+                several, length = rng.sample(sorted(channels), 3), rng.randrange(1, 50)
+                texts = [bytes([65 + rng.randrange(26)]) * length for _ in several]
+                written += [(each, time, text + b"!") for each, text in zip(several, texts, strict=True)]
+                column = Column(b"".join(texts), length, length)
+                writer.message_each(tuple(map(channels.get, several)), time, [n] * 3, [column, b"!"])  # type: ignore[arg-type]
             if not rng.randrange(200):
                 writer.end_chunk()
         writer.finish()
@@ -318,7 +344,8 @@ def test_the_librarys_index_finds_the_messages_of_a_topic(tmp_path: Path) -> Non
         reader = make_reader(file, validate_crcs=True)
         summary = reader.get_summary()
         assert summary is not None and summary.statistics is not None
-        assert summary.statistics.message_count == 3000 and summary.statistics.chunk_count == len(summary.chunk_indexes)
+        assert summary.statistics.message_count == len(written) > 4000
+        assert summary.statistics.chunk_count == len(summary.chunk_indexes)
         assert summary.statistics.message_start_time == min(time for _, time, _ in written)
         assert summary.statistics.message_end_time == max(time for _, time, _ in written)
         counts = summary.statistics.channel_message_counts

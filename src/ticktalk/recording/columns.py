@@ -54,6 +54,10 @@ def items_of(text: bytes) -> Column:
     width, count = text.find(b",") - 1, text.count(b",")
     if width > 0 and len(text) == (width + 1) * (count + 1) + 1 and text[width + 1 :: width + 1].count(b",") == count:
         return Column(text[1:-1] + b",", width, width + 1)
-    items = text[1:-1].split(b",")
-    width = max(map(len, items))
-    return Column((b"%%-%db" % width * len(items)) % tuple(items), width, width)
+    return padded(text[1:-1].split(b","))
+
+
+def padded(texts: list[bytes]) -> Column:
+    """Texts of JSON; shorter ones have spaces after them."""
+    width = max(map(len, texts))
+    return Column((b"%%-%db" % width * len(texts)) % tuple(texts), width, width)

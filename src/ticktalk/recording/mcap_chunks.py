@@ -41,7 +41,7 @@ from mcap.writer import MCAP0_MAGIC
 
 from ticktalk.recording.columns import Column, binary, put, table
 
-CHUNK = 1 << 20
+CHUNK = 1 << 22
 """Bytes of messages that are written together at most; `settle` writes fewer."""
 
 AHEAD = 2
@@ -59,6 +59,12 @@ _INDEX = struct.Struct("<BQHI")  # of an index: opcode, length, channel, bytes o
 
 _NO_SPAN = 1 << 64, -1
 
+_Places = defaultdict[int, "array[int]"]
+"""By channel, the time and the place of each message of a chunk."""
+
+_Rows = defaultdict[tuple[tuple[int, ...], int], "tuple[array[int], array[int]]"]
+"""By the channels that have messages one after the other, and their length: the times, and the places of the first."""
+
 
 class Stencil:
     """Messages that may go on several channels, if a part of each is put in.
@@ -70,13 +76,19 @@ class Stencil:
     """
 
     def __init__(self, times: Sequence[int], sequence: Sequence[int], content: Sequence[bytes | Column]) -> None:
-        length = sum(len(part) if isinstance(part, bytes) else part.width for part in content)
-        self.size = _BEFORE + length
-        self.times = array("Q", times)
-        head = _HEAD.pack(Opcode.MESSAGE, _AFTER_LENGTH + length, 0)
-        stamp = binary("Q", times)
-        numbers = binary("I", sequence if max(sequence) < 2**32 else [number % 2**32 for number in sequence])
-        self.rows = bytes(table(len(times), (head, numbers, stamp, stamp, *content)))
+        self.times, stamp = array("Q", times), binary("Q", times)
+        self.rows = bytes(_rows(b"\0\0", stamp, sequence, content))
+        self.size = len(self.rows) // len(times)
+
+
+def _rows(
+    channel: bytes | Column, stamp: bytes | Column, sequence: Sequence[int], content: Sequence[bytes | Column]
+) -> bytearray:
+    """Messages of one length; `stamp`: the time of each."""
+    length = sum(len(part) if isinstance(part, bytes) else part.width for part in content)
+    head = _RECORD.pack(Opcode.MESSAGE, _AFTER_LENGTH + length)
+    numbers = binary("I", sequence if max(sequence) < 2**32 else [number % 2**32 for number in sequence])
+    return table(len(sequence), (head, channel, numbers, stamp, stamp, *content))
 
 
 class McapWriter:
@@ -99,10 +111,7 @@ class McapWriter:
         self._attachments: list[AttachmentIndex] = []
         self._metadata: list[MetadataIndex] = []
         self._counts: defaultdict[int, int] = defaultdict(int)  # messages by channel
-        self._messages = bytearray()  # of the present chunk
-        self._span = _NO_SPAN  # the first and the last time of its messages
-        # By channel, time and place of each message.
-        self._places: defaultdict[int, array[int]] = defaultdict(partial(array, "Q"))
+        self._begin_chunk()
         self._thread = ThreadPoolExecutor(1, "ticktalk chunks")  # to compress lets go of the interpreter
         self._under_way: deque[Future[None]] = deque()  # the latest chunks
         self.ended = self.written = 0
@@ -115,6 +124,12 @@ class McapWriter:
         for each in data:
             self._size += self._file.write(each)
         return place
+
+    def _begin_chunk(self) -> None:
+        self._messages = bytearray()
+        self._span = _NO_SPAN  # the first and the last time of its messages
+        self._places: _Places = defaultdict(partial(array, "Q"))
+        self._rows: _Rows = defaultdict(lambda: (array("Q"), array("Q")))
 
     def schema(self, name: str, encoding: str, data: bytes) -> int:
         """Add a schema; gives its number."""
@@ -136,6 +151,19 @@ class McapWriter:
         self._messages += _HEAD.pack(Opcode.MESSAGE, _AFTER_LENGTH + len(data), channel)
         self._messages += _STAMPS.pack(sequence, time, time)
         self._messages += data
+        if len(self._messages) > CHUNK:
+            self.end_chunk()
+
+    def message_each(
+        self, channels: tuple[int, ...], time: int, sequence: Sequence[int], content: Sequence[bytes | Column]
+    ) -> None:
+        """Add a message on each of these channels; `content`: the parts of each, which have one length."""
+        rows = _rows(binary("H", channels), struct.pack("<Q", time), sequence, content)
+        times, begins = self._rows[channels, len(rows) // len(channels)]
+        times.append(time)
+        begins.append(len(self._messages))
+        self._messages += rows
+        self._cover(time, time)
         if len(self._messages) > CHUNK:
             self.end_chunk()
 
@@ -163,11 +191,10 @@ class McapWriter:
         Raises:
             OSError: one before could not be written.
         """
-        if not self._places:
+        if self._span == _NO_SPAN:
             return
-        chunk = self._messages, self._span, dict(self._places)
-        self._messages, self._span = bytearray(), _NO_SPAN
-        self._places.clear()
+        chunk = self._messages, self._span, self._places, self._rows
+        self._begin_chunk()
         self._under_way.append(self._thread.submit(self._write_chunk, *chunk))
         self.ended += 1
         if len(self._under_way) > AHEAD:
@@ -187,13 +214,18 @@ class McapWriter:
         self._under_way.popleft().result()
         self.written += 1
 
-    def _write_chunk(self, data: bytearray, span: tuple[int, int], places: dict[int, array[int]]) -> None:
+    def _write_chunk(self, data: bytearray, span: tuple[int, int], places: _Places, rows: _Rows) -> None:
         packed = lz4.frame.compress(data)
         begin, end = span
         length = _CHUNK.size - _RECORD.size + len(packed)
         head = _CHUNK.pack(Opcode.CHUNK, length, begin, end, len(data), zlib.crc32(data), 3, b"lz4", len(packed))
         start = self._write(head, packed)
         first = self._size
+        for (channels, size), (times, begins) in rows.items():
+            for number, channel in enumerate(channels):
+                entries = array("Q", bytes(16 * len(times)))
+                entries[::2], entries[1::2] = times, array("Q", [begin + number * size for begin in begins])
+                places[channel] += entries
         offsets: dict[int, int] = {}
         for channel, entries in places.items():
             count = len(entries) // 2

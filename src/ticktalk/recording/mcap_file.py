@@ -23,8 +23,10 @@ from mcap.stream_reader import StreamReader
 
 from ticktalk.errors import TTError
 from ticktalk.ranges import FARTHEST
+from ticktalk.recording.columns import Column, in_json
+from ticktalk.recording.json_values import as_json, values_together
 from ticktalk.recording.mcap_chunks import McapWriter, messages_of
-from ticktalk.recording.repeated import TokenSeries, series_of, tokens_of
+from ticktalk.recording.repeated import BEGIN, TokenSeries, series_of, tokens_of
 from ticktalk.recording.setup import Setup
 from ticktalk.records import (
     AnyRecord,
@@ -54,18 +56,8 @@ LONGEST_RECORD = 256 << 20
 NANOSECONDS = 1000
 """Of a root tick: the unit of MCAP's times."""
 
-_NOT_JSON = frozenset([0xC4, 0xC5, 0xC6, 0xC7, 0xC8, 0xC9, 0xD4, 0xD5, 0xD6, 0xD7, 0xD8])
-"""The first bytes of bytes, and of the types that MessagePack itself does not have."""
-
 BLOCK = 1 << 14
 """Tokens of a period that comes again and again, of which those of one arc follow one another in the file."""
-
-_PLAIN = {int: "integer", float: "number", str: "string", bool: "boolean", list: "array", dict: "object"}
-
-
-def _no_extension(code: int, data: memoryview) -> Any:
-    raise ValueError("a value that JSON does not have")
-
 
 _BROKEN = (
     McapError,
@@ -81,29 +73,16 @@ _BROKEN = (
 )
 """The errors with which the libraries answer a file that is broken."""
 
-_decoder = msgspec.msgpack.Decoder(ext_hook=_no_extension)
 _encoder = msgspec.msgpack.Encoder()
 _records = msgspec.msgpack.Decoder(Records)
 
 
-def as_json(data: Data) -> tuple[str, bytes] | None:
-    """The JSON type of an encoded value, and its JSON; None: JSON cannot hold it exactly."""
-    first = data[0]
-    if first < 0x80:  # a small number
-        return "integer", b"%d" % first
-    if first in _NOT_JSON:
-        return None
-    try:
-        value = _decoder.decode(data)
-        text = msgspec.json.encode(value)
-        exact: bool = value is None or _encoder.encode(msgspec.json.decode(text)) == data
-    except (ValueError, TypeError, RecursionError):
-        return None
-    return (_PLAIN.get(type(value), "null"), text) if exact else None
-
-
 def _own(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)  # values of a program are not for others
+
+
+def _finite(tick: Tick) -> Tick | None:
+    return None if tick in (NEG_INFINITY, INFINITY) else tick
 
 
 def _time(tick: int) -> int:
@@ -147,6 +126,7 @@ class RecordingWriter:
         self.failure = ""
         self.missing: Counter[str] = Counter()
         self._arcs: dict[tuple[str, int, str, str], _Arc] = {}  # by graph, context, ensemble and arc
+        self._together_on: dict[_Together, tuple[int, ...]] = {}  # the channels of arcs that go together
         self._channels: dict[tuple[str, str, str], int] = {}  # by topic, ensemble and JSON type
         self._schemas: dict[str, int] = {}
         self._next: dict[tuple[str, int, str], int] = {}  # by graph, context and ensemble: the record that is next
@@ -190,8 +170,9 @@ class RecordingWriter:
                 self._tokens(batch, sent, ((sent.arc, sent.number, sent.value),))
                 record = Sent(sent.tick, sent.sq, sent.arc, sent.number, sent.start, sent.stop, b"")
             elif isinstance(record, SentTogether):
-                values = split(record.value) if record.value else [b""] * record.count
-                self._tokens(batch, record, zip(record.arcs, record.numbers, values, strict=True))
+                if not self._together(batch, record):
+                    values = split(record.value) if record.value else [b""] * record.count
+                    self._tokens(batch, record, zip(record.arcs, record.numbers, values, strict=True))
                 record = msgspec.structs.replace(record, value=b"")
             elif isinstance(record, Repeated):
                 self._repeated(batch, record)
@@ -206,8 +187,7 @@ class RecordingWriter:
 
     def _tokens(self, batch: Records, sent: Sent | SentTogether, tokens: Iterable[tuple[str, int, Data]]) -> None:
         """Write tokens, each on the channel of its arc: arc, number and value; the interval is the same."""
-        start = None if sent.start == NEG_INFINITY else sent.start
-        stop = None if sent.stop == INFINITY else sent.stop
+        start, stop = _finite(sent.start), _finite(sent.stop)
         interval = b'%b,"stop":%b,"number":' % (msgspec.json.encode(start), msgspec.json.encode(stop))
         time, write = _time(sent.tick), self._writer.message
         for name, number, value in tokens:
@@ -224,6 +204,31 @@ class RecordingWriter:
                 own = {"value": msgspec.Raw(value), "start": start, "stop": stop, "number": number}
                 data = _encoder.encode({**own, "context": batch.context})
             write(self._channel_of(arc, kind), time, data, number % 2**32)
+
+    def _together(self, batch: Records, sent: SentTogether) -> bool:
+        """Write tokens that went at once, if their messages have one length; whether they have."""
+        found = values_together(sent.value, sent.count) if sent.value else None
+        number = sent.numbers[0] if sent.numbers else 0
+        same = sent.numbers.count(number) == sent.count
+        if found is None or not (found[0] or same):
+            return False
+        kind, values = found
+        key = batch.graph, batch.context, batch.ensemble, kind, tuple(sent.arcs)
+        channels = self._together_on.get(key)
+        if channels is None:
+            arcs = [self._arc(batch, sent.sq, name) for name in sent.arcs]
+            channels = self._together_on[key] = tuple(self._channel_of(arc, kind) for arc in arcs)
+        own = {"start": _finite(sent.start), "stop": _finite(sent.stop), "number": number, "context": batch.context}
+        parts: list[bytes | Column]
+        if not kind:
+            parts = [b"\x85\xa5value", values, _encoder.encode(own)[1:]]
+        elif same:
+            parts = [BEGIN, values, b", " + msgspec.json.encode(own)[1:]]
+        else:
+            interval, rest = msgspec.json.encode(own)[1:].split(b'"number":%d' % number)
+            parts = [BEGIN, values, b", " + interval + b'"number":', in_json(sent.numbers), rest]
+        self._writer.message_each(channels, _time(sent.tick), sent.numbers, parts)
+        return True
 
     def _repeated(self, batch: Records, repeated: Repeated) -> None:
         """Write the tokens of records that come again and again, block by block: those of one time stay together."""
@@ -319,6 +324,10 @@ class _Arc:
         self.channels: dict[str, int] = {}
         self.said = {"sq": sq, "ensemble": batch.ensemble}
         self.rest = b'"context":%d}' % batch.context
+
+
+_Together = tuple[str, int, str, str, tuple[str, ...]]
+"""By graph, context, ensemble, JSON type and arcs."""
 
 
 class Version(NamedTuple):

@@ -8,18 +8,14 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
 
-import msgspec
-
-from ticktalk.recording.columns import Column, in_json, items_of
+from ticktalk.recording.columns import Column, in_json
+from ticktalk.recording.json_values import numbers_as_json
 from ticktalk.recording.mcap_chunks import Stencil
 from ticktalk.records import Repeated, Sent, noted
 from ticktalk.time import Tick
 
-_BEGIN = b'{"value": '
-_KINDS = {float: "number", bool: "boolean"}
-
-LONG = 19
-"""Digits from which on an integer may be more than 64 bits hold."""
+BEGIN = b'{"value": '
+"""Of the JSON of a token."""
 
 
 class TokenSeries:
@@ -65,7 +61,7 @@ class ArcTokens(NamedTuple):
     kind: str
     values: Column
     stencil: Stencil
-    place: int = len(_BEGIN)
+    place: int = len(BEGIN)
 
 
 def tokens_of(series: list[TokenSeries], times: range, unit: int, rest: bytes) -> ArcTokens | None:
@@ -76,7 +72,7 @@ def tokens_of(series: list[TokenSeries], times: range, unit: int, rest: bytes) -
         unit: the nanoseconds of a tick.
         rest: the end of their JSON.
     """
-    values = _values(_in_turn([each.values[times.start : times.stop] for each in series]))
+    values = numbers_as_json(_in_turn([each.values[times.start : times.stop] for each in series]))
     starts = [each.ticks(each.first.start, times) for each in series]
     stops = [each.ticks(each.first.stop, times) for each in series]
     if values is None or any(None in ticks and any(ticks) for ticks in (starts, stops)):
@@ -100,23 +96,7 @@ def _stencil(
     """The messages of tokens without their values: many arcs have the same; None: without begin, or end."""
     start, stop = (b"null" if ticks is None else in_json(ticks) for ticks in (starts, stops))
     interval = b', "start":', start, b',"stop":', stop
-    return Stencil(sent, numbers, [_BEGIN, bytes(width), *interval, b',"number":', in_json(numbers), b"," + rest])
-
-
-def _values(values: Sequence[Any]) -> tuple[str, Column] | None:
-    """The JSON type of values, and their JSON; None: they have several types, or are not plain numbers."""
-    first = values[0].__class__
-    try:
-        text = msgspec.json.encode(values)
-    except (TypeError, ValueError):
-        return None
-    if first is int and text.translate(None, b"0123456789,-") == b"[]":
-        column = items_of(text)
-        exact = column.width < LONG or (min(values) >= -(2**63) and max(values) < 2**64)
-        return ("integer", column) if exact else None
-    if first not in _KINDS or not {first}.issuperset(map(type, values)) or b"null" in text:
-        return None  # null: not a number, or without end
-    return _KINDS[first], items_of(text)
+    return Stencil(sent, numbers, [BEGIN, bytes(width), *interval, b',"number":', in_json(numbers), b"," + rest])
 
 
 def _in_turn(columns: list[Any]) -> Sequence[Any]:
