@@ -103,7 +103,7 @@ class PlayedLoop(Loop):
         self.before_instant = None
         self._wakes_at, self._to_tick = 0, False
         self._first = NEVER, lambda: None
-        self._thread = None
+        self._thread = self._visitor = None
         assert TIME.host is not None
         self.host = TIME.host
         self.host.loop = self
@@ -117,7 +117,7 @@ class PlayedLoop(Loop):
         self._signalled = True
         self.host.wake()
 
-    def visit(self, stamp: int, call: Callable[..., None], *arguments: Any) -> bool:
+    def visit(self, stamp: int, may_stay: bool, call: Callable[..., None], *arguments: Any) -> bool:
         return False
 
     def spawn(self, call: Callable[[], None]) -> None:
@@ -144,7 +144,7 @@ class PlayedLoop(Loop):
                 job = self._jobs.popleft()()
                 self.acts = False
                 if job is not None:
-                    _, call, arguments = job
+                    call, arguments = job.call, job.arguments
                     if self.host.body_time and getattr(call, "__func__", None) is Worker.run_all:
                         self.host.world.at(self.host.body_time, self.host, call, *arguments)
                     else:

@@ -53,7 +53,7 @@ from ticktalk.physical.network.link import Link
 from ticktalk.physical.network.tokens import Tokens
 from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 from ticktalk.physical.recording import Noting
-from ticktalk.physical.timekeeping.loop import LOAN, Loop
+from ticktalk.physical.timekeeping.loop import LOAN, Job, Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
 from ticktalk.physical.to_manager import ToManager
 from ticktalk.physical.trust.guard import DroppedError, Guard, Proven
@@ -177,6 +177,7 @@ class Node:
             self.own,
             guard or Guard(ByToken(b"", name, "ensemble")),
             self.dropped,
+            lambda sender: self.link.mode == "peer" and sender != manager,
         )
         self.loop.before_instant = self.tokens.receivers.rehearse
         self.guard = guard
@@ -199,8 +200,7 @@ class Node:
         self.link.waiting, self.link.overflow = self._flush, self.count_overflow
         self.link.subscribe(control_key(name), self._on_control)
         self.link.subscribe(apart_key(name), self.tokens.take_apart)
-        self.network_manager = TTNetworkManager(queue.SimpleQueue(), name, self.link, manager)
-        self.network_manager.handlers |= self.sharing.handlers
+        self.network_manager = network = TTNetworkManager(queue.SimpleQueue(), name, self.link, manager)
         self.input_token_process = inputs = TTInputTokenProcess(queue.SimpleQueue(), name, self.host, manager)
         self.execute_process = bodies = TTExecuteProcess(queue.SimpleQueue(), name, self.host, manager)
         # On a device contexts begin at their start tick, bodies are compiled and run in workers, and moves take time.
@@ -216,19 +216,19 @@ class Node:
             SyncMsg.STOP: self.stop,
             **self.duties.handlers(SyncMsg),
         }
-        self.network_manager.handlers |= {**self.duties.handlers(NetMsg), NetMsg.HOW_FAR: self._tell_how_far}
-        self.network_manager.handlers |= {NetMsg.TAKEN: self.tokens.receivers.took, NetMsg.FORGET: self._forget}
-        self.network_manager.handlers[NetMsg.OUTPUTS_TAKEN] = self.to_manager.taken
+        network.handlers |= {**self.sharing.handlers, **self.duties.handlers(NetMsg)}
+        network.handlers |= {NetMsg.TAKEN: self.tokens.receivers.took, NetMsg.FORGET: self._forget}
+        network.handlers |= {NetMsg.HOW_FAR: self._tell_how_far, NetMsg.OUTPUTS_TAKEN: self.to_manager.taken}
         ready = functools.partial(bodies.tell, RuntimeMsg.READY)
         bodies.handlers[ExecuteMsg.INSTANTIATE] = lambda deployment: self.prepare(deployment, ready)
-        self.processes: list[TTProcess] = [self.network_manager, inputs, bodies]
-        self.network_manager.setup_proc_intfc(inputs.input_msg, bodies.input_msg)
-        inputs.setup_proc_intfc(self.network_manager.input_msg)
-        bodies.setup_proc_intfc(self.network_manager.input_msg)
+        self.processes: list[TTProcess] = []
+        network.setup_proc_intfc(inputs.input_msg, bodies.input_msg)
+        inputs.setup_proc_intfc(network.input_msg)
+        bodies.setup_proc_intfc(network.input_msg)
         self._drains = False
         self._thread: threading.Thread | None = None
-        for process in self.processes:
-            process.wake, process.refuse = self._wake, self.refuse
+        for process in (network, inputs, bodies):
+            self.serve(process)
 
     # Serving the processes.
 
@@ -309,7 +309,7 @@ class Node:
         if not self.loop.in_loop:
             self.loop.post(self._flush)
         else:
-            self.loop.do_aside(lambda: (LOAN, self.link.flush, ()), first=True)
+            self.loop.do_aside(lambda: Job(LOAN, self.link.flush), first=True)
 
     def _on_control(self, frame: bytes, attached: bytes | None) -> None:
         """Open a frame in the network's thread: it waits in the room of its sender, and of no other."""

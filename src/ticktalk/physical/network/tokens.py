@@ -272,9 +272,9 @@ class Incoming:
         except FrameError as error:
             error.__traceback__ = error.__context__ = None  # they would hold the frame
             came = error
-        if not tokens.inboxes.waiting and self._visit(monotonic_us(), tokens.take, self, came):
-            return
         sender, size = (came.sender, came.size) if isinstance(came, OpenedTokens) else ("", 0)
+        if not tokens.inboxes.waiting and self._visit(monotonic_us(), tokens.is_apart(sender), tokens.take, self, came):
+            return
         tokens.inboxes.put(sender, size, tokens.take, self, came)
 
     def find(self, sender: str, head: Head, where: memoryview, payload: Data) -> Data | None:
@@ -305,6 +305,7 @@ class Tokens:
         own: the ensemble's own counts, by kind.
         guard: seals and opens them.
         dropped: told of a sender, and how many of its frames did not find room.
+        is_apart: whether a sender's tokens come on a connection of their own: a body may hold that up for a moment.
 
     Attributes:
         of: by graph and context.
@@ -322,8 +323,9 @@ class Tokens:
         own: Counter[str],
         guard: Guard,
         dropped: Callable[[str, int], None],
+        is_apart: Callable[[str], bool],
     ) -> None:
-        self.guard = guard
+        self.guard, self.is_apart = guard, is_apart
         self.link, self.loop, self.sharing, self.moves = link, loop, sharing, moves
         self.taking = taking
         self._prepared, self._own = prepared, own
@@ -482,8 +484,8 @@ class Tokens:
             return now - token.came > former.LIMIT and not is_host
 
         for token in self._early.take(is_in_vain):
-            text = f"a token of {token.incoming.sq} from {token.sender!r}, which is not its host"
-            self.drop(DroppedError("unauthorized", text))
+            why = f"a token of {token.incoming.sq} from {token.sender!r}, which is not its host"
+            self.drop(DroppedError("unauthorized", why))
 
     def forget(self, stop: StopGraph) -> None:
         """Forget a graph that was stopped, or a context that has ended."""

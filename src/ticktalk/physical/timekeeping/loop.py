@@ -2,7 +2,8 @@
 
 One thread at a time has the role of timekeeper. It does slow work (a body in a thread, a publication) after its turn,
 with the role lent: if that work takes too long, another thread keeps time (`Role`). While the timekeeper sleeps, the
-thread of an arrival may take a turn in its place (`visit`).
+thread of an arrival may take a turn in its place (`visit`). It may also do a job that follows and is expected to be
+short. It does so without the role: the timekeeper wakes for its timers and for arrivals as ever, so no loan is needed.
 
 Each arrival is stamped at once (in the network's thread, in the worker). Arrivals are handled in the order of time:
 timers that were due before an arrival run first. So the clock decides, not the order of handling.
@@ -16,7 +17,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.physical.process_end import or_end
@@ -35,6 +36,10 @@ LOAN = 1_000
 SHORT = 100
 """Microseconds for which it is lent at least, except to slow work: about as long as waking another thread takes."""
 
+REST = 100
+"""Microseconds between two jobs of visitors at least; besides, as long as the first one took. Arrivals that have queued
+up behind it are left to the timekeeper: so the thread that brings them is held up for half of its time at most."""
+
 TURN = 5_000
 """Microseconds for which arrivals are handled before timers are looked at again."""
 
@@ -52,8 +57,21 @@ LONG = 0.005
 NEAR = 0.00005
 """Seconds before an instant from which on the timekeeper waits without sleeping, because no sleep is more exact."""
 
-Job = tuple[int, Callable[..., None], tuple[Any, ...]]
-"""`(microseconds, call, arguments)`: a call to make with the role lent for at most so long."""
+
+class Job(NamedTuple):
+    """Slow work.
+
+    Attributes:
+        limit: microseconds for which the role is lent to it at most.
+        call, arguments: the call to make.
+        brief: the call that a visitor may make in place of it, because it is expected to be short; None: it may not.
+    """
+
+    limit: int
+    call: Callable[..., object]
+    arguments: tuple[Any, ...] = ()
+    brief: Callable[..., object] | None = None
+
 
 NEVER = 1 << 62
 """After all root ticks."""
@@ -91,6 +109,9 @@ class Loop:
         self._to_tick = False  # whether that is a timer of the agenda
         self._woken = False  # the last sleep has ended early: descriptors are ready, or the wake has come
         self.before_instant: Callable[[], None] | None = None
+        self._visitor: int | None = None  # the thread of the visitor that does a job: one at a time
+        self._visitor_wakes = False  # it wakes the timekeeper after that: what it has handed back wants it
+        self._visitor_may = 0  # when arrivals may be followed by a job of a visitor again (monotonic microseconds)
         self._begun = False
         self._stopping = False
         self._thread: int | None = None
@@ -105,7 +126,10 @@ class Loop:
 
     def hand_back(self, call: Callable[..., None], *arguments: Any) -> None:
         """As `post`, for the end of slow work: a lent role need not come back sooner for it."""
-        self._inbox.append((monotonic_us(), call, arguments))
+        stamp = monotonic_us()
+        if self._visitor == threading.get_ident() and self.visit(stamp, False, call, *arguments):
+            return
+        self._inbox.append((stamp, call, arguments))
         if not self._signalled:
             self._signal()
 
@@ -114,10 +138,15 @@ class Loop:
         if not self._closed:
             self._descriptors.wake()
 
-    def visit(self, stamp: int, call: Callable[..., None], *arguments: Any) -> bool:
+    def visit(self, stamp: int, may_stay: bool, call: Callable[..., None], *arguments: Any) -> bool:
         """Call `call(*arguments)` in this thread for an arrival at `stamp`, if the timekeeper sleeps.
 
         That saves waking a thread, unless slow work follows. False: the timekeeper is awake, so `post` the call.
+
+        Args:
+            stamp: when it came (monotonic microseconds).
+            may_stay: this thread may do a brief job that follows, and so save waking another.
+            call, arguments: the call.
         """
         role = self._role
         if self._signalled or not role.mutex.acquire(False):
@@ -125,7 +154,8 @@ class Loop:
         if self._signalled or self._inbox or self._stopping:
             role.mutex.release()
             return False
-        self._thread = threading.get_ident()
+        self._thread = thread = threading.get_ident()
+        job = None
         try:
             agenda, tick_of_arrival = self.agenda, self.clock.at(stamp)
             if tick_of_arrival >= self._first[0]:
@@ -134,14 +164,40 @@ class Loop:
             self._guarded(call, *arguments)
             if agenda.ready or not self._jobs:  # else the timekeeper is woken anyway, and looks
                 self._guarded(agenda.run_until, max(self.clock.now(), agenda.now))
+            does_job = self._visitor == thread
+            if may_stay and self._jobs and self._visitor is None and stamp >= self._visitor_may:
+                job = self._brief_job()
             tick = agenda.next_tick()
             wakes = bool(self._jobs or self._inbox) or (tick is not None and tick < self._wakes_at)
         finally:
             self._thread = None
             role.mutex.release()
-        if wakes and not self._signalled:
+        if does_job:
+            self._visitor_wakes = self._visitor_wakes or wakes
+        elif wakes and not self._signalled:
             self._signal()  # last: the woken thread needs the interpreter's lock and the role
+        if job is not None:
+            self._do_brief(job)
         return True
+
+    def _brief_job(self) -> Job | None:
+        """The first job, if a visitor may do it; called in the role."""
+        job = self._jobs.popleft()()
+        if job is None or job.brief is not None:
+            self._visitor = job and threading.get_ident()
+            return job
+        self._jobs.appendleft(lambda: job)
+        return None
+
+    def _do_brief(self, job: Job) -> None:
+        """Do a job without the role; what it hands back is taken in visits of their own."""
+        begun, self._visitor_wakes = monotonic_us(), False
+        self._guarded(job.brief or job.call, *job.arguments)
+        ended = monotonic_us()
+        self._visitor_may = ended + REST + ended - begun
+        self._visitor = None
+        if self._visitor_wakes and not self._signalled:
+            self._signal()
 
     def do_aside(self, job: Callable[[], Job | None], first: bool = False) -> None:
         """Do slow work after this turn.
@@ -239,7 +295,7 @@ class Loop:
             self._turn()
             if self._jobs:
                 job = self._jobs.popleft()()
-                if job is not None and not self._lend(*job):
+                if job is not None and not self._lend(job):
                     return
                 self._thread = thread
                 continue
@@ -289,17 +345,17 @@ class Loop:
         self._wakes_at = wakes_at
         return wakes_at - now
 
-    def _lend(self, microseconds: int, call: Callable[..., None], arguments: tuple[Any, ...]) -> bool:
-        """Make a call with the role lent; whether this thread has the role afterwards."""
-        due = max(SHORT, self._until_next())
+    def _lend(self, job: Job) -> bool:
+        """Do a job with the role lent; whether this thread has the role afterwards."""
+        limit, due = job.limit, max(SHORT, self._until_next())
         self._thread = None
-        if not microseconds or self._jobs or self._inbox or self._watched:
-            loan = self._role.lend(min(microseconds, due))
+        if not limit or self._jobs or self._inbox or self._watched:
+            loan = self._role.lend(min(limit, due))
         else:
-            loan = self._role.lend(min(microseconds, due), due + LOAN)
+            loan = self._role.lend(min(limit, due), due + LOAN)
             if self._inbox:
                 self._role.hurry()
-        self._guarded(call, *arguments)
+        self._guarded(job.call, *job.arguments)
         return self._role.back(loan)
 
     def _turn(self) -> None:
@@ -326,7 +382,7 @@ class Loop:
             self._guarded(heapq.heappop(self._timers)[2])
         self._guarded(agenda.run_until, max(clock.now(), agenda.now))
 
-    def _guarded(self, call: Callable[..., None], *arguments: Any) -> None:
+    def _guarded(self, call: Callable[..., object], *arguments: Any) -> None:
         """Make a call and log its error: no message can end the timekeeper."""
         try:
             call(*arguments)

@@ -21,8 +21,9 @@ from ticktalk.physical.timekeeping.loop import Job, Loop
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.workers.native_output import NativeOutput
 from ticktalk.physical.workers.process import send_settings
-from ticktalk.physical.workers.protocol import BRIEF, Answer, Command, Map, Mapped, Unmap
+from ticktalk.physical.workers.protocol import BRIEF, Answer, Command, Map, Mapped, SomeResults, Unmap
 from ticktalk.physical.workers.starting import start
+from ticktalk.physical.workers.units import Unit
 from ticktalk.physical.workers.worker import Worker
 from ticktalk.physical.workers.worker_frames import Frames, encode_frame, unsent
 from ticktalk.values.codec import Data
@@ -337,10 +338,18 @@ class ThreadChannel:
             return None  # the thread that reads will come to the commands that wait
         command = self._commands.popleft()
         if not isinstance(command, BRIEF):
-            return 0, self._carry_out, (command,)
+            return Job(0, self._carry_out, (command,))
         unit = self._worker.take(command)
         self._reading.release()
-        return None if unit is None else (unit.loan, self._worker.run_all, (unit,))
+        return None if unit is None else self._job(unit)
+
+    def _job(self, unit: Unit) -> Job:
+        return Job(unit.loan, self._worker.run_all, (unit,), self._run_one if unit.quick >= 0 else None)
+
+    def _run_one(self, unit: Unit) -> None:
+        """Carry out one command of a unit; the timekeeper sees to those that have come meanwhile."""
+        if self._worker.run_all(unit, 1):
+            self._loop.post(self._loop.do_aside, lambda: self._job(unit))
 
     def _carry_out(self, command: Command) -> None:
         """Carry out a command that may take long: it may import modules."""
@@ -355,7 +364,10 @@ class ThreadChannel:
             self._loop.do_aside(self._next)
 
     def _answer(self, answer: Answer) -> None:
-        self._loop.hand_back(self._on_answer, answer)
+        if answer.__class__ is SomeResults:
+            self._loop.post(self._on_answer, answer)  # the firing waits until they were taken
+        else:
+            self._loop.hand_back(self._on_answer, answer)
 
     def close(self) -> None:
         """Carry out no more commands."""

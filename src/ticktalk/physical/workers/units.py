@@ -36,6 +36,9 @@ from ticktalk.time import Tick
 SLOW = 500
 """Microseconds from which on a body counts as slow: the thread lends the role of reading at once the next time."""
 
+UNKNOWN = 20
+"""Firings of a body that are not slow before it counts as quick."""
+
 LOAN = 1_000
 """Microseconds that a body which was not slow may take before another thread reads on."""
 
@@ -55,9 +58,10 @@ class Unit:
         lock: for `waits`, `busy` and `unit`.
         unit: the unit in whose turn its commands are carried out: itself, or its region.
         split: a region that ends when nothing waits for it.
+        quick: from 0 on, its next firing is expected to be short.
     """
 
-    __slots__ = ("answer", "busy", "ident", "lock", "slow", "split", "unit", "waits")
+    __slots__ = ("answer", "busy", "ident", "lock", "quick", "slow", "split", "unit", "waits")
 
     def __init__(self, ident: int, answer: SendAnswer) -> None:
         self.ident = ident
@@ -65,6 +69,7 @@ class Unit:
         self.waits: deque[OfUnit] = deque()
         self.busy = False
         self.slow = False  # its last firing was
+        self.quick = -UNKNOWN
         self.split = False
         self.lock = threading.Lock()
         self.unit: Unit = self
@@ -73,6 +78,11 @@ class Unit:
     def loan(self) -> int:
         """Microseconds that its next firing may take before another thread reads commands."""
         return 0 if self.slow else LOAN
+
+    def took(self, time: int) -> None:
+        """Its firing took so many microseconds; for each 100 us of a slow one, there has to be one that is not slow."""
+        self.slow = time > SLOW
+        self.quick = min(self.quick, 0) - time // 100 if self.slow else self.quick + 1
 
     def carry_out(self, command: OfUnit) -> None:
         """Carry out a command and answer it."""
@@ -187,7 +197,7 @@ class Instance(Unit):
         ended = monotonic_us()
         if ANY_SET:
             self.tell_metrics()
-        self.slow = ended - begun > SLOW
+        self.took(ended - begun)
         sent: Any = outcome.pop() if outcome else ([], start, stop)
         if outcome:
             self._send_outcome()
@@ -243,7 +253,7 @@ class RegionUnit(Unit):
         if ANY_SET:
             for member in self.members:
                 member.tell_metrics()
-        self.slow = ended - begun > SLOW
+        self.took(ended - begun)
         times = start, stop, begun, ended, late is not None
         self.answer(RegionRan(self.ident, edges, leftovers, errors, *times, absent))
 

@@ -116,8 +116,12 @@ class Worker:
                     unit.busy = True
                     return unit
 
-    def run_all(self, unit: Unit) -> None:
-        """Carry out the commands that wait for a unit."""
+    def run_all(self, unit: Unit, most: int = 1 << 62) -> bool:
+        """Carry out the commands that wait for a unit, so many at most.
+
+        Returns:
+            Whether more wait: then it is to be called again, in the same thread or another.
+        """
         while True:
             with unit.lock:
                 if not unit.waits:
@@ -125,8 +129,11 @@ class Worker:
                     if unit.split and isinstance(unit, RegionUnit):
                         self._units.pop(unit.ident, None)
                         unit.end()
-                    return
+                    return False
+                if not most:
+                    return True
                 command = unit.waits.popleft()
+            most -= 1
             target = self._units.get(command.ident)
             if target is not None:
                 target.carry_out(command)
