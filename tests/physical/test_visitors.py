@@ -138,14 +138,30 @@ def test_arrivals_that_queue_up_behind_a_job_are_left_to_the_timekeeper(visited:
     assert done == ["by the timekeeper", "by a visitor"]
 
 
-def test_a_timer_that_a_visitors_call_sets_wakes_the_timekeeper(visited: Visited) -> None:
-    due = threading.Event()
+@pytest.mark.parametrize("handed", [False, True], ids=["an arrival", "the end of a job"])
+@pytest.mark.parametrize("of_agenda", [False, True], ids=["a timer of the loop", "one of the agenda"])
+def test_a_timer_that_a_visitor_sets_wakes_the_timekeeper(
+    visited: Visited, monkeypatch: pytest.MonkeyPatch, handed: bool, of_agenda: bool
+) -> None:
+    """The timekeeper means to sleep longer. It wakes once, when the visitor has ended: both need the role."""
+    due, loop = threading.Event(), visited.loop
+    usual, signals = loop._signal, list[tuple[bool, int | None]]()
 
-    def handed() -> None:
-        visited.loop.agenda.deliver_at(visited.clock.now() + 5_000, due.set)
+    def signal() -> None:
+        signals.append((loop.in_loop, loop._visitor))
+        usual()
 
-    visited.visit(visited.job(lambda: visited.loop.hand_back(handed)))
+    monkeypatch.setattr(loop, "_signal", signal)
+
+    def sets() -> None:
+        if of_agenda:
+            loop.agenda.deliver_at(visited.clock.now() + 5_000, due.set)
+        else:
+            loop.after(5_000, due.set)
+
+    visited.visit(visited.job(lambda: loop.hand_back(sets)) if handed else sets)
     assert due.wait(LIMIT)
+    assert signals == [(False, None)]
 
 
 def test_an_error_in_a_visitors_job_is_logged_and_others_follow(

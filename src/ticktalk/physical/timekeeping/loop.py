@@ -167,8 +167,7 @@ class Loop:
             does_job = self._visitor == thread
             if may_stay and self._jobs and self._visitor is None and stamp >= self._visitor_may:
                 job = self._brief_job()
-            tick = agenda.next_tick()
-            wakes = bool(self._jobs or self._inbox) or (tick is not None and tick < self._wakes_at)
+            wakes = bool(self._jobs or self._inbox) or self._wakes_late()
         finally:
             self._thread = None
             role.mutex.release()
@@ -216,8 +215,8 @@ class Loop:
         self._timer_count += 1
         timer = (monotonic_us() + microseconds, self._timer_count, call)
         heapq.heappush(self._timers, timer)
-        if self._timers[0] is timer and not self._signalled:
-            self._signal()  # a visitor set it, and the timekeeper means to sleep longer
+        if self._timers[0] is timer and not self._signalled and not self.in_loop:
+            self._signal()  # the timekeeper means to sleep longer; a visitor sees to that at its end
 
     def every(self, microseconds: int, call: Callable[[], None]) -> None:
         """Call `call()` again and again."""
@@ -344,6 +343,13 @@ class Loop:
             wakes_at, self._to_tick = tick, True
         self._wakes_at = wakes_at
         return wakes_at - now
+
+    def _wakes_late(self) -> bool:
+        """Whether a timer is due before the timekeeper means to look."""
+        tick, wakes_at = self.agenda.next_tick(), self._wakes_at
+        return (tick is not None and tick < wakes_at) or (
+            bool(self._timers) and self._timers[0][0] + self.clock.offset < wakes_at
+        )
 
     def _lend(self, job: Job) -> bool:
         """Do a job with the role lent; whether this thread has the role afterwards."""
