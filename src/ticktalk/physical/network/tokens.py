@@ -60,7 +60,6 @@ TEND = 2_000_000
 BUNDLES_KEPT = 10_000
 """Sets of arcs whose tokens come together that are remembered for a context."""
 
-
 _NONE: Mapping[str, Any] = {}
 
 
@@ -266,9 +265,8 @@ class Incoming:
     def __call__(self, payload: bytes, attached: bytes | None) -> None:
         """Open a frame, and take it in at once if no other thread keeps time now; else leave it to the timekeeper."""
         tokens = self._tokens
-        came: OpenedTokens | FrameError
         try:
-            came = self._open(self._key, payload, attached)
+            came: OpenedTokens | FrameError = self._open(self._key, payload, attached)
         except FrameError as error:
             error.__traceback__ = error.__context__ = None  # they would hold the frame
             came = error
