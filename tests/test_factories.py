@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from commands import ticktalk
 from ticktalk.errors import TTError
 from ticktalk.factories import check_factory, make_driver
+from ticktalk.module_search import EXTRAS
 
 FILES = {
     "drv_plain.py": "import json as j\nfrom json import loads\nclass Camera:\n    class Front: pass\ndef make(): pass\n"
@@ -121,3 +123,16 @@ def test_a_wrong_factory_is_named_at_the_start(folder: Path, command: list[str])
     done = ticktalk(*command)
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
     assert "(drv_plain:Camra): the module 'drv_plain' has no 'Camra'; did you mean `Camera`?" in done.stderr
+
+
+def test_a_missing_library_is_told_with_the_extra_that_brings_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "paho", None)  # as if it were not installed
+    (folder / "drv_mqtt.py").write_text("from ticktalk.connect.mqtt import Mqtt\n")
+    monkeypatch.delitem(sys.modules, "ticktalk.connect.mqtt", raising=False)
+    with pytest.raises(TTError, match=r"ModuleNotFoundError: .*; install it there: pip install 'ticktalk\[mqtt\]'"):
+        make_driver("car", "out", "drv_mqtt:Mqtt", folder)
+
+
+def test_the_extras_that_are_told_are_those_of_the_project() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+    assert {*EXTRAS.values()} <= {*project["optional-dependencies"]}

@@ -17,7 +17,7 @@ from typing import Any
 
 from ticktalk.errors import TTError
 from ticktalk.input_file import read_source_text
-from ticktalk.module_search import find_module
+from ticktalk.module_search import find_module, told
 from ticktalk.source_problems import did_you_mean
 
 
@@ -116,4 +116,4 @@ def _text_of(error: Exception) -> str:
         return str(error)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
     at = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if len(frames) > 1 else ""
-    return f"{type(error).__name__}: {error}{at}"
+    return f"{told(error)}{at}"

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import pty
+import re
 import shutil
 import socket
 import struct
@@ -171,6 +172,13 @@ def test_what_is_wrong_with_a_file_is_told(options: tuple[str, ...], told: str, 
     (tmp_path / "empty.csv").write_text("t,value\n")
     with pytest.raises(TTError, match=r"empty.csv: there is nothing to play"):
         CsvPlayback(tmp_path / "empty.csv", "t")
+
+
+@pytest.mark.parametrize("play", [CsvPlayback, ParquetPlayback, McapPlayback, RosbagPlayback])
+def test_a_file_that_is_not_there_is_told_with_the_folder(play: Any) -> None:
+    told = f"none: there is nothing of this name in the current folder, {os.getcwd()}"
+    with pytest.raises(TTError, match=re.escape(told)):
+        play("none", "t")
 
 
 # MQTT, beside a Mosquitto broker.

@@ -70,7 +70,7 @@ class CsvPlayback(Playback):
     def __init__(
         self, path: str | Path, time: str, unit: str = "us", column: str | None = None, *, hold: bool = False
     ) -> None:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with open(_there(path), encoding="utf-8-sig", newline="") as file:
             rows = [{name: _number(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
         super().__init__(_timed(rows, time, unit, column, path), hold=hold, what=str(path))
 
@@ -83,7 +83,7 @@ class ParquetPlayback(Playback):
     ) -> None:
         import pyarrow.parquet
 
-        rows = pyarrow.parquet.read_table(path).to_pylist()
+        rows = pyarrow.parquet.read_table(_there(path)).to_pylist()
         super().__init__(_timed(rows, time, unit, column, path), hold=hold, what=str(path))
 
 
@@ -99,7 +99,7 @@ class McapPlayback(Playback):
     def __init__(self, path: str | Path, topic: str, *, hold: bool = False) -> None:
         from mcap.reader import make_reader
 
-        with open(path, "rb") as file:
+        with open(_there(path), "rb") as file:
             reader = make_reader(file)
             summary = reader.get_summary()
             # A file may go without a summary, or without the channels in it: then only its messages tell the topics.
@@ -126,7 +126,7 @@ class RosbagPlayback(Playback):
         from rosbags.highlevel import AnyReader
         from rosbags.typesys import Stores, get_typestore
 
-        with AnyReader([Path(path)], default_typestore=get_typestore(Stores.LATEST)) as reader:
+        with AnyReader([_there(path)], default_typestore=get_typestore(Stores.LATEST)) as reader:
             connections = [each for each in reader.connections if each.topic == topic]
             if not connections:
                 raise TTError(f"{path}: no topic {topic!r}; there are: {', '.join(sorted(reader.topics))}")
@@ -135,6 +135,14 @@ class RosbagPlayback(Playback):
                 for connection, time, data in reader.messages(connections=connections)
             ]
         super().__init__(rows, hold=hold, what=f"{path}: {topic}")
+
+
+def _there(path: str | Path) -> Path:
+    """The path, if something is there."""
+    if not Path(path).exists():
+        where = "" if Path(path).is_absolute() else f" in the current folder, {Path.cwd()}"
+        raise TTError(f"{path}: there is nothing of this name{where}; a module's own is `Path(__file__).parent`")
+    return Path(path)
 
 
 def _timed(
