@@ -220,6 +220,11 @@ def test_events_are_values_and_their_sentences_come_from_them() -> None:
 SENTENCES = [
     (ev.Refused("", "a replay"), "refused an ensemble: a replay"),
     (ev.Refused("x", "in use"), "refused 'x': in use"),
+    (
+        ev.OutputLeftOut("x", "no name"),
+        "an output of 'x' cannot be read and is left out (status counts it): no name; let Python and ticktalk be of the"
+        " same version there and here",
+    ),
     (ev.RefusedMore(5), "refused 5 more questions and joins (status counts them)"),
     (ev.Joined("x", "10.0.0.1:5"), "'x' joined from 10.0.0.1:5"),
     (ev.Joined("x", "10.0.0.1:5", False), "'x' joined from 10.0.0.1:5, relayed by the manager"),

@@ -87,7 +87,7 @@ class PlayedManager(ManagerNode):
 class PlayedLog:
     """Stands in for `LogFile`."""
 
-    failure = ""
+    name, failure, left_out = "", "", 0
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk

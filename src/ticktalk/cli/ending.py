@@ -17,6 +17,9 @@ LINES = 10
 LONG = 1_000_000
 """Microseconds from which on it is told that an SQ waits."""
 
+SILENT = 1_000_000
+"""Microseconds from which on it is told that an ensemble is not heard: it sends two heartbeats in that time."""
+
 SHOWN = 0.01
 """The use of cores or of a link from which on it is worth a line."""
 
@@ -75,7 +78,10 @@ def lateness_lines(lateness: dict[str, dict[str, int]]) -> list[str]:
 
 
 def wait_lines(status: dict[str, Any]) -> list[str]:
-    """The SQs that have waited for a while, and for what, the longest first."""
+    """Drains and replacements that wait, and for whom; SQs that have waited long, and for what, the longest first.
+
+    One that stands still may hold up another one's answer.
+    """
     waits = []
     for graph in status["graphs"]:
         for sq, told in graph.get("waits_for", {}).items():
@@ -83,7 +89,14 @@ def wait_lines(status: dict[str, Any]) -> list[str]:
             if long >= LONG:
                 ports = " and ".join(f"`{port}`" for port in told["ports"])
                 waits.append((-long, f"{sq} has waited for {ports} for {about(round(long, -5))}"))
-    return first([line for _, line in sorted(waits)])
+    silent = [each["name"] for each in status.get("ensembles", ()) if each["heard_us_ago"] > SILENT]
+    unheard = f"; not heard for a while: {', '.join(silent)}" if silent else ""
+    moves = [
+        f"graph {each['graph']}: {each['what']} waits for {', '.join(each['waits_for'])}{unheard}"
+        for each in status.get("under_way", ())
+        if each["waits_for"]
+    ]
+    return first([*moves, *(line for _, line in sorted(waits))])
 
 
 def silence(status: dict[str, Any]) -> list[str]:

@@ -54,6 +54,7 @@ def status(
         "restarts": state.restarts,
         "restarted_at": state.restarted or None,
         "awaited": list(state.awaited),
+        "under_way": _under_way(state),
         "graphs": [
             {**_graph(graph, counts[name], latencies(name)), "name": _shown(state, graph)}
             for name, graph in state.graphs.items()
@@ -66,6 +67,22 @@ def status(
         "worker_deaths": {name: {"count": count, "latest": latest} for name, (count, latest) in state.deaths.items()},
         "latest_errors": [str(error) for error in state.latest_errors[-ERRORS_SHOWN:]],
     }
+
+
+def _under_way(state: ManagerState) -> list[dict[str, Any]]:
+    """Drains and replacements: what they are, the graph, and the ensembles for whose answers they wait."""
+    found = []
+    for graph in state.graphs.values():
+        move = graph.move
+        if move is not None:
+            hands_over = [move.source] if move.ordered and not move.handed else []
+            waits = sorted(graph.preparing | move.waits_for) or hands_over
+            found.append({"what": f"the drain of {move.source!r}", "graph": graph.title, "waits_for": waits})
+    for title, replacement in state.replacements.items():
+        if replacement.stage != "watch":
+            waits = sorted(replacement.waits_for or state.graphs[replacement.new].waits_for)
+            found.append({"what": "its replacement", "graph": title, "waits_for": waits})
+    return found
 
 
 def _shown(state: ManagerState, graph: GraphState) -> str:
