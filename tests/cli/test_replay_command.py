@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,21 @@ def test_a_body_that_is_not_the_same_again_departs(recording: tuple[str, str]) -
     done = ticktalk("replay", path)
     assert done.returncode == 1
     assert "the run departs from its recording, first here:\n  luck-1: token 1 on arc luck-1/0 was 0." in done.stderr
+    assert "other rules" not in done.stderr
+
+
+def test_a_recording_by_other_rules_may_depart(recording: tuple[str, str]) -> None:
+    later = f"""\
+import sys
+import ticktalk.recording.setup
+from ticktalk.cli.main import main
+ticktalk.recording.setup.RULES += 1
+sys.argv = ["ticktalk", "replay", {recording[0]!r}]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", later], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert f"it was recorded by other rules, of TickTalk {version('ticktalk')}: tokens that" in done.stderr
 
 
 def test_parts_of_a_run(recording: tuple[str, str]) -> None:

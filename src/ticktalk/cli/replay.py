@@ -138,6 +138,7 @@ def replay(
         option = "--json" if json else "--svg"
         raise typer.BadParameter(f"{option} is for what would have been: with --program, --network-delay, ...")
     from ticktalk.recording.replay import Replay
+    from ticktalk.recording.setup import RULES
 
     if then_live or web is not None:
         tell_versions(versions, f"replayed is start {versions[-1].setup.context}")
@@ -208,7 +209,8 @@ def replay(
     results.check()
     tell_lacks(file, recording.lacks)
     overflowed = sum((run.overflowed for run in runs), Counter[str]())
-    tell_replayed(overflowed, departures, compared)
+    by_others = {setup.version for setup in setups.values() if setup.rules != RULES}
+    tell_replayed(overflowed, departures, compared, next(iter(by_others), ""))
     if departures and then_live:
         say("so it does not go on live; --recorded SQ takes the results of an SQ from the recording")
     if pages is not None and not ended:
@@ -217,13 +219,16 @@ def replay(
         raise typer.Exit(1)
 
 
-def tell_replayed(overflowed: Counter[str], departures: list[Departure], compared: Counter[str]) -> None:
+def tell_replayed(
+    overflowed: Counter[str], departures: list[Departure], compared: Counter[str], version: str = ""
+) -> None:
     """Say whether a replay was as its recording.
 
     Args:
         overflowed: by SQ, the tokens that were dropped in the recorded run because too many waited.
         departures: what was otherwise.
         compared: by arc, how many tokens were compared.
+        version: of TickTalk, which recorded by other rules; "": by those of today.
     """
     tokens = f"{compared.total()} tokens on {len(compared)} arcs"
     if not departures:
@@ -237,6 +242,11 @@ def tell_replayed(overflowed: Counter[str], departures: list[Departure], compare
     if overflowed:
         dropped = ", ".join(f"{sq} {count}" for sq, count in overflowed.most_common(SHOWN))
         say(f"in the recorded run tokens were dropped where too many waited, here none is ({dropped}): so it departs")
+    if version:
+        say(
+            f"it was recorded by other rules, of TickTalk {version}: tokens that nobody met left at other times there."
+            " So it may depart: to compare, record it again"
+        )
 
 
 def replayable(file: Path, context: int | None) -> tuple[Recording, list[Version]]:

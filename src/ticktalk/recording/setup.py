@@ -11,6 +11,9 @@ from ticktalk.payloads import StartContext
 from ticktalk.replacement import title_of
 from ticktalk.values.codec import encoded
 
+RULES = 1
+"""The number of the rules by which runs are recorded. 0: tokens that nobody met left when others came."""
+
 
 class Setup(msgspec.Struct, frozen=True):
     """One start of a graph, as it was recorded.
@@ -29,6 +32,7 @@ class Setup(msgspec.Struct, frozen=True):
         options: what was asked for in the run, by option.
         outputs_only: the recording has the outputs of the start, and nothing that led to them.
         takes_over: it is a new version of a graph that runs, which may take over (`records.TookOver` says when).
+        rules: the number of the rules (`RULES`); a replay by others may depart.
     """
 
     version: str
@@ -44,6 +48,7 @@ class Setup(msgspec.Struct, frozen=True):
     options: dict[str, str] = {}
     outputs_only: bool = False
     takes_over: bool = False
+    rules: int = 0
 
     @property
     def title(self) -> str:
@@ -76,4 +81,5 @@ def setup_of(
         eviction_bound,
         options,
         takes_over=takes_over,
+        rules=RULES,
     )
