@@ -48,11 +48,11 @@ CHECKED_MICROSECONDS = 900_000
 FLOORS: dict[str, dict[str, Floor | None]] = {
     "fusion": {"csp": at_least(0.8), "csp, alarms": None, "xronos": None},
     "pipeline": {"csp": at_least(0.8), "xronos": None},
-    "average": {"csp": at_least(0.8), "csp, alarms": None, "xronos": None},
+    "average": {"csp": at_least(1.0), "csp, alarms": None, "xronos": None},
     "fan-out": {"csp": at_least(0.6), "xronos": None},
     "sparse": {"csp": at_least(0.5), "csp, alarms": None, "xronos": at_least(2.0)},
     "rates": {"SimPy": at_least(0.4)},
-    "heard": {"csp": Floor(least=1.5, binding=False)},
+    "heard": {"csp": at_least(1.5)},
     "hosts": {"csp on one": at_least(0.8), "lean SimPy": at_least(8)},
     "thirds": {"csp": at_least(0.8)},
     "costs": {"lean SimPy": at_least(3)},

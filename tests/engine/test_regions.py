@@ -680,7 +680,7 @@ def tell(x):
     monkeypatch.setattr(
         loops.Loops,
         "bind",
-        lambda self, trace: written.setdefault(trace.code.text, []).append(trace.parts[0].sq.name) or bind(self, trace),
+        lambda self, trace: bind(self, trace) or written.setdefault(trace.code.text, []).append(trace.parts[0].sq.name),
     )
     _, printed, errors, _, _, _ = same(graph, until=400, apart=True).seen
     assert sorted(set(*written.values())) == ["src-1", "src-2", "src-3", "src-4"]

@@ -7,8 +7,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from ticktalk.accelerate.bind import GONE
-from ticktalk.accelerate.events import Leg, Links, Part, StandIn
-from ticktalk.accelerate.loop_code import told_at_once, wires_of
+from ticktalk.accelerate.events import Leg, Links, Part, StandIn, told_at_once, wires_of
 from ticktalk.accelerate.periods import Plan, Trace
 from ticktalk.accelerate.standing import at
 from ticktalk.engine.agenda import Agenda

@@ -47,6 +47,9 @@ class Gives(Flies, Protocol):
     def bind(self, trace: Trace) -> None:
         """Make the code of a trace."""
 
+    def call(self, trace: Trace, parts: list[Part]) -> None:
+        """Let the bodies of some SQs be called from now on."""
+
     def note(self, trace: Trace, base: int, times: int) -> int:
         """A trace has run so often from `base` on."""
 
@@ -222,6 +225,7 @@ class Apart:
         values = plan.match(standing, GONE) if plan.holds() and plan.in_step(standing) else None
         if values is None:
             raise Unsettled("it does not stand as planned")
+        self._loops.call(plan.main, plan.main.inline.not_ready(values))
         stop = plan.stops(base, standing, INFINITY)
         for part in plan.parts:
             if isinstance(part.sync, GridSync) and part.sync.end < INFINITY:
@@ -239,9 +243,10 @@ class Apart:
             trace, frame = plan.main, run.gi_frame  # type: ignore[attr-defined]  # a generator has one
             if departed is not None and departed.run == number:
                 place, base, found = departed.ended
+                loops.call(trace, trace.strange(place, found))
             else:
                 found = dict(frame.f_locals)
-                place, base = trace.code.lines[frame.f_lineno], found["base"]
+                place, base = trace.code.place(frame.f_lineno), found["base"]
             before = place <= paused(0)
             if before:
                 place = paused(place)

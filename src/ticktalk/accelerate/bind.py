@@ -12,6 +12,7 @@ from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any
 
+from ticktalk.accelerate.inlining import Inlined, spliced
 from ticktalk.engine.bodies import NOTHING
 from ticktalk.engine.components import OneOfMany, Running
 from ticktalk.engine.execution import GENERATED
@@ -48,19 +49,19 @@ IN_REGION = _InRegion()
 
 
 @lru_cache(64)
-def _compiled(text: str) -> CodeType:
+def _compiled(text: str, bodies: tuple[Inlined, ...] = ()) -> CodeType:
     """The code of the function in `text`."""
-    module = compile(text, GENERATED, "exec", dont_inherit=True)
+    module = compile(spliced(text, bodies) if bodies else text, GENERATED, "exec", dont_inherit=True)
     return next(code for code in module.co_consts if isinstance(code, CodeType))
 
 
-def function_of(text: str, names: dict[str, Any], own: bool = True) -> FunctionType:
+def function_of(text: str, names: dict[str, Any], own: bool = True, bodies: tuple[Inlined, ...] = ()) -> FunctionType:
     """The function in `text`; its parameters from the first on that is in `names` get their values from there.
 
     `own`: it gets code of its own. Python keeps there facts about the functions that it calls, so this is faster, if
-    these functions are few.
+    these functions are few. `bodies`: what stands in place of their marks.
     """
-    code = _compiled(text).replace() if own else _compiled(text)
+    code = _compiled(text, bodies).replace() if own else _compiled(text, bodies)
     parameters = code.co_varnames[: code.co_argcount]
     first = next(index for index, name in enumerate(parameters) if name in names)
     return FunctionType(code, names, code.co_name, tuple([names[name] for name in parameters[first:]]))

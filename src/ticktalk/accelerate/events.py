@@ -283,6 +283,24 @@ class PlanEvent:
         return () if self.kind in ("run", "tell") else zip(self.part.legs, self.wires, strict=True)
 
 
+def wires_of(event: PlanEvent) -> list[StandIn]:
+    """The values that an event makes, without ticks."""
+    return [value for wires in event.wires for value in wires if value.wire >= 0]
+
+
+def told_at_once(event: PlanEvent) -> bool:
+    """True if an event tells the manager of an output itself, or a result is unpacked there."""
+    part = event.part
+    return event.kind in ("fire", "pass", "end") and (
+        part.forward.unpack is not None or any(leg.told_at_once and not leg.tag for leg in part.legs)
+    )
+
+
+def passes_on(event: PlanEvent) -> bool:
+    """True if the code looks at what an event makes, and passes it on as it is, if it cannot be changed."""
+    return not (told_at_once(event) or (event.kind == "run" and event.part.forward.unpack is not None))
+
+
 class Flying:
     """A token under way: a leg of `part`, and a value for each of its receivers.
 

@@ -18,8 +18,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+from ticktalk.accelerate.chosen import NO_BODIES, Inline
 from ticktalk.accelerate.code import call_of, made_anew
-from ticktalk.accelerate.events import Part, PlanEvent, StandIn
+from ticktalk.accelerate.events import Part, PlanEvent, StandIn, passes_on, told_at_once, wires_of
+from ticktalk.accelerate.inlining import Inlined, arguments_of, as_text
+from ticktalk.accelerate.simple import LINES, Tails
 from ticktalk.engine.firing.arrival import SinglePortSync
 
 ALWAYS = "silent, gone, nothing, empty, plain, type, int, float, leave"
@@ -49,16 +52,31 @@ class LoopCode(NamedTuple):
     """A generated function.
 
     Attributes:
-        text: the function.
+        text: the function, with marks in place of bodies that stand there.
         lines: for each line of `text`, from 1 on, the place of the event that it belongs to; -1: none; less: `paused`.
         calls: the lines on which bodies are called.
         parameters: the names that it wants first: the begin, the end, values that stand there.
+        bodies: those that stand there.
     """
 
     text: str
     lines: list[int]
     calls: set[int]
     parameters: list[str]
+    bodies: tuple[Inlined, ...]
+
+    def place(self, line: int) -> int:
+        """The place of the event that a line belongs to; see `lines`."""
+        return line // LINES - 1 if line >= LINES else self.lines[line]
+
+    def is_body(self, line: int) -> bool:
+        """True if a body runs on a line, or is called there."""
+        return line >= LINES or line in self.calls
+
+    @property
+    def shown(self) -> str:
+        """The function with all bodies."""
+        return as_text(self.text, self.bodies)
 
 
 class Names:
@@ -86,19 +104,6 @@ class Names:
         if name is not None:
             return name
         return "gone" if value is ABSENT else f"(base + {value.tick - self.begin})"  # type: ignore[operator]
-
-
-def wires_of(event: PlanEvent) -> list[StandIn]:
-    """The values that an event makes, without ticks."""
-    return [value for wires in event.wires for value in wires if value.wire >= 0]
-
-
-def told_at_once(event: PlanEvent) -> bool:
-    """True if an event tells the manager of an output itself, or a result is unpacked there."""
-    part = event.part
-    return event.kind in ("fire", "pass", "end") and (
-        part.forward.unpack is not None or any(leg.told_at_once and not leg.tag for leg in part.legs)
-    )
 
 
 def optional_values(
@@ -145,7 +150,7 @@ def loop_code(
     names: Names, events: list[PlanEvent], first: int, length: int, carried: list[tuple[str, str]],
     left: list[OutOfReach],
     optional: set[int], say_which: bool = False, turns: bool = False, own_end: bool = False,
-    noted: list[str] | None = None,
+    noted: list[str] | None = None, inline: Inline = NO_BODIES,
 ) -> LoopCode:  # fmt: skip
     """The function of the events from the `first` on.
 
@@ -160,7 +165,9 @@ def loop_code(
         turns: as a generator that pauses after each tick; resumed with a true value, after each event of that tick.
         own_end: a generator ends its period at a tick of its own, after those of the events.
         noted: the values of each period that are recorded; None: none is.
+        inline: the bodies that are not called.
     """
+    bodies: list[Inlined] = []
     lines: list[tuple[str, int, bool]] = []
     depth = "            " if length else "        "
     end = [f"left{place}({names.of(entry.value)})" for place, entry in enumerate(left) if entry.value is not None]
@@ -171,7 +178,8 @@ def loop_code(
         end.append(f"{', '.join(old for old, _ in changed)} = {', '.join(new for _, new in changed)}")
     at_end = [(depth + text, len(events), False) for text in end]
     for place, event in enumerate(events[first:], first):
-        statements = _statements(names, place, event, optional, noted is not None)
+        statements, body = _statements(names, place, event, optional, noted is not None, inline)
+        bodies += [] if body is None else [body]
         if say_which and statements:
             text, call = statements[0]
             line = f", line {event.part.sq.line}" if event.part.sq.line else ""
@@ -191,11 +199,13 @@ def loop_code(
     if first:
         made = {names.of(value) for event in events[:first] for value in wires_of(event)}
         parameters += sorted(made)
-    known = _known(events, first, left) + ["note"] * (noted is not None)
+    known = _known(events, first, left, inline) + ["note"] * (noted is not None)
     step = "length" if turns else str(length)  # parts of one shape have the same text
     before = f"    base = begin - {step}"  # so it has a value wherever it is interrupted
     always = "length, " + ALWAYS if turns else ALWAYS
-    head = [(f"def loop({', '.join([*parameters, *known, always])}):", -1), (before, -1), ("    try:", -1)]
+    stateful = sorted({body.part for body in bodies if body.simple.stateful})
+    states = [(f"    s{part} = state{part}['sq_state']", -1) for part in stateful]
+    head = [(f"def loop({', '.join([*parameters, *known, always])}):", -1), *states, (before, -1), ("    try:", -1)]
     if turns:
         head.append(("        turn = yield", paused(len(events) + 1)))
     if length:
@@ -211,6 +221,7 @@ def loop_code(
         [-1, *(place for _, place, _ in rows)],
         {number for number, (_, _, call) in enumerate(rows, 1) if call},
         parameters,
+        tuple(bodies),
     )
 
 
@@ -222,7 +233,7 @@ def paused(place: int) -> int:
     return -3 - place
 
 
-def _known(events: list[PlanEvent], first: int, left: list[OutOfReach]) -> list[str]:
+def _known(events: list[PlanEvent], first: int, left: list[OutOfReach], inline: Inline) -> list[str]:
     """The parameters that are known when the function is made."""
     known = {"region": None, "where": None}
     for place, event in enumerate(events[first:], first):
@@ -231,7 +242,7 @@ def _known(events: list[PlanEvent], first: int, left: list[OutOfReach]) -> list[
             known[f"tell{place}"] = None
             continue
         if event.runs:
-            if "f" + str(index) in call_of(index, sq, {}):
+            if place not in inline.of and "f" + str(index) in call_of(index, sq, {}):
                 known[f"f{index}"] = None
             if made_anew(sq):
                 known[f"arrange{index}"] = None
@@ -246,24 +257,34 @@ def _known(events: list[PlanEvent], first: int, left: list[OutOfReach]) -> list[
 
 
 def _statements(
-    names: Names, place: int, event: PlanEvent, optional: set[int], recorded: bool
-) -> list[tuple[str, bool]]:
-    """The statements of an event; with each, whether it calls a body."""
+    names: Names, place: int, event: PlanEvent, optional: set[int], recorded: bool, inline: Inline
+) -> tuple[list[tuple[str, bool]], Inlined | None]:
+    """The statements of an event, with each, whether it calls a body; the body that stands there instead."""
     inputs = [names.of(value) for value in event.inputs]
+    body = None
     if event.kind == "tag":
-        return []
+        return [], None
     if event.kind == "tell":
         statements = [(f"if tell{place}({inputs[0]}, base): return {place}, base, locals()", False)]
     else:
-        if not event.runs:
-            call = inputs[0]
-        elif event.part.sq.singly:
-            call = f"f{event.part.index}({inputs[0]})"
+        tails = _tails(names, place, event, optional, recorded, inline.strict)
+        sq, index = event.part.sq, event.part.index
+        arcs = [port for port, kind in enumerate(sq.ports) if kind.constant is None]
+        given = dict(zip(arcs, inputs, strict=True)) if event.runs and not sq.singly else {}
+        of = inline.of.get(place)
+        if of is not None:
+            arguments = arguments_of(index, sq, given, of.simple)
+            body = Inlined(place, index, of.function.source, of.function.line, arguments, tails)
+            statements = [(body.mark, False)]  # lines of its own are the body's: `LoopCode.is_body`
         else:
-            sq = event.part.sq
-            arcs = [port for port, kind in enumerate(sq.ports) if kind.constant is None]
-            call = call_of(event.part.index, sq, dict(zip(arcs, inputs, strict=True)))
-        statements = _result(names, place, event, call, optional, recorded)
+            if not event.runs:
+                call = inputs[0]
+            elif sq.singly:
+                call = f"f{index}({inputs[0]})"
+            else:
+                call = call_of(index, sq, given)
+            takes = f"{' = '.join(tails.targets)} = {call}" if tails.targets else call
+            statements = [(takes, event.runs), *((text, False) for text in tails.checked)]
     if event.inputs and id(event.inputs[0]) in optional and len(event.inputs) == 1:
         made = [names.of(value) for value in wires_of(event)]
         otherwise = [f"{' = '.join(made)} = gone"] if made else []
@@ -275,45 +296,39 @@ def _statements(
             *([("else:", False)] if otherwise else []),
             *(("    " + text, False) for text in otherwise),
         ]
-    return statements
+    return statements, body
 
 
-def _result(
-    names: Names, place: int, event: PlanEvent, call: str, optional: set[int], recorded: bool
-) -> list[tuple[str, bool]]:
-    """The statements that call a body and pass its result on."""
+def _tails(names: Names, place: int, event: PlanEvent, optional: set[int], recorded: bool, strict: set[int]) -> Tails:
+    """What takes the result of an event, and passes it on."""
     made = wires_of(event)
     each = [names.of(value) for value in made]
+    leaves = f"return {place}, base, locals()"
     may_lack = not recorded and all(id(value) in optional for value in made)
-    absent = f"{' = '.join(each)} = gone" if each else "pass"
-    if event.kind == "run" and event.part.forward.unpack is not None:
-        return [
-            (f"result = {call}", True),
-            ("if result is not nothing and type(result) is not empty:", False),
-            (f"    {each[0]} = hand{place}(result)", False),
-            (f"else: {absent if may_lack else f'return {place}, base, locals()'}", False),
-        ]
-    if told_at_once(event):
-        statements = [
-            (f"result = {call}", event.runs),
-            ("if result is not nothing and type(result) is not empty:", False),
-            (f"    wires = edge{place}(result, base)", False),
-            (f"    if wires is leave: return {place}, base, locals()", False),
-        ]
-        if each:
-            statements += [(f"    {', '.join(each)}{',' if len(each) == 1 else ''} = wires", False)]
-        return [*statements, (f"else: {absent if may_lack else f'return {place}, base, locals()'}", False)]
-    if not each and recorded and event.runs:  # it says whether there was a result
-        return [(f"result = {call}", True), (f"if type(result) is empty: return {place}, base, locals()", False)]
-    if not each:
-        return [(call, event.runs)]
-    if may_lack:
-        rare = [f"    if kind is empty or {each[0]}.__class__ is empty: {absent}", "    else: "]
-    else:
-        rare = [f"    if kind is empty or {each[0]}.__class__ is empty: return {place}, base, locals()", "    "]
-    return [
-        (f"{' = '.join(each)} = {call}", event.runs),
-        (f"if type({each[0]}) is not int and (kind := type({each[0]})) is not float and kind not in plain:", False),
-        (rare[0], False),
-        (f"{rare[1]}{', '.join(each)} = hand{place}({each[0]})", False),
+    absent = (f"{' = '.join(each)} = gone" if each else "pass") if may_lack else leaves
+    there = "if result is not nothing and type(result) is not empty:"
+    if not each and not told_at_once(event):
+        if not (recorded and event.runs):
+            return Tails((), (), (), ())
+        # It says whether there was a result.
+        return Tails(("result",), (f"if type(result) is empty: {leaves}",), (), ("result = nothing", leaves))
+    if not passes_on(event):
+        if told_at_once(event):
+            plain = [f"wires = edge{place}(result, base)", f"if wires is leave: {leaves}"]
+            plain += [f"{', '.join(each)}{',' if len(each) == 1 else ''} = wires"] if each else []
+        else:
+            plain = [f"{each[0]} = hand{place}(result)"]
+        checked = [there, *("    " + text for text in plain), f"else: {absent}"]
+        empty = [absent] if may_lack else ["result = nothing", leaves]
+        return Tails(("result",), tuple(checked), tuple(plain), tuple(empty))
+    is_empty = f"kind is empty or {each[0]}.__class__ is empty"
+    hand = f"{', '.join(each)} = hand{place}({each[0]})"
+    if not strict.isdisjoint(map(id, made)):
+        hand = leaves  # a body that is inlined takes plain values only
+    checked = [
+        f"if type({each[0]}) is not int and (kind := type({each[0]})) is not float and kind not in plain:",
+        f"    if {is_empty}: {absent}",
+        f"    {'else: ' if may_lack else ''}{hand}",
     ]
+    empty = [absent] if may_lack else [f"{' = '.join(each)} = nothing", leaves]
+    return Tails(tuple(each), tuple(checked), (), tuple(empty))

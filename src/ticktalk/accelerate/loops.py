@@ -11,16 +11,24 @@ it follows there.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
 from typing import Any
 
 from ticktalk.accelerate.again import Again, arrive, go_over, result_of
 from ticktalk.accelerate.apart import Apart, Partition
 from ticktalk.accelerate.bind import GONE, IN_REGION
-from ticktalk.accelerate.events import ENDING, Leg, Links, Opened, Part, PlanEvent, TakesTime, TooLong, Unsettled
-from ticktalk.accelerate.loop_code import OutOfReach, told_at_once, wires_of
-from ticktalk.accelerate.noted import keep
-from ticktalk.accelerate.periods import AT_ONCE, LEAVE, Plan, Trace
+from ticktalk.accelerate.events import (
+    ENDING,
+    Leg,
+    Links,
+    Opened,
+    Part,
+    TooLong,
+    Unsettled,
+)
+from ticktalk.accelerate.loop_code import OutOfReach
+from ticktalk.accelerate.periods import AT_ONCE, Plan, Trace
+from ticktalk.accelerate.rare_steps import rare_steps
+from ticktalk.accelerate.simple import InPlace, body_of
 from ticktalk.accelerate.stand_ins import Lags
 from ticktalk.accelerate.standing import add_sorted, at, counts_evicted, ports_of, put_back, take
 from ticktalk.counters import Counters
@@ -28,9 +36,7 @@ from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import running
 from ticktalk.engine.firing.grid import GridSync
-from ticktalk.engine.forwarding import Way, unpacked
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick, TTEmpty
-from ticktalk.values.codec import PLAIN, Parts, encode_value, handed_on, plain
 
 TICKS_BEFORE = 6
 """Ticks on the general engine before the first look for a plan: graphs that hardly run need none."""
@@ -43,6 +49,9 @@ LEAST = 3
 
 TRIED = 3
 """How often an event gives no result before there is a trace that goes on from there."""
+
+MOST_STRANGE = 20
+"""SQs that meet other values than plain ones, after which no body stands in the code: it is written anew each time."""
 
 LONGEST_WAIT = 1 << 16
 """Ticks between two looks for a plan, where there is none."""
@@ -75,6 +84,7 @@ class Loops:
         self._departed = 0
         self._ahead: Counter[tuple[tuple[str, int], str, str]] = Counter()  # tokens given back, by arc and receiver
         self._lags: Lags = {}
+        self._called: set[tuple[str, int, str]] = set()  # the SQs whose bodies do not stand in the code
 
     def add(self, context: ContextParts) -> None:
         """A context has started, or something of it has changed: look anew."""
@@ -170,72 +180,21 @@ class Loops:
         self._wait = self._wait_again
 
     def bind(self, trace: Trace) -> None:
-        acts: dict[str, Any] = {}
-        for place, event in enumerate(trace.events[trace.first :], trace.first):
-            if event.kind == "tell":
-                acts[f"tell{place}"] = self._teller(trace, event)
-            elif event.kind == "run" and event.part.stage is not None:
-                acts[f"hand{place}"] = _hold(event.part.stage)
-            elif told_at_once(event):
-                acts[f"edge{place}"] = self._edge(trace, place, event)
-            elif wires_of(event):
-                acts[f"hand{place}"] = _hand(trace, place, event)
-        trace.bind(acts)
+        """Make the code of a trace. Bodies stand in that of the main one only: others lead back from an absence."""
+        if trace.absent == frozenset():
+            trace.choose(self._body_of)
+        trace.bind(rare_steps(trace, self.links, self.agenda))
 
-    # Rare steps of the generated code.
+    def _body_of(self, part: Part) -> InPlace | None:
+        if (*part.context_key, part.sq.name) in self._called or len(self._called) > MOST_STRANGE:
+            return None
+        return body_of(part.sq, part.context.executes[part.sq.name])
 
-    def _teller(self, trace: Trace, event: PlanEvent) -> Callable[[Any, int], bool]:
-        """Tells the manager of an output that reaches it, or says that this has to be on the general engine."""
-        begin, part, links = trace.plan.begin, event.part, self.links
-
-        def tell(value: Any, base: int) -> bool:
-            if links.listened():
-                return True
-            running.current = None
-            self.agenda.now = base + event.tick - begin
-            start, stop = at(base - begin, event.start, event.stop)
-            links.tell(part.context, Opened(part.context_key, part.forward.sq.name, "", "", value, start, stop))
-            running.current = IN_REGION
-            return False
-
-        return tell
-
-    def _edge(self, trace: Trace, place: int, event: PlanEvent) -> Callable[[Any, int], Any]:
-        """Hands on a result of which the manager is told at once."""
-        forward, begin = event.part.forward, trace.plan.begin
-        ways = [(leg, wires) for leg, wires in zip(event.part.legs, event.wires, strict=True) if not leg.tag]
-        tells = [leg.way for leg, _ in ways if leg.told_at_once]
-
-        def edge(result: Any, base: int) -> Any:
-            if tells and self.links.listened():
-                return LEAVE
-            running.current = None
-            if result.__class__ is Parts:
-                parts = result.by_path
-            else:
-                parts = unpacked(plain(result) if forward.unpack else result, forward.unpack)
-            made: list[Any] = []
-            kept: list[Way] = []
-            for leg, wires in ways:
-                part = parts[leg.way.path]
-                if part.__class__ is not TTEmpty:
-                    if trace.notes is not None and (not kept or kept[-1] is not leg.way):
-                        kept.append(leg.way)
-                        keep(trace.plan.aside, place, leg.way.name, part)
-                    made += _copies(event.part, leg, part)
-                elif trace.notes is None and all(id(value) in trace.optional for value in wires):
-                    made += [GONE] * len(wires)
-                else:
-                    return LEAVE
-            for way in tells:
-                if parts[way.path].__class__ is not TTEmpty:
-                    self.agenda.now = base + event.tick - begin
-                    start, stop = at(base - begin, event.start, event.stop)
-                    forward.output(forward.sq.name, parts[way.path], start, stop)
-            running.current = IN_REGION
-            return made
-
-        return edge
+    def call(self, trace: Trace, parts: list[Part]) -> None:
+        """Let the bodies of some SQs be called from now on: they meet other values than plain ones."""
+        self._called |= {(*part.context_key, part.sq.name) for part in parts}
+        if parts:
+            self.bind(trace)
 
     # From the general engine to the plan, and back.
 
@@ -246,6 +205,7 @@ class Loops:
         running.current = IN_REGION
         while departed is None and (most := min(plan.most(base, stop), plan.at_once)) > 0:
             trace = plan.main
+            self.call(trace, trace.inline.not_ready(values))
             place, at, found = trace.run(base, base + most * plan.period, *values)
             if place == -1:
                 values = list(found)
@@ -264,6 +224,7 @@ class Loops:
                         break
                     found = {**found, **more}
                 if place != -1:
+                    self.call(plan.main, trace.strange(place, found))
                     departed = Again(self, plan, trace, base, place, found)
             if self._periods > trimmed + AT_ONCE:
                 self._trim(plan.done)
@@ -452,47 +413,3 @@ def out_of_reach(left: OutOfReach, trace: Trace, base: int, times: int, kept: li
         if left.value is not None and rest:
             value = at + rest[0], value
         tokens.append((at + start, sync.number + each * step + number, at + stop, value))
-
-
-def _copies(part: Part, leg: Leg, value: Any) -> list[Any]:
-    """`value` as each receiver of a leg gets it; an output that is told at once has none."""
-    if leg.told_at_once:
-        return []
-    if value.__class__ in PLAIN:
-        return [value] * leg.receivers
-    if not leg.host and not leg.output:
-        return [handed_on(value) for _ in leg.to]
-    data = encode_value(value)
-    if leg.output:
-        return [part.context.prepared.code.decode(data)]
-    crossed = leg.to[0][0].context.prepared.code.decode(data)
-    return [crossed] if len(leg.to) == 1 else [handed_on(crossed) for _ in leg.to]
-
-
-def _hold(stage: TakesTime) -> Callable[[Any], Any]:
-    """Copies what is wanted of the result of a run, until that ends."""
-    whole = stage.elsewhere.unpack is None
-
-    def hold(result: Any) -> Any:
-        running.current = None
-        kept = stage.kept(result)
-        running.current = IN_REGION
-        return kept.by_path[()] if whole else kept
-
-    return hold
-
-
-def _hand(trace: Trace, place: int, event: PlanEvent) -> Callable[[Any], Any]:
-    """Copies a result that could be changed, one for each receiver."""
-    legs = [leg for leg, wires in zip(event.part.legs, event.wires, strict=True) if wires and not leg.tag]
-    arcs = {leg.way.name for leg in legs if event.kind != "run"} if trace.notes is not None else ()
-
-    def hand(result: Any) -> Any:
-        running.current = None
-        for arc in arcs:
-            keep(trace.plan.aside, place, arc, result)
-        made = [value for leg in legs for value in _copies(event.part, leg, result)]
-        running.current = IN_REGION
-        return made[0] if len(made) == 1 else made
-
-    return hand

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ticktalk.accelerate.events import Part, PlanEvent, StandIn
-from ticktalk.accelerate.loop_code import Names, told_at_once
+from ticktalk.accelerate.events import Part, PlanEvent, StandIn, told_at_once
+from ticktalk.accelerate.loop_code import Names
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.firing.arrival import ArrivalSync
 from ticktalk.engine.firing.deadline import DeadlineSync

@@ -7,15 +7,19 @@ matching depends on that, a `Trace` of its own leads from there to the begin of 
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
+from collections.abc import Callable
 from math import lcm
 from types import CodeType, FunctionType
 from typing import Any
 from weakref import WeakValueDictionary
 
 from ticktalk.accelerate.bind import ALWAYS, IN_REGION, function_of
-from ticktalk.accelerate.events import Leg, Links, Part, PlanEvent, StandIn, TooLong, Unsettled
+from ticktalk.accelerate.chosen import NO_BODIES, Inline
+from ticktalk.accelerate.events import Leg, Links, Part, PlanEvent, StandIn, TooLong, Unsettled, passes_on, wires_of
+from ticktalk.accelerate.inlining import raised_in
 from ticktalk.accelerate.loop_code import ABSENT, Names, OutOfReach, loop_code, optional_values
 from ticktalk.accelerate.noted import VALUES, Aside, Notes, first_eviction, in_step, staying
+from ticktalk.accelerate.simple import LINES, InPlace
 from ticktalk.accelerate.stand_ins import MOST_EVENTS, Lags, World
 from ticktalk.accelerate.standing import (
     Standing,
@@ -159,8 +163,13 @@ class Trace:
             raise Unsettled("what may be absent is needed after an absence")
         self.raised: BaseException | None = None
         self.in_body = False
-        self.code = self.written()
+        self.inline = NO_BODIES
+        self.code: Any = None
         self.run: Any = None
+
+    def choose(self, body_of: Callable[[Part], InPlace | None]) -> None:
+        """Choose the bodies that stand in the code; `body_of`: those that may."""
+        self.inline = Inline(self.events, self.plan.values, self._ends, body_of)
 
     def written(self, say_which: bool = False) -> Any:
         """The code; `say_which`: with comments that name the SQs."""
@@ -168,7 +177,7 @@ class Trace:
         length = 0 if self.first else self.length
         noted = None if self.notes is None else self.notes.given
         code = self.names, self.events, self.first, length, carried, self.left, self.optional
-        return loop_code(*code, say_which, self.plan.apart, self.tail, noted)
+        return loop_code(*code, say_which, self.plan.apart, self.tail, noted, self.inline)
 
     def _run_up_to_a_begin(self) -> int:
         """Run the stand-ins up to the begin of a period that goes on as ever; gives the ticks up to there."""
@@ -186,6 +195,7 @@ class Trace:
 
     def bind(self, acts: dict[str, Any]) -> None:
         """Make the function; `acts`: what the names of rare steps mean."""
+        self.code = self.written()
         names = ALWAYS | {"silent": self.plan.silent, "leave": LEAVE, "region": self, "where": self.where} | acts
         names["length"] = self.length
         for part in self.parts:
@@ -199,19 +209,31 @@ class Trace:
         names |= {f"left{place}": values.append for place, values in enumerate(self.kept)}
         if self.notes is not None:
             names["note"] = self.notes.rows.append
-        self.run = function_of(self.code.text, names, own=not self.plan.apart)
+        names |= self.inline.names
+        self.run = function_of(self.code.text, names, own=not self.plan.apart, bodies=self.code.bodies)
 
     def where(self, error: BaseException) -> int:
         """The place of the event at which an error came up."""
         trace = error.__traceback__
         assert trace is not None
-        self.raised, self.in_body = error, trace.tb_lineno in self.code.calls
-        place = self.code.lines[trace.tb_lineno]
-        return -2 if place == -1 else place
+        line = trace.tb_lineno
+        self.raised, self.in_body = error, self.code.is_body(line)
+        place = self.code.place(line)
+        if line >= LINES and not isinstance(error, KeyboardInterrupt):
+            part = self.events[place].part
+            raised_in(part.context.executes[part.sq.name].body, error)
+        return -2 if place == -1 else int(place)
+
+    def strange(self, place: int, found: dict[str, Any]) -> list[Part]:
+        """The SQs whose bodies cannot stand in the code, because of a value at which it has departed."""
+        if self.raised is not None or not self.inline.of or not 0 <= place < len(self.events):
+            return []
+        made = wires_of(self.events[place]) if passes_on(self.events[place]) else []
+        return self.inline.strange(place, found.get(self.names.of(made[0]))) if made else []
 
     def at_line(self, line: int) -> Any:
         """The SQ whose firing is at a line of the generated code."""
-        part = self.events[self.code.lines[line]].part
+        part = self.events[self.code.place(line)].part
         return part.context.executes[part.sq.name]
 
 

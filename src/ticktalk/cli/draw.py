@@ -9,6 +9,7 @@ import typer
 
 from ticktalk.accelerate.events import Unsettled
 from ticktalk.accelerate.periods import Plan
+from ticktalk.accelerate.simple import body_in
 from ticktalk.cli import arguments, options
 from ticktalk.cli.planned import planned
 from ticktalk.cli.streams import say
@@ -68,7 +69,8 @@ def draw(
         for number, plan in enumerate(plans):
             events = f"{len(plan.main.events)} events of {len(plan.parts)} of {len(graph.sqs)} SQs"
             print("\n\n" * (number > 0) + f"# A period of {duration_text(plan.period)}: {events}")
-            print(plan.main.written(say_which=True).text, end="")
+            plan.main.choose(lambda part: body_in(graph, part.sq))
+            print(plan.main.written(say_which=True).shown, end="")
         print("\n\n" * bool(plans) + "# What a firing of each SQ passes on the general engine, up to its body:")
         for name, stages in _stages(graph).items():
             print(f"# {name}: {', '.join(stages)}")

@@ -136,6 +136,11 @@ class GraphCode:
         parameters = {name: decode_constant(value) for name, value in sq.parameters.items()}
         return in_instance(set_parameters(body, parameters), namespace), namespace
 
+    def is_plain(self, sq: TTSQ, body: types.FunctionType) -> bool:
+        """True if `body` is what the `def` of an SQ's function makes: no decorator has put another in its place."""
+        code = self._codes.get(sq.function)
+        return code is not None and any(part is body.__code__ for part in code.co_consts)
+
     def file_of(self, sq: TTSQ) -> str:
         """The file of an SQ's body, as tracebacks have it; of an instruction, the one in which it is used."""
         if not sq.body:

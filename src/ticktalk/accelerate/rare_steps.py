@@ -1,0 +1,131 @@
+"""The rare steps of a plan's code: a value that could be changed, an output, the run of a body that takes time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ticktalk.accelerate.bind import GONE, IN_REGION
+from ticktalk.accelerate.events import Leg, Links, Opened, Part, PlanEvent, TakesTime, told_at_once, wires_of
+from ticktalk.accelerate.noted import keep
+from ticktalk.accelerate.periods import LEAVE, Trace
+from ticktalk.accelerate.standing import at
+from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.components import running
+from ticktalk.engine.forwarding import Way, unpacked
+from ticktalk.time import TTEmpty
+from ticktalk.values.codec import PLAIN, Parts, encode_value, handed_on, plain
+
+
+def rare_steps(trace: Trace, links: Links, agenda: Agenda) -> dict[str, Any]:
+    """What the names of rare steps mean in the code of a trace."""
+    acts: dict[str, Any] = {}
+    for place, event in enumerate(trace.events[trace.first :], trace.first):
+        if event.kind == "tell":
+            acts[f"tell{place}"] = _teller(trace, event, links, agenda)
+        elif event.kind == "run" and event.part.stage is not None:
+            acts[f"hand{place}"] = _hold(event.part.stage)
+        elif told_at_once(event):
+            acts[f"edge{place}"] = _edge(trace, place, event, links, agenda)
+        elif wires_of(event):
+            acts[f"hand{place}"] = _hand(trace, place, event)
+    return acts
+
+
+def _teller(trace: Trace, event: PlanEvent, links: Links, agenda: Agenda) -> Callable[[Any, int], bool]:
+    """Tells the manager of an output that reaches it, or says that this has to be on the general engine."""
+    begin, part = trace.plan.begin, event.part
+
+    def tell(value: Any, base: int) -> bool:
+        if links.listened():
+            return True
+        running.current = None
+        agenda.now = base + event.tick - begin
+        start, stop = at(base - begin, event.start, event.stop)
+        links.tell(part.context, Opened(part.context_key, part.forward.sq.name, "", "", value, start, stop))
+        running.current = IN_REGION
+        return False
+
+    return tell
+
+
+def _edge(trace: Trace, place: int, event: PlanEvent, links: Links, agenda: Agenda) -> Callable[[Any, int], Any]:
+    """Hands on a result of which the manager is told at once."""
+    forward, begin = event.part.forward, trace.plan.begin
+    ways = [(leg, wires) for leg, wires in zip(event.part.legs, event.wires, strict=True) if not leg.tag]
+    tells = [leg.way for leg, _ in ways if leg.told_at_once]
+
+    def edge(result: Any, base: int) -> Any:
+        if tells and links.listened():
+            return LEAVE
+        running.current = None
+        if result.__class__ is Parts:
+            parts = result.by_path
+        else:
+            parts = unpacked(plain(result) if forward.unpack else result, forward.unpack)
+        made: list[Any] = []
+        kept: list[Way] = []
+        for leg, wires in ways:
+            part = parts[leg.way.path]
+            if part.__class__ is not TTEmpty:
+                if trace.notes is not None and (not kept or kept[-1] is not leg.way):
+                    kept.append(leg.way)
+                    keep(trace.plan.aside, place, leg.way.name, part)
+                made += _copies(event.part, leg, part)
+            elif trace.notes is None and all(id(value) in trace.optional for value in wires):
+                made += [GONE] * len(wires)
+            else:
+                return LEAVE
+        for way in tells:
+            if parts[way.path].__class__ is not TTEmpty:
+                agenda.now = base + event.tick - begin
+                start, stop = at(base - begin, event.start, event.stop)
+                forward.output(forward.sq.name, parts[way.path], start, stop)
+        running.current = IN_REGION
+        return made
+
+    return edge
+
+
+def _copies(part: Part, leg: Leg, value: Any) -> list[Any]:
+    """`value` as each receiver of a leg gets it; an output that is told at once has none."""
+    if leg.told_at_once:
+        return []
+    if value.__class__ in PLAIN:
+        return [value] * leg.receivers
+    if not leg.host and not leg.output:
+        return [handed_on(value) for _ in leg.to]
+    data = encode_value(value)
+    if leg.output:
+        return [part.context.prepared.code.decode(data)]
+    crossed = leg.to[0][0].context.prepared.code.decode(data)
+    return [crossed] if len(leg.to) == 1 else [handed_on(crossed) for _ in leg.to]
+
+
+def _hold(stage: TakesTime) -> Callable[[Any], Any]:
+    """Copies what is wanted of the result of a run, until that ends."""
+    whole = stage.elsewhere.unpack is None
+
+    def hold(result: Any) -> Any:
+        running.current = None
+        kept = stage.kept(result)
+        running.current = IN_REGION
+        return kept.by_path[()] if whole else kept
+
+    return hold
+
+
+def _hand(trace: Trace, place: int, event: PlanEvent) -> Callable[[Any], Any]:
+    """Copies a result that could be changed, one for each receiver."""
+    legs = [leg for leg, wires in zip(event.part.legs, event.wires, strict=True) if wires and not leg.tag]
+    arcs = {leg.way.name for leg in legs if event.kind != "run"} if trace.notes is not None else ()
+
+    def hand(result: Any) -> Any:
+        running.current = None
+        for arc in arcs:
+            keep(trace.plan.aside, place, arc, result)
+        made = [value for leg in legs for value in _copies(event.part, leg, result)]
+        running.current = IN_REGION
+        return made[0] if len(made) == 1 else made
+
+    return hand

@@ -1,0 +1,349 @@
+"""Which bodies may stand in the code of a plan as statements, in place of calls; and on which values.
+
+A body is simple if it is a plain function that uses nothing but its arguments, `sq_state`, and functions of Python that
+run no other code. In a plan it runs on plain values only: numbers, texts, and in `sq_state` lists, dicts, sets and
+tuples of these. So no code of a program runs in it that could see the difference. `inlining.py` writes it there.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import copy
+import math
+import sys
+from collections import deque
+from collections.abc import Iterable
+from functools import lru_cache
+from types import FunctionType
+from typing import Any, NamedTuple
+
+from ticktalk.engine.execution import TTSQExecute
+from ticktalk.graph.graph import TTFunction, TTGraph
+from ticktalk.graph.sq import TTSQ
+from ticktalk.time import TTEmpty
+from ticktalk.values.codec import PLAIN
+
+LINES = 1 << 18
+"""Lines of a user's file, at most: the line 7 of the body of event 2 is `7 + 3 * LINES`."""
+
+MOST_EXITS = 4
+"""Places at which a body may return: what follows stands behind each."""
+
+MOST_KEPT = 64
+"""Values in `sq_state`, at most: they are looked through whenever the plan is entered."""
+
+VALUES = PLAIN & {int, float, bool, str, bytes, type(None), complex}
+_HOLDERS = (list, tuple, set, frozenset, deque)
+_FUNCTIONS = frozenset(
+    f.__name__
+    for f in (
+        *(abs, all, any, bin, bool, bytes, chr, complex, dict, divmod, enumerate, float, format, frozenset, hash, hex),
+        *(int, isinstance, len, list, max, min, oct, ord, pow, range, repr, reversed, round, set, sorted, str, sum),
+        *(tuple, zip, ArithmeticError, AssertionError, Exception, IndexError, KeyError, LookupError, OverflowError),
+        *(RuntimeError, TypeError, ValueError, ZeroDivisionError),
+    )
+)
+_ALLOWED = (
+    *(ast.operator, ast.cmpop, ast.unaryop, ast.boolop, ast.expr_context, ast.Constant, ast.Name, ast.BinOp),
+    *(ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Subscript, ast.Slice, ast.Tuple, ast.List, ast.Dict),
+    *(ast.Set, ast.Starred, ast.JoinedStr, ast.FormattedValue, ast.Attribute, ast.Call, ast.keyword),
+    *(ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.If, ast.For, ast.While, ast.Break, ast.Continue),
+    *(ast.Pass, ast.Return, ast.Global, ast.Delete, ast.Raise, ast.Assert),
+)
+
+
+_MEANT = frozenset({"sq_state", "TTEmpty"})
+"""Names that a body may not give another meaning."""
+
+_UNKNOWN = object()
+"""Stands for what a name means that means nothing."""
+
+
+class Tails(NamedTuple):
+    """What follows in the code of a plan when a body has given its result.
+
+    Attributes:
+        targets: the names that take the result.
+        checked: for a result of any kind.
+        plain: for a value that cannot be changed.
+        empty: for none; the targets are bound here, where they need to be.
+    """
+
+    targets: tuple[str, ...]
+    checked: tuple[str, ...]
+    plain: tuple[str, ...]
+    empty: tuple[str, ...]
+
+
+class Simple:
+    """A function whose statements may stand elsewhere.
+
+    Args:
+        definition: its syntax tree.
+
+    Attributes:
+        parameters: its parameters, by place.
+        globals: the names that it takes from its module or from Python, `sq_state` apart.
+        stateful: it uses `sq_state`.
+
+    Raises:
+        _NotSimpleError: they may not.
+    """
+
+    def __init__(self, definition: ast.FunctionDef) -> None:
+        self.definition = definition
+        given = definition.args
+        self.parameters = [each.arg for each in [*given.posonlyargs, *given.args, *given.kwonlyargs]]
+        nodes = [node for statement in definition.body for node in ast.walk(statement)]
+        names = [node for node in nodes if isinstance(node, ast.Name)]
+        self.bound = {name.id for name in names if isinstance(name.ctx, ast.Store)}
+        self.globals = {name.id for name in names} - self.bound - {*self.parameters, "sq_state"}
+        self.stateful = any(name.id == "sq_state" for name in names)
+        if given.vararg or given.kwarg or not all(map(_stands, nodes)):
+            raise _NotSimpleError
+        if not _MEANT.isdisjoint({*self.bound, *self.parameters}):
+            raise _NotSimpleError
+        if any(isinstance(name.ctx, ast.Del) for name in names) or (definition.end_lineno or LINES) >= LINES:
+            raise _NotSimpleError
+        if self.stateful and not any(isinstance(node, ast.Global) for node in nodes):
+            self.globals.add("sq_state")  # it is in the module: not of this mechanism
+        self._find_unbound(definition.body, {*self.parameters})
+        self.exits(Tails((), (), (), ()))  # raises
+
+    def _find_unbound(self, block: list[ast.stmt], known: set[str]) -> set[str] | None:
+        """What is bound after a block; None: it is left.
+
+        Raises:
+            _NotSimpleError: a name may be used before it is bound.
+        """
+        local = self.bound - {*self.parameters}
+        now: set[str] | None = {*known}
+        for statement in block:
+            if now is None:
+                break
+            inner = [*getattr(statement, "body", ()), *getattr(statement, "orelse", ())]
+            within = {id(node) for each in inner for node in ast.walk(each)}
+            names = [n for n in ast.walk(statement) if isinstance(n, ast.Name) and id(n) not in within]
+            used = {name.id for name in names if isinstance(name.ctx, ast.Load)}
+            stored = {name.id for name in names} - used
+            if isinstance(statement, ast.AugAssign):
+                used, stored = used | stored, stored
+            if (used & local) - now:
+                raise _NotSimpleError
+            if isinstance(statement, ast.If):
+                ends = [self._find_unbound(each, now) for each in (statement.body, statement.orelse)]
+                there = [each for each in ends if each is not None]
+                now = set.intersection(*there) if there else None
+            elif isinstance(statement, ast.For | ast.While):
+                self._find_unbound(statement.body, now | stored)
+                self._find_unbound(statement.orelse, now)
+            elif isinstance(statement, ast.Return | ast.Raise | ast.Break | ast.Continue):
+                now = None
+            elif not (isinstance(statement, ast.AnnAssign) and statement.value is None):
+                now |= stored
+        return now
+
+    def exits(self, tails: Tails) -> list[ast.stmt]:
+        """Its statements, with what follows in place of each return.
+
+        Raises:
+            _NotSimpleError: it returns within a loop, or too often.
+        """
+        self._exits, self._tails = 0, tails
+        return self._with_exits(copy.deepcopy(self.definition.body))
+
+    def _with_exits(self, block: list[ast.stmt]) -> list[ast.stmt]:
+        done: list[ast.stmt] = []
+        for place, statement in enumerate(block):
+            rest = block[place + 1 :]
+            if isinstance(statement, ast.Return):
+                return done + self._exit(statement.value, statement)
+            if isinstance(statement, ast.Raise):
+                return [*done, statement]
+            if any(isinstance(node, ast.Return) for node in ast.walk(statement)):
+                if not isinstance(statement, ast.If):
+                    raise _NotSimpleError
+                other = copy.deepcopy(rest)
+                statement.body = self._with_exits(statement.body + rest)
+                statement.orelse = self._with_exits(statement.orelse + other)
+                return [*done, statement]
+            if not isinstance(statement, ast.Global):
+                done.append(statement)
+        return done + self._exit(None, block[-1] if block else self.definition)
+
+    def _exit(self, value: ast.expr | None, at: ast.stmt) -> list[ast.stmt]:
+        """What stands in place of `return value`."""
+        if isinstance(value, ast.IfExp):
+            both = [self._exit(each, at) for each in (value.body, value.orelse)]
+            return [ast.copy_location(ast.If(value.test, *both), at)]
+        self._exits += 1
+        if self._exits > MOST_EXITS:
+            raise _NotSimpleError
+        if value is None:
+            value = ast.copy_location(ast.Constant(None), at)
+        tails = self._tails
+        if _is_empty(value):
+            return parsed(tails.empty) or [ast.copy_location(ast.Pass(), at)]
+        takes: ast.stmt = ast.Expr(value)
+        if tails.targets:
+            (takes,) = parsed([f"{' = '.join(tails.targets)} = 0"])
+            takes.value = value  # type: ignore[attr-defined]
+        follows = tails.plain if isinstance(value, ast.Constant) else tails.checked
+        return [ast.copy_location(takes, at), *parsed(follows)]
+
+
+class _NotSimpleError(Exception):
+    """A body that is called."""
+
+
+def _stands(node: ast.AST) -> bool:
+    """True if a node means the same elsewhere."""
+    if isinstance(node, ast.Compare):  # of constants it depends on the code around which of them are one object
+        pairs = zip(node.ops, node.comparators, strict=True)
+        others = [each for op, each in pairs if isinstance(op, ast.Is | ast.IsNot)]
+        return all(isinstance(each, ast.Constant) and isinstance(each.value, bool | None) for each in others)
+    if isinstance(node, ast.Attribute):
+        return isinstance(node.ctx, ast.Load) and not node.attr.startswith("_")
+    if isinstance(node, ast.AnnAssign):
+        return isinstance(node.target, ast.Name)
+    if isinstance(node, ast.Global):
+        return node.names == ["sq_state"]
+    return isinstance(node, _ALLOWED)
+
+
+def _is_empty(value: ast.expr) -> bool:
+    """True for `TTEmpty()`."""
+    if not isinstance(value, ast.Call) or value.args or value.keywords:
+        return False
+    return isinstance(value.func, ast.Name) and value.func.id == "TTEmpty"
+
+
+def parsed(lines: Iterable[str]) -> list[ast.stmt]:
+    """Statements of the plan, which have no place in the user's file."""
+    made = ast.parse("\n".join(lines)).body
+    for node in (node for statement in made for node in ast.walk(statement) if hasattr(node, "lineno")):
+        node.lineno = 0
+    return made
+
+
+class InPlace(NamedTuple):
+    """A simple body, as it is at one SQ.
+
+    Attributes:
+        function: its source.
+        simple: what is known of that.
+        held: what its global names hold.
+        defaults: by parameter, its default.
+        namespace: of the instance; it has the state.
+    """
+
+    function: TTFunction
+    simple: Simple
+    held: dict[str, Any]
+    defaults: dict[str, Any]
+    namespace: dict[str, Any]
+
+    @property
+    def ready(self) -> bool:
+        """True if it may run now: nobody has changed what its names mean, and its state is plain."""
+        held, namespace = self.held, self.namespace
+        if any(namespace.get(name, getattr(builtins, name, _UNKNOWN)) is not value for name, value in held.items()):
+            return False
+        return not self.simple.stateful or (
+            namespace.get("sq_state").__class__ is dict and is_plain([namespace["sq_state"]])
+        )
+
+
+def body_of(sq: TTSQ, execute: TTSQExecute) -> InPlace | None:
+    """The body of an SQ; None: it has to be called."""
+    body, state = execute.body, execute.state
+    if not (sq.body and isinstance(body, FunctionType) and execute.code.is_plain(sq, body)) or is_watched():
+        return None
+    function = execute.code.graph.functions[sq.function]
+    simple = simple_of(function)
+    if simple is None or sq.singly:
+        return None
+    held = {name: state.get(name, getattr(builtins, name, _UNKNOWN)) for name in simple.globals}
+    if not all(_is_known(name, value) or _is_result(name, value, simple) for name, value in held.items()):
+        return None
+    names = body.__code__.co_varnames[: body.__code__.co_argcount]
+    given = body.__defaults__ or ()
+    defaults = dict(zip(names[len(names) - len(given) :], given, strict=True)) | (body.__kwdefaults__ or {})
+    if not all(value.__class__ in VALUES for value in defaults.values()):
+        return None
+    return InPlace(function, simple, held, defaults, state)
+
+
+def body_in(graph: TTGraph, sq: TTSQ) -> InPlace | None:
+    """The body of an SQ of a graph that does not run."""
+    function = graph.functions[sq.function] if sq.body else None
+    simple = None if function is None or sq.singly or function.module else simple_of(function)
+    if function is None or simple is None or not simple.globals <= {*_FUNCTIONS, "TTEmpty"}:
+        return None
+    return InPlace(function, simple, {}, {}, {})
+
+
+def simple_of(function: TTFunction) -> Simple | None:
+    """The function, if its statements may stand elsewhere."""
+    return _simple(function.source, function.line)
+
+
+@lru_cache(256)
+def _simple(source: str, line: int) -> Simple | None:
+    (definition,) = ast.parse("\n" * (line - 1) + source).body
+    try:
+        return Simple(definition) if isinstance(definition, ast.FunctionDef) else None
+    except _NotSimpleError:
+        return None
+
+
+def _is_known(name: str, value: Any) -> bool:
+    """True if a name holds what runs no code of a program."""
+    if value is getattr(builtins, name, _UNKNOWN):
+        return name in _FUNCTIONS
+    return value is math or value is getattr(math, name, VALUES) or value.__class__ in VALUES
+
+
+def _is_result(name: str, value: Any, simple: Simple) -> bool:
+    return name == "TTEmpty" and value is TTEmpty and _only_returned(simple.definition)
+
+
+@lru_cache(256)
+def _only_returned(definition: ast.FunctionDef) -> bool:
+    """True if `TTEmpty` stands for an absent result only."""
+    nodes = [*ast.walk(definition)]
+    returned = [node.value for node in nodes if isinstance(node, ast.Return) and node.value is not None]
+    for value in returned:
+        if isinstance(value, ast.IfExp):
+            returned += [value.body, value.orelse]
+    used = sum(isinstance(node, ast.Name) and node.id == "TTEmpty" for node in nodes)
+    return used == sum(map(_is_empty, returned))
+
+
+def is_watched() -> bool:
+    """True if somebody follows which code runs: a debugger, a profiler, what measures coverage."""
+    watching = getattr(sys, "monitoring", None)
+    tools = () if watching is None else map(watching.get_tool, range(6))
+    return sys.gettrace() is not None or sys.getprofile() is not None or any(tools)
+
+
+def is_plain(values: Iterable[Any], most: int = MOST_KEPT) -> bool:
+    """True if these are plain values, and containers of them, not too many."""
+    waiting = deque(values)
+    while waiting:
+        most -= 1
+        value = waiting.pop()
+        kind = value.__class__
+        if kind in VALUES:
+            continue
+        if most < 0 or (kind in _HOLDERS and len(value) > most) or (kind is dict and len(value) > most):
+            return False
+        if kind is dict:
+            waiting.extend(value)
+            waiting.extend(value.values())
+        elif kind in _HOLDERS:
+            waiting.extend(value)
+        else:
+            return False
+    return most >= 0
