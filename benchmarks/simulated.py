@@ -50,7 +50,7 @@ FLOORS: dict[str, dict[str, Floor | None]] = {
     "pipeline": {"csp": at_least(0.8), "xronos": None},
     "average": {"csp": at_least(1.0), "csp, alarms": None, "xronos": None},
     "fan-out": {"csp": at_least(0.6), "xronos": None},
-    "sparse": {"csp": at_least(0.5), "csp, alarms": None, "xronos": at_least(2.0)},
+    "sparse": {"csp": at_least(0.8), "csp, alarms": None, "xronos": at_least(2.0)},
     "rates": {"SimPy": at_least(0.4)},
     "heard": {"csp": at_least(1.5)},
     "hosts": {"csp on one": at_least(0.8), "lean SimPy": at_least(8)},

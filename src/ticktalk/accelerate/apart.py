@@ -317,6 +317,8 @@ class _Turns:
                 key = max([(sync.key[0], sync.made), *(turn[:2] for turn in turns[-1:])])
                 turns.append((*key, len(self._due) - 1, len(turns), runs[number]))
 
+        self._turns = [due.turns for due in self._due]
+
     def run(self, begin: int, stop: Tick) -> _Departed | None:
         """Resume all that is due from `begin` to before `stop`, or up to where one departs."""
         bits = len(self._due).bit_length()
@@ -324,7 +326,7 @@ class _Turns:
         pace = sum(1 / due.period for due in self._due)
         # Ints below 2 ** 30 are sorted fastest.
         stretch = min(1 << (30 - bits), int(STRETCH * len(self._due) / pace) + 1)
-        resume = [self._runs[due.run].__next__ for due in self._due]
+        runs = [self._runs[due.run] for due in self._due]
         entry = 0
         while begin < stop:
             end = int(min(begin + stretch, stop))
@@ -340,7 +342,7 @@ class _Turns:
             try:
                 for following in coming:
                     if following - entry > mask or following >> bits != entry >> bits:
-                        resume[entry & mask]()
+                        next(runs[entry & mask])
                     else:
                         together = [entry & mask]
                         while following >> bits == entry >> bits:
@@ -357,11 +359,15 @@ class _Turns:
 
     def _together(self, numbers: list[int]) -> _Departed | None:
         """Resume what is due at one tick event by event."""
-        for _, _, number, event, run in sorted([turn for each in numbers for turn in self._due[each].turns]):
-            try:
+        turns: list[tuple[Any, Tick, int, int, Sequence]] = []
+        for number in numbers:
+            turns += self._turns[number]
+        turns.sort()
+        try:
+            for _, _, number, event, run in turns:  # noqa: B007  # the one at hand where it ends
                 run.send(not event)
-            except StopIteration as ended:
-                return _Departed(self._due[number].run, ended.value)
+        except StopIteration as ended:
+            return _Departed(self._due[number].run, ended.value)
         return None
 
 
