@@ -52,7 +52,7 @@ replays: $(READY)
 # The peers that TickTalk is measured beside have an environment of their own, with TickTalk in it.
 $(BENCH_READY): pyproject.toml benchmarks/requirements.txt
 	$(PYTHON) -m venv $(BENCH_VENV)
-	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt --editable '.[record]'
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt --editable '.[record,otel]'
 	touch $@
 
 # make bench ONLY="fusion hop" OPTIONS=--quick

@@ -3,8 +3,8 @@
 Tokens that reach bodies a second, while all that happens is recorded, over those of the same load when nothing is: on
 two ensembles and their manager, which share the machine. The same while all counters are asked for each half second, as
 `ticktalk top` does each second. In simulation a plan runs while all is recorded, too; it is compared with the same plan
-and with the general engine, neither recorded. And a graph of ten SQs at 100 Hz, recorded in simulated time: how many
-times as fast as real time it is computed once more.
+and with the general engine, neither recorded. The same while each firing goes to a collector as a span (`--otel`). And
+a graph of ten SQs at 100 Hz, recorded in simulated time: how many times as fast as real time it is computed once more.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import simpy
 
@@ -24,11 +26,12 @@ from benchmarks.system import System
 from benchmarks.throughput import SMALL, Flow, shown
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.language.compiler import compile_source
+from ticktalk.otel.sending import Telemetry
 from ticktalk.recording.mcap_file import RecordingWriter, read_recording
 from ticktalk.recording.recorder import Recorder
 from ticktalk.recording.replay import Replay
 from ticktalk.recording.simulated import RecordedSimulation
-from ticktalk.recording.writer import lacks_text
+from ticktalk.recording.writer import Writer, lacks_text
 
 RECORDED = Floor(least=0.5, binding=False)
 """Three processes share the machine at the load that two of them can just take: it holds where nothing else runs."""
@@ -44,6 +47,12 @@ SECONDS = 60
 
 SIMULATED_SECONDS = 600
 """Of those whose firings are counted: so many that what comes before the first one weighs little."""
+
+TELEMETRY_SECONDS = 5
+"""Of those whose firings are sent to a collector."""
+
+NO_STATUS: dict[str, Any] = {"ensembles": [], "graphs": [], "errors": 0}
+"""So that the spans alone are measured."""
 
 TEN = """\
 from ticktalk import *
@@ -123,7 +132,7 @@ def _recorded(system: System, flow: Flow, seconds: float, effort: Effort, say: S
 
 def _replayed(path: Path, effort: Effort) -> Row:
     """How many times as fast as real time a recording is computed once more."""
-    _simulate(path, SECONDS)
+    _simulate(RecordingWriter(path), SECONDS)
     rounds = []
     for _ in range(effort.rounds):
         gc.collect()
@@ -158,22 +167,58 @@ def _asking(system: System) -> Iterator[None]:
 
 
 def _simulated(effort: Effort, folder: Path) -> Iterator[Row]:
-    """Firings a second of a recorded simulation, over those of one that is not, with its plan and without."""
+    """Firings a second of a simulation that is recorded, or sent to a collector, over those of one that is not."""
     figures: dict[str, list[float]] = {"recorded": [], "the general engine": [], "a plan": []}
     for _ in range(effort.rounds):
         for kind, found in figures.items():
-            path = folder / "simulated.mcap" if kind == "recorded" else None
-            took = _simulate(path, SIMULATED_SECONDS, accelerated=kind != "the general engine")
+            writer = RecordingWriter(folder / "simulated.mcap") if kind == "recorded" else None
+            took = _simulate(writer, SIMULATED_SECONDS, accelerated=kind != "the general engine")
             found.append(SIMULATED_SECONDS * 1000 / took)
     for kind in ("the general engine", "a plan"):
         title = f"firings a second of ten SQs while all is recorded, over {kind}"
         yield compared(title, figures["recorded"], figures[kind], rate("firings"), kind, SIMULATED)
+    sent = []
+    with _collector() as address:
+        for _ in range(effort.rounds):
+            telemetry = Telemetry(address, "runtime-manager", lambda: NO_STATUS, _ignored, asks=False)
+            sent.append(TELEMETRY_SECONDS * 1000 / _simulate(telemetry, TELEMETRY_SECONDS))
+            if telemetry.lost:
+                raise Failure(f"{telemetry.lost} spans were lost")
+    kind = "the general engine"
+    yield compared("the same with --otel, each firing a span", sent, figures[kind], rate("firings"), kind)
 
 
-def _simulate(path: Path | None, seconds: int, accelerated: bool = True) -> float:
-    """Simulate a graph for so long, recorded if there is a path; the seconds that it takes."""
+def _ignored(sentence: str) -> None:
+    """Say it to nobody."""
+
+
+@contextmanager
+def _collector() -> Iterator[str]:
+    """The address of a collector that takes all, and looks at nothing."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _simulate(writer: Writer | None, seconds: int, accelerated: bool = True) -> float:
+    """Simulate a graph for so long, all of which a writer takes if there is one; the seconds that it takes."""
     manager = TTRuntimeManagerSim(None, [TTEnsemble(None, "a"), TTEnsemble(None, "b")], simpy.Environment())
-    recorded = None if path is None else RecordedSimulation(manager, RecordingWriter(path), {})
+    recorded = None if writer is None else RecordedSimulation(manager, writer, {})
     if not accelerated:
         manager.simulation.accelerator = None
     manager.instantiate_and_map_graph(compile_source(TEN, "ten.py", "ten"))
