@@ -208,6 +208,34 @@ def test_on_a_full_disk_the_run_goes_on_and_the_recording_is_incomplete(room: in
     assert read_recording(path).lacks == ["the end: it was cut off"]
 
 
+def test_nothing_is_written_after_what_a_full_disk_did_not_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be room again, while more chunks are on their way."""
+    monkeypatch.setattr("ticktalk.recording.mcap_chunks.CHUNK", 2000)
+
+    class Once(io.BytesIO):
+        def __init__(self, fails: int) -> None:
+            super().__init__()
+            self.left = fails
+
+        def write(self, data: Any) -> int:
+            self.left -= 1
+            if not self.left:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data)
+
+        def close(self) -> None:
+            self.flush()
+
+    for fails in range(4, 30):
+        file = Once(fails)
+        lacks, _ = recorded(file, until=100_000)
+        assert "No space left on device" in lacks[0]
+        (tmp_path / "cut.mcap").write_bytes(file.getvalue())
+        assert read_recording(tmp_path / "cut.mcap").lacks == ["the end: it was cut off"]
+
+
 def test_a_recording_that_is_cut_off_anywhere_opens_and_says_so(tmp_path: Path) -> None:
     file = io.BytesIO()
     file.close = lambda: None  # type: ignore[method-assign]

@@ -105,6 +105,7 @@ class McapWriter:
     def __init__(self, file: IO[bytes], profile: str) -> None:
         self._file = file
         self._size = 0  # bytes of the file
+        self._failure: OSError | None = None
         self._schemas: list[Schema] = []
         self._channels: list[Channel] = []
         self._chunks: list[ChunkIndex] = []
@@ -119,10 +120,16 @@ class McapWriter:
         self._write(_bytes_of(Header(profile, profile)))
 
     def _write(self, *data: bytes) -> int:
-        """Write bytes; gives where they begin."""
+        """Write bytes; gives where they begin. After a failure, nothing more is written."""
+        if self._failure is not None:
+            raise self._failure
         place = self._size
-        for each in data:
-            self._size += self._file.write(each)
+        try:
+            for each in data:
+                self._size += self._file.write(each)
+        except OSError as error:
+            self._failure = error
+            raise
         return place
 
     def _begin_chunk(self) -> None:
