@@ -82,6 +82,16 @@ def test_statements_that_a_body_does_not_need_do_not_run(other: str, tmp_path: P
     assert values == [(2, 4, [], 1)]
 
 
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="before, annotations are computed where a function is made")
+def test_annotations_may_name_what_is_never_there(tmp_path: Path) -> None:
+    statements = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from decimal import Decimal"
+    helper = "def helper(x: Decimal) -> Decimal:\n    return x + 1"
+    text = program(f"{statements}\n{helper}\n@SQify\ndef f(t: Decimal) -> Decimal:\n    return helper(t)")
+    values, manager = run({"prog.py": text}, tmp_path)
+    assert not manager.errors
+    assert values == [2]
+
+
 def test_the_prints_of_a_module_stay_off_the_outputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run({"prog.py": program("T = []\nprint('filled', T)\n@SQify\ndef f(t):\n    return T")}, tmp_path)
     printed = capsys.readouterr()

@@ -350,7 +350,10 @@ class _Copies:
         made.__defaults__ = self.copy(function.__defaults__)
         made.__kwdefaults__ = self.copy(function.__kwdefaults__)
         made.__dict__.update({name: self.copy(item) for name, item in function.__dict__.items()})
-        made.__doc__, made.__annotations__ = function.__doc__, function.__annotations__
+        made.__doc__ = function.__doc__
+        # From Python 3.14 on annotations are computed when they are asked for: some of their names may never be there.
+        annotated = "__annotate__" if getattr(function, "__annotate__", None) else "__annotations__"
+        setattr(made, annotated, getattr(function, annotated))
         made.__qualname__, made.__module__ = function.__qualname__, function.__module__
         return made
 
