@@ -72,7 +72,7 @@ def in_python(factory: str) -> bool:
         "json:loads",
         "sys:x_",
     ]
-    + ["collections.abc:Mapping", "itertools:chain", "drv_plain.inner:make"],
+    + ["collections.abc:Mapping", "os.path:join", "itertools:chain", "drv_plain.inner:make"],
 )
 def test_what_is_found_by_reading_is_what_python_finds(folder: Path, factory: str) -> None:
     try:

@@ -32,6 +32,8 @@ def find_module(name: str, folders: Sequence[str] = ()) -> ModuleSpec | None:
         for part in inner:
             # By its own name alone: with the name of a package, Python would import that.
             found = found and PathFinder.find_spec(part, list(found.submodule_search_locations or ()))
+        if found is None and beside is None and top in sys.stdlib_module_names and name in sys.modules:
+            found = sys.modules[name].__spec__  # its package has put it there, as `os.path`: there is no file of it
     except (ImportError, AttributeError, ValueError):
         return None
     return found

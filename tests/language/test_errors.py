@@ -1,5 +1,6 @@
 """Every problem is reported at its place, with the remedy; all of a file at once."""
 
+import sys
 import warnings
 
 import pytest
@@ -276,8 +277,12 @@ def test_expressions_that_would_take_forever_are_refused(expression):
     ids=lambda body: body[:40],
 )
 def test_large_or_deep_programs_end_in_a_message(body):
-    (found,) = problems(body)
-    assert "too" in found[2]
+    found = problems(body)
+    if not found:
+        assert sys.version_info >= (3, 14) and " + a" in body, "a long sum is a graph there"
+        return
+    (problem,) = found
+    assert "too" in problem[2]
 
 
 def test_files_that_are_no_programs_are_refused(tmp_path):

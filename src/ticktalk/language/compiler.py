@@ -182,7 +182,8 @@ def _read(path: Path) -> str:
     if path.suffix == ".ipynb":
         raise TTError(f"{path}: the program is a notebook: save its cells as a Python file (File, Save as, .py)")
     try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+        # Python 3.14 refuses null characters here, and others where they read the program, which tells their place.
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(content.replace(b"\0", b" ")).readline)
         return content.decode(encoding)
     except (SyntaxError, UnicodeDecodeError, LookupError) as error:
         raise TTError(
