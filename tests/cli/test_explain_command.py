@@ -182,14 +182,14 @@ def show(x):
 @GRAPHify
 def main(trigger):
     with TTConstraint(name="a"):
-        x = cam(trigger, TTPeriod=100_000, {cam})
+        x = cam(trigger, {cam})
     with TTConstraint(name="b"):
-        y = lidar(trigger, TTPeriod=100_000, {lidar})
+        y = lidar(trigger, {lidar})
     return show(fuse(x, y))
 """
 NOW = {
-    "cam": {"TTPhase": "0", "TTDataIntervalWidth": "20_000"},
-    "lidar": {"TTPhase": "50_000", "TTDataIntervalWidth": "30_000"},
+    "cam": {"TTPeriod": "100_000", "TTPhase": "0", "TTDataIntervalWidth": "20_000"},
+    "lidar": {"TTPeriod": "100_000", "TTPhase": "50_000", "TTDataIntervalWidth": "30_000"},
 }
 
 
@@ -211,18 +211,25 @@ def test_changes_are_tried_and_the_program_that_is_changed_so_gives_the_output(t
     file = str(tmp_path / "pair.mcap")
     assert not outputs_of(tmp_path, pair(NOW), file)
     lines = ticktalk("explain", file, "--missing", "show-1@400ms").stdout.splitlines()
-    # x has [390, 410), the nearest y [435, 465). With both at one phase all of x is common; wider, one tick is.
+    # x has [390, 410). y has [335, 365) and [435, 465): it meets x at 400 if it is as wide as from 350 to there, twice
+    # and one tick; or at the same phase; or twice as often.
     wanted = [
         ("TTPhase", "0", "lidar", "0s; now 50ms", (390_000, 410_000), "[390ms, 410ms)"),
-        ("TTDataIntervalWidth", "80002", "lidar", "80.002ms; now 30ms", (390_000, 390_001), "[390ms, 390.001ms)"),
-        ("TTDataIntervalWidth", "70001", "cam", "70.001ms; now 20ms", (435_000, 435_001), "[435ms, 435.001ms)"),
+        ("TTDataIntervalWidth", "100001", "lidar", "100.001ms; now 30ms", (390_000, 400_001), "[390ms, 400.001ms)"),
+        ("TTPeriod", "50000 and TTPhase=0", "lidar", "50ms; now 100ms", (390_000, 410_000), "[390ms, 410ms)"),
     ]
-    assert lines[lines.index("  tried on the recorded streams (3 runs):") + 1 :] == [
-        f"    with {name}={value} of {of}-1 ({told}) it comes, on {interval}"
-        for name, value, of, told, _, interval in wanted
-    ]
-    for name, value, of, _, interval, _ in wanted:
-        assert interval in outputs_of(tmp_path, pair({**NOW, of: {**NOW[of], name: value}}))
+    for name, value, of, told, interval, shown in wanted:
+        assert f"    with {name}={value} of {of}-1 ({told}) it comes, on {shown}" in lines
+        changed = dict(part.split("=") for part in f"{name}={value}".split(" and "))
+        assert interval in outputs_of(tmp_path, pair({**NOW, of: {**NOW[of], **changed}}))
+    for call, interval, shown in (
+        ("RESAMPLE({}, TTPeriod=100ms, TTPhase=0s)", (390_000, 410_000), "[390ms, 410ms)"),
+        ("ADD_TIME_DELAY({}, delay=-50000)", (390_000, 410_000), "[390ms, 410ms)"),
+    ):
+        assert f"    with {call.format('...')} before `y` of fuse-1 it comes, on {shown}" in lines
+        by = call.format("y").replace("100ms", "100_000").replace("0s", "0")
+        assert interval in outputs_of(tmp_path, pair(NOW).replace("fuse(x, y))", f"fuse(x, {by}))"))
+
 
 
 LATE = """

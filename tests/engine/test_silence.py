@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
-from itertools import combinations
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ import simpy
 
 from ticktalk import TTRuntimeManagerSim, compile_program
 from ticktalk.cli.ending import silence, wait_lines
-from ticktalk.explain.least_change import changes
+from ticktalk.explain.applied import applied
+from ticktalk.explain.least_change import advice, changes
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted import silence as silence_module
 from ticktalk.hosted.silence import WaitingSince, all_stuck, nearest
@@ -119,8 +119,14 @@ def test_each_change_makes_it_fire(seed: int, tmp_path: Path) -> None:
     ("body", "told"),
     [
         ("x = nothing(cam(trigger, TTPeriod=100_000))\nreturn show(fuse(x, lidar(trigger, TTPeriod=100_000)))",
-         "fuse-1 never fired: nothing came on `x` from nothing-1, while tokens wait: 9 on `y`;"
-         " so nothing came to show-1"),
+         "fuse-1 never fired: nothing came on `x` from nothing-1 (cam-1 or nothing-1 gave nothing so far: TTEmpty,"
+         " a branch not taken, or under way), while tokens wait: 9 on `y`; so nothing came to show-1"),
+        ("x = show(raises(cam(trigger, TTPeriod=100_000)))\nreturn fuse(x, lidar(trigger, TTPeriod=100_000))",
+         "fuse-1 never fired: nothing came on `x` from show-1 (raises-1 raised 9 times), while tokens wait: 9 on `y`"),
+        ("tag, x = cam(trigger, TTPeriod=50_000)\n"
+         "return TTFinishByOtherwise(x, TTTimeDeadline=tag, TTPlanB=nothing(tag), TTWillContinue=True)",
+         "TTFinishByOtherwise-1 let none of 19 tokens pass: 19 came after their deadlines: a later TTTimeDeadline, or"
+         " less time on the way; `ticktalk explain --missing` on a recording (--record) says how much"),
         ("x = raises(cam(trigger, TTPeriod=100_000))\nreturn fuse(x, lidar(trigger, TTPeriod=100_000))",
          "fuse-1 never fired: nothing came on `x` from raises-1 (raises-1 raised 9 times), while tokens wait:"
          " 9 on `y`"),
@@ -129,7 +135,7 @@ def test_each_change_makes_it_fire(seed: int, tmp_path: Path) -> None:
          " so nothing came to show-1"),
         ("return show(nothing(cam(trigger, TTPeriod=100_000)))",
          "no output came, though nothing waits: bodies gave no result, a branch was not taken, or at the end tokens"
-         " were still under way"),
+         " were still under way. `ticktalk explain FILE --missing SQ@TIME` says which, with --record FILE.mcap"),
         ("x = VALUES_TO_TTTIME(MULT(trigger, -500), MULT(trigger, -20))\n"
          "return cam(COPY_TTTIME(trigger, x), TTPeriod=100_000)",
          "cam-1 never fired: its inputs hold for [-500us, -20us), which has no instant of its period 100ms that was"
@@ -198,19 +204,51 @@ def test_since_when_an_sq_waits(tmp_path: Path) -> None:
 
 def test_the_nearest_miss_by_hand() -> None:
     ports = {"a": (2, [(0, 1, 5, None), (20, 2, 25, None)]), "b": (1, [(12, 3, 19, None)]), "c": (0, [])}
-    assert nearest(ports) == ("b", 12, 19, "a", 20, 25)
-    assert nearest({"a": (1, [(0, 1, 5, None)]), "b": (1, [(4, 2, 9, None)])}) is None
+    assert nearest(ports) == (("b", 12, 19, "a", 20, 25), [])
+    assert nearest({"a": (1, [(0, 1, 5, None)]), "b": (1, [(4, 2, 9, None)])}) == (None, [])
+    # Each two meet, but not all three: between the end of `a` and the begin of `c` there are 10.
+    three = {"a": (1, [(0, 1, 20, None)]), "b": (1, [(15, 2, 35, None)]), "c": (1, [(30, 3, 50, None)])}
+    assert nearest(three) == (("a", 0, 20, "c", 30, 50), [("b", 15, 35)])
 
 
-def test_an_sq_of_many_ports_is_no_work_where_time_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    taken: list[object] = []
+def test_of_three_ports_no_change_is_named_with_which_only_two_meet(tmp_path: Path) -> None:
+    head = HEAD.replace("@GRAPHify", "@SQify\ndef three(x, y, z):\n    return x\n@GRAPHify")
+    body = "    x = cam(trigger, TTPeriod=100)\n    y = lidar(trigger, TTPeriod=100)\n"
+    body += "    z = cam(trigger, TTPeriod=100, TTPhase=50, TTDataIntervalWidth=10)\n    return three(x, y, z)\n"
+    (tmp_path / "prog.py").write_text(head + body)
+    graph = compile_program(str(tmp_path / "prog.py"))
+    manager = run(graph, 1_000)
+    (context,) = manager.simulation.hosts()[0].contexts.values()
+    told = all_stuck(context)["three-1"]
+    assert told.near is not None
+    found = changes(graph, "three-1", told.near, told.others)
+    # A wider x meets z where y does not hold. z has to be as wide as to meet both, or be at their phase.
+    assert {(change.sq, change.setting) for change in found} == {("cam-2", "TTDataIntervalWidth"), ("cam-2", "TTPhase")}
+    assert not manager.process.outputs.count
+    for change in found:
+        assert run(applied(graph, change), 1_000).process.outputs.count
 
-    def pairs(entries: Iterable[Any], length: int) -> Iterator[Any]:
-        for pair in combinations(entries, length):
-            taken.append(pair)
-            yield pair
 
-    monkeypatch.setattr(silence_module, "combinations", pairs)
-    ports = {f"p{port}": (1, [(10 * port, port, 10 * port + 1, None)]) for port in range(1000)}
-    assert nearest(ports) == ("p0", 0, 1, "p1", 10, 11)
-    assert len(taken) <= silence_module.PAIRS
+def test_streams_that_meet_by_the_program_are_told_to_have_other_clocks(tmp_path: Path) -> None:
+    body = "x = cam(trigger, TTPeriod=100)\nreturn fuse(x, lidar(trigger, TTPeriod=50))"
+    graph = compiled(tmp_path, body)
+    # 10 s apart, though an instant of both is at each 100.
+    assert advice(graph, "fuse-1", ("x", 75, 125, "y", 10_000_088, 10_000_113)) == (
+        "by the program their instants meet: look at the clocks of their ensembles, or one comes too late"
+    )
+    assert changes(graph, "fuse-1", ("x", 75, 125, "y", 10_000_088, 10_000_113)) == []
+
+
+def test_an_sq_of_many_ports_is_no_work_where_time_is_kept() -> None:
+    looked = 0
+
+    class Looked(list[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            nonlocal looked
+            looked += 1
+            return super().__iter__()
+
+    ports = {f"p{port}": (1, Looked([(10 * port, port, 10 * port + 1, None)])) for port in range(1000)}
+    near, others = nearest(ports)
+    assert near == ("p0", 0, 1, "p9", 90, 91) and len(others) == silence_module.PORTS - 2
+    assert looked <= silence_module.PORTS**2 + silence_module.PORTS

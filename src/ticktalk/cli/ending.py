@@ -112,7 +112,7 @@ def silence(status: dict[str, Any]) -> list[str]:
             return [f"no output came: {', '.join(first(homeless))} waited for an ensemble that fits"]
         return [
             "no output came, though nothing waits: bodies gave no result, a branch was not taken, or at the end tokens"
-            " were still under way"
+            " were still under way. `ticktalk explain FILE --missing SQ@TIME` says which, with --record FILE.mcap"
         ]
     return lines
 

@@ -19,7 +19,7 @@ from ticktalk.explain.why import why_missing
 from ticktalk.graph.graph import TTGraph
 from ticktalk.time import Tick
 
-ENOUGH = 3
+SHOWN = 5
 """Ways to make an output come that are told at most."""
 
 RUNS = 60
@@ -54,8 +54,9 @@ class Help(NamedTuple):
 def what_helps(history: History, name: str, tick: int, run: Run, most: int = RUNS) -> tuple[list[Help], int]:
     """The changes with which an SQ gives an output for a root tick, or nearer to it than any was; the nearest first.
 
-    An output counts if it is at most one period of the slowest stream before the SQ from the tick. Given too is how
-    many runs there were, at most `most`.
+    Of each kind of change there is the one with which the output is nearest; of several, the least. An output counts
+    if it is at most one period of the slowest stream before the SQ from the tick. Given, too, is how many runs there
+    were, at most `most`.
     """
     around = [name, *_before(history.graph, name)]
     reach = max((int(sq.every) for sq in history.graph.sqs if sq.name in around and sq.period), default=0)
@@ -67,7 +68,7 @@ def what_helps(history: History, name: str, tick: int, run: Run, most: int = RUN
         _, done, history = frontier.pop(frontier.index(max(frontier, key=lambda entry: entry[0])))
         tries = why_missing(history, name, tick, lambda data: "").tries if len(done) < TOGETHER else []
         for change in tries:
-            if change in done or runs >= most or len(found) >= ENOUGH:
+            if change in done or runs >= most:
                 continue
             runs += 1
             changed = run(applied(history.graph, change))
@@ -79,7 +80,10 @@ def what_helps(history: History, name: str, tick: int, run: Run, most: int = RUN
                 score = (-len(done), sending, *(-_away(changed, each, tick) for each in around))
                 frontier.append((score, (*done, change), changed))
         frontier = sorted(frontier, key=lambda entry: entry[0])[-WIDE:]
-    return sorted(found, key=lambda each: _distance(tick, each.start, each.stop)), runs
+    kinds: dict[tuple[str, ...], Help] = {}
+    for each in sorted(found, key=lambda each: _distance(tick, each.start, each.stop)):
+        kinds.setdefault(tuple(change.setting for change in each.changes), each)
+    return list(kinds.values())[:SHOWN], runs
 
 
 def _before(graph: TTGraph, name: str) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from math import gcd
 from typing import NamedTuple
 
 from ticktalk.durations import about, duration_text, period_text
@@ -61,39 +62,71 @@ def streams_before(wiring: Wiring, sq: str, port: int) -> list[TTSQ] | None:
     return list(found.values())
 
 
-def changes(graph: TTGraph, sq: str, near: Near) -> list[Change]:
-    """The changes that would each have let two tokens meet that came closest at an SQ, the least one first."""
+def changes(graph: TTGraph, sq: str, near: Near, others: Iterable[tuple[str, Tick, Tick]] = ()) -> list[Change]:
+    """The changes that would each have let a set of tokens meet that came closest at an SQ, the least one first.
+
+    Args:
+        graph: the graph.
+        sq: the SQ.
+        near: the tokens that miss each other, with their ports.
+        others: those of the other ports.
+    """
     wiring = wiring_of(graph)
     ports = {port.name: index for index, port in enumerate(wiring.by_name[sq].ports)}
     first, start, stop, second, begin, end = near
-    if INFINITY in (abs(start), abs(stop), abs(begin), abs(end)) or begin - stop > FAR:
+    if _meet_by_the_program(graph, sq, near):
         return []
-    sides = ((first, int(start), int(stop), int(begin), False), (second, int(begin), int(end), int(stop), True))
-    made: list[tuple[float, Change]] = []
-    alone: list[TTSQ] = []
-    for port, low, high, reach, later in sides:
+    tokens = {first: (start, stop), second: (begin, end), **{port: (low, high) for port, low, high in others}}
+    if any(abs(tick) == INFINITY for token in tokens.values() for tick in token) or begin - stop > FAR:
+        return []
+    alone: dict[str, TTSQ] = {}
+    for port, (low, high) in tokens.items():
         streams = streams_before(wiring, sq, ports[port]) or []
-        if len(streams) != 1 or streams[0].width != high - low or streams[0].trigger != "grid":
-            continue
-        stream = streams[0]
-        alone.append(stream)
-        centre = low + stream.width // 2
-        # The interval [centre - w // 2, centre - w // 2 + w) has to hold `reach`, or the tick before it.
-        width = 2 * (centre - reach + 1) if later else 2 * (reach - centre) + 1
-        made.append((width / stream.width, _set(graph, stream, "TTDataIntervalWidth", width)))
+        if len(streams) == 1 and streams[0].width == high - low and streams[0].trigger == "grid":
+            alone[port] = streams[0]
+    middle = {port: int(low + (high - low) // 2) for port, (low, high) in tokens.items()}
+    one, two = alone.get(first), alone.get(second)
+
+    def meet(change: Change) -> bool:
+        ticks, there = change.ticks * _tick(graph, wiring.by_name[change.sq]), []
+        for port, (low, high) in tokens.items():
+            if port in alone and alone[port].name == change.sq:
+                width, centre = alone[port].width, middle[port]
+                if change.setting == "TTDataIntervalWidth":
+                    width = ticks
+                else:  # its instants are those of the other one
+                    centre = middle[first if one is None or change.sq != one.name else second]
+                low, high = centre - width // 2, centre - width // 2 + width
+            there.append((low, high))
+        return max(low for low, _ in there) < min(high for _, high in there)
+
+    made: list[tuple[float, Change]] = []
+    # The interval [middle - w // 2, middle - w // 2 + w) has to hold the tick where the other begins, or its last one.
+    for port, width in ((first, 2 * (int(begin) - middle[first]) + 1), (second, 2 * (middle[second] - int(stop) + 1))):
+        if port in alone:
+            made.append((width / alone[port].width, _set(graph, alone[port], "TTDataIntervalWidth", width)))
     found = [change for _, change in sorted(made, key=lambda entry: entry[0])]
-    if len(alone) == 2 and alone[0].every == alone[1].every and alone[0].phase != alone[1].phase:
-        found.append(_set(graph, alone[1], "TTPhase", alone[0].phase))
-    return found
+    if one is not None and two is not None and one.every == two.every and one.phase != two.phase:
+        found.append(_set(graph, two, "TTPhase", one.phase))
+        if not meet(found[-1]):
+            found[-1] = _set(graph, one, "TTPhase", two.phase)
+    return [change for change in found if meet(change)]
+
+
+def _tick(graph: TTGraph, stream: TTSQ) -> int:
+    """The root ticks of a tick of a stream's clock."""
+    clock = graph.clock(stream.clock)
+    return int(clock.to_root(1) - clock.to_root(0))
 
 
 def _set(graph: TTGraph, stream: TTSQ, setting: str, root_ticks: int) -> Change:
-    clock = graph.clock(stream.clock)
-    tick = clock.to_root(1) - clock.to_root(0)
-    ticks = int(-(-root_ticks // tick))
+    tick = _tick(graph, stream)
+    ticks = -(-root_ticks // tick)
     now = {"TTDataIntervalWidth": stream.width, "TTPhase": stream.phase, "TTPeriod": stream.every}[setting]
     value = str(ticks) if tick == 1 else f"{ticks} ticks of {stream.clock}"
-    text = f"{setting}={value} of {stream.name} ({duration_text(int(ticks * tick))}; now {period_text(now)})"
+    if setting == "TTPeriod" and stream.phase >= root_ticks:
+        value += f" and TTPhase={stream.phase % root_ticks // tick}"
+    text = f"{setting}={value} of {stream.name} ({duration_text(ticks * tick)}; now {period_text(now)})"
     return Change(stream.name, setting, ticks, text)
 
 
@@ -151,15 +184,32 @@ def later_deadline(sq: str, ticks: int) -> Change:
     return Change(sq, "TTTimeDeadline", ticks, f"a TTTimeDeadline of {sq} that is {duration_text(ticks)} later")
 
 
-def advice(graph: TTGraph, sq: str, near: Near) -> str:
-    """The change that would have let two tokens meet, as a sentence."""
-    found = changes(graph, sq, near)
+def advice(graph: TTGraph, sq: str, near: Near, others: Iterable[tuple[str, Tick, Tick]] = ()) -> str:
+    """The changes that would each have let tokens meet (as `changes` has them), as a sentence."""
+    found = changes(graph, sq, near, others)
     if found:
         return "they would meet with " + ", or ".join(change.text for change in found)
     gap = near[4] - near[2]
     if gap > FAR:
         return f"they are {about(gap)} apart, so they are not of one time: look at their clocks, or use ADD_TIME_DELAY"
+    if _meet_by_the_program(graph, sq, near):
+        return "by the program their instants meet: look at the clocks of their ensembles, or one comes too late"
     return f"they would meet if the intervals of `{near[0]}` or `{near[3]}` were {about(gap + 1)} longer on that side"
+
+
+def _meet_by_the_program(graph: TTGraph, sq: str, near: Near) -> bool:
+    """True if two streams miss each other by more than a period though, by their grids, their instants meet."""
+    wiring = wiring_of(graph)
+    ports = {port.name: index for index, port in enumerate(wiring.by_name[sq].ports)}
+    sides = [streams_before(wiring, sq, ports[name]) or [] for name in (near[0], near[3])]
+    if any(len(side) != 1 or side[0].trigger != "grid" for side in sides):
+        return False
+    one, other = sides[0][0], sides[1][0]
+    if one.name == other.name or near[4] - near[2] <= max(one.every, other.every) or one.per != 1 or other.per != 1:
+        return False
+    common = gcd(one.period, other.period)
+    apart = (one.phase - other.phase) % common
+    return 2 * min(apart, common - apart) < one.width + other.width
 
 
 def different_rates(graph: TTGraph, sq: str) -> str:

@@ -11,12 +11,14 @@ from ticktalk.defaults import MAX_GAP
 from ticktalk.durations import about, duration_text, instant_text, interval_text
 from ticktalk.engine.firing.base import takes_full_tokens
 from ticktalk.engine.firing_chain import keeps_state
+from ticktalk.engine.matching import Waiting
 from ticktalk.engine.prepared_graph import wiring_of
 from ticktalk.errors import TTError
 from ticktalk.explain.history import Came, History, Key, NotedFiring
 from ticktalk.explain.least_change import Change, Near, advice, changes, later_deadline, to_hold, to_meet
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
+from ticktalk.hosted.silence import nearest
 from ticktalk.json_text import stable_repr
 from ticktalk.records import Sent
 from ticktalk.time import INFINITY, Tick
@@ -222,14 +224,14 @@ def _missing(
         for change in _larger_gap(history, sq, tick):
             say(f"{sq.name}: the samples before and after are too far apart: {change.text} would be enough")
             made.tries.append(change)
-    near = _nearest(sq, by_port)
+    near, others = _nearest(sq, by_port)
     if near is not None and (not empty or len(empty) < len(by_port)):
         first, start, stop, second, begin, end = near
         say(
             f"{sq.name}: nearest miss: `{first}` has {interval_text(start, stop)} and `{second}` has"
-            f" {interval_text(begin, end)}, {about(begin - stop)} apart; {advice(history.graph, sq.name, near)}"
+            f" {interval_text(begin, end)}, {about(begin - stop)} apart; {advice(history.graph, sq.name, near, others)}"
         )
-        made.changes += changes(history.graph, sq.name, near)
+        made.changes += changes(history.graph, sq.name, near, others)
     if len(by_port) > 1 and sq.trigger != "plan_b":
         nearest = {
             port: (int(tokens[0].record.start), int(tokens[0].record.stop))
@@ -278,19 +280,13 @@ def _distance(tick: int, start: Tick, stop: Tick) -> Tick:
     return max(0, start - tick, tick - stop + 1)
 
 
-def _nearest(sq: TTSQ, by_port: dict[int, list[Came]]) -> Near | None:
-    """The unused tokens of two ports that came closest to each other, without an overlap."""
-    best: Near | None = None
-    free = {port: [came for came in tokens if not came.used and not came.moved] for port, tokens in by_port.items()}
-    for one, ones in free.items():
-        for other, others in free.items():
-            for a in ones if one != other else ():
-                for b in others:
-                    gap = b.record.start - a.record.stop
-                    if gap >= 0 and (best is None or gap < best[4] - best[2]):
-                        names = sq.ports[one].name, sq.ports[other].name
-                        best = (names[0], a.record.start, a.record.stop, names[1], b.record.start, b.record.stop)
-    return best
+def _nearest(sq: TTSQ, by_port: dict[int, list[Came]]) -> tuple[Near | None, list[tuple[str, Tick, Tick]]]:
+    """The set of unused tokens, one of each port, that came closest, without an overlap (`hosted.silence.nearest`)."""
+    free: dict[str, tuple[int, list[Waiting]]] = {}
+    for port, tokens in by_port.items():
+        here = [came.record for came in tokens if not came.used and not came.moved]
+        free[sq.ports[port].name] = len(here), [(each.start, each.number, each.stop, None) for each in here]
+    return nearest(free) if all(count for count, _ in free.values()) else (None, [])
 
 
 def _sent_in_vain(history: History, sq: TTSQ, port: int, tick: int) -> Sent | None:

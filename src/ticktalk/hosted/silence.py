@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from itertools import combinations, islice
+from itertools import islice
+
+import msgspec
 
 from ticktalk.engine.context import Context
 from ticktalk.engine.firing.arrival import ArrivalSync
@@ -24,8 +26,8 @@ MOST = 100
 LATEST = 3
 """The latest tokens of a port, which are compared with those of another. The timekeeper looks at no more."""
 
-PAIRS = 10
-"""Pairs of ports that are looked at."""
+PORTS = 10
+"""Ports whose tokens are compared."""
 
 Near = tuple[str, Tick, Tick, str, Tick, Tick]
 
@@ -71,7 +73,7 @@ def _arrival(sync: ArrivalSync) -> Stuck | None:
     # A sticky value stays, used or not.
     settled_values = sum(token is not None for token in sync.sticky.values())
     used = max(0, sync.number - unused - settled_values)
-    return Stuck(sync.number, used, None, waits_for if waiting else [], _shown(tokens), nearest(tokens))
+    return _told(sync.number, used, waits_for if waiting else [], tokens)
 
 
 def _grid(sync: GridSync) -> Stuck | None:
@@ -83,7 +85,7 @@ def _grid(sync: GridSync) -> Stuck | None:
     }
     waits_for = [name for name, (_, here) in tokens.items() if not here]
     came = len(tokens) - len(waits_for)
-    return Stuck(came, 0, None, waits_for, _shown(tokens), nearest(tokens), sync.instant)
+    return _told(came, 0, waits_for, tokens, sync.instant)
 
 
 def _has_had_an_instant(sync: GridSync) -> bool:
@@ -96,11 +98,17 @@ def _has_had_an_instant(sync: GridSync) -> bool:
 
 def _deadline(sync: DeadlineSync) -> Stuck | None:
     data = len(sync.data.tokens)
+    counts = sync.counters.by_sq.get(sync.sq.name, {})
+    late = counts.get("late", 0)
+    if late and not sync.sticky_deadline:
+        gone = late + counts.get("evicted", 0) + data
+        passed = counts.get("plan_b", 0) + counts.get("missed", 0) + len(sync.due.tokens)  # deadlines without data
+        met = max(0, sync.number - gone - passed) // 2  # each with its deadline
+        return Stuck(met + gone, met, None, [], {}) if late >= met else None
     if sync.due.tokens or sync.missed.tokens or not data or sync.sticky_deadline:
         return None
     names = [port.name for port in sync.sq.ports]
-    evicted = sync.counters.by_sq.get(sync.sq.name, {}).get("evicted", 0)
-    used = max(0, sync.number - data - evicted)
+    used = max(0, sync.number - data - counts.get("evicted", 0))
     return Stuck(sync.number, used, None, [names[1]], _shown({names[0]: (data, sync.data.tokens[-LATEST:])}))
 
 
@@ -108,17 +116,37 @@ def _shown(tokens: dict[str, tuple[int, list[Waiting]]]) -> dict[str, tuple[int,
     return {name: (n, here[-1][0], here[-1][2]) if here else (n, None, None) for name, (n, here) in tokens.items()}
 
 
-def nearest(tokens: dict[str, tuple[int, list[Waiting]]]) -> Near | None:
-    """The tokens of two ports that came closest without an overlap, the earlier one first."""
-    best: Near | None = None
-    for (one, (_, ones)), (other, (_, others)) in islice(combinations(tokens.items(), 2), PAIRS):
-        for a in ones:
-            for b in others:
-                first, second = ((one, a), (other, b)) if a[0] <= b[0] else ((other, b), (one, a))
-                gap = second[1][0] - first[1][2]
-                if gap >= 0 and (best is None or gap < best[4] - best[2]):
-                    best = (first[0], first[1][0], first[1][2], second[0], second[1][0], second[1][2])
-    return best
+def _told(
+    came: int, used: int, waits_for: list[str], tokens: dict[str, tuple[int, list[Waiting]]], instant: int | None = None
+) -> Stuck:
+    near, others = nearest(tokens)
+    return Stuck(came, used, None, waits_for, _shown(tokens), near, instant, others)
+
+
+def nearest(tokens: dict[str, tuple[int, list[Waiting]]]) -> tuple[Near | None, list[tuple[str, Tick, Tick]]]:
+    """The set of tokens, one of each port, that came closest to an overlap.
+
+    Given are the token that ends first and the one that begins last, with their ports, and the others of the set. None:
+    there is no set, or one overlaps.
+    """
+    ports = [(name, here) for name, (_, here) in islice(tokens.items(), PORTS) if here]
+    best: list[tuple[str, Tick, Tick]] = []
+    for name, here in ports if len(ports) > 1 else ():
+        for latest in here:
+            chosen = []
+            for other, there in ports:
+                begun = [(each[2], each[0]) for each in there if each[0] <= latest[0]]
+                if other != name and begun:
+                    stop, start = max(begun)
+                    chosen.append((other, start, stop))
+            if len(chosen) < len(ports) - 1:
+                continue
+            first = min(chosen, key=lambda each: each[2])
+            gap = latest[0] - first[2]
+            if gap >= 0 and (not best or gap < best[1][1] - best[0][2]):
+                chosen.remove(first)
+                best = [first, (name, latest[0], latest[2]), *chosen]
+    return (*best[0], *best[1]) if best else None, best[2:]
 
 
 class WaitingSince:
@@ -135,9 +163,7 @@ class WaitingSince:
             state = told.used, told.waits_for
             seen, begun = before.get(name, (None, now))
             since[name] = state, begun if seen == state else now
-            found[name] = Stuck(
-                told.came, told.used, since[name][1], told.waits_for, told.ports, told.near, told.instant
-            )
+            found[name] = msgspec.structs.replace(told, since=since[name][1])
         self._since[key] = since
         return found
 

@@ -144,7 +144,7 @@ def _graph(state: GraphState, counts: Counts, latencies: Mapping[str, Any]) -> d
         "waits_for": {
             sq: {"ports": told.waits_for, "since": told.since} for sq, told in stuck.items() if told.waits_for
         },
-        "silent": silent(state.graph, stuck, counts),
+        "silent": silent(state.graph, stuck, counts, [sq for sq, host in state.host_of.items() if not host]),
         "work": _work(state.graph, reports, counts),
         "metrics": _metrics(state, reports),
         "metrics_left_out": sum(report.metrics_left_out for report in reports),
