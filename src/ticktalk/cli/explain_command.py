@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.record import is_recording, recorded_start, setup_at, tell_lacks, tell_versions
+from ticktalk.cli.record import is_recording, recorded_start, tell_lacks, tell_versions
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import terminal
 from ticktalk.durations import EPOCH_SECONDS, UNITS, instant_text
@@ -17,12 +17,16 @@ from ticktalk.explain.history import History, after
 from ticktalk.explain.outputs import explain_output
 from ticktalk.explain.picture import draw_explanation
 from ticktalk.explain.silence import silence_line
+from ticktalk.explain.versions import of_any, version_at
 from ticktalk.explain.why import Explanation, shown_value, sq_of, token_at, why, why_missing
 from ticktalk.graph.graph import TTGraph
 from ticktalk.output_log import read_log
 from ticktalk.printable import line
 from ticktalk.values.classes import as_data
 from ticktalk.values.codec import ValueFormatError, decode_value
+
+if TYPE_CHECKING:
+    from ticktalk.recording.mcap_file import Version
 
 
 def explain(
@@ -83,7 +87,8 @@ def _recorded(file: Path, name: str, time: str, missing: bool, context: int | No
     """The explanation from a recording; `live`: it is still being written, so that its end is not there is no lack."""
     read, versions = recorded_start(file, context)
     tick = arguments.recorded_tick(time, versions[0].since)
-    setup = setup_at(versions, tick)
+    counts = version_at(versions, tick)
+    setup = counts.setup
     if setup.outputs_only:
         from ticktalk.recording.tokens import rows_of
 
@@ -95,25 +100,24 @@ def _recorded(file: Path, name: str, time: str, missing: bool, context: int | No
         say(f"the run goes on; it is recorded up to {instant_text(max(record.tick for _, record in records))}")
     if begun:
         say(f"times are after the start, {instant_text(begun)}")
-    # A token that holds before and after a switch is of either version. One that is missing is of the version of then.
-    others = [version.setup for version in versions if version.setup.context != setup.context and not missing]
-    failures: list[TTError] = []
-    for each in (setup, *others):
-        graph = TTGraph.from_json(each.graph.encode(), str(file))
-        history = History(graph, after(begun, read.records(each.context)))
-        try:
-            made = _why(history, name, tick - begun, missing)
-            if made.tries and not live:
-                from ticktalk.cli.trying import tried
 
-                made.lines += tried(each, read.records(each.context), history, sq_of(history, name), tick - begun)
-        except TTError as error:
-            failures.append(error)
-            continue
-        tell_versions(versions, f"explained is start {each.context}")
-        return made
-    tell_versions(versions, f"looked at first is start {setup.context}")
-    raise failures[0]
+    def of(version: Version) -> tuple[History, Explanation]:
+        graph = TTGraph.from_json(version.setup.graph.encode(), str(file))
+        history = History(graph, after(begun, read.records(version.setup.context)))
+        return history, _why(history, name, tick - begun, missing)
+
+    try:
+        version, (history, made) = (counts, of(counts)) if missing else of_any(versions, tick, of)
+    except TTError:
+        tell_versions(versions, f"looked at first is start {setup.context}")
+        raise
+    if made.tries and not live and version is versions[0]:  # one that took over began with states of another
+        from ticktalk.cli.trying import tried
+
+        records = read.records(version.setup.context)
+        made.lines += tried(version.setup, records, history, sq_of(history, name), tick - begun)
+    tell_versions(versions, f"explained is start {version.setup.context}")
+    return made
 
 
 def _why(history: History, name: str, tick: int, missing: bool) -> Explanation:

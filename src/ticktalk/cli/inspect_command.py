@@ -11,11 +11,12 @@ import msgspec
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.record import setup_at, tell_lacks, tell_versions
+from ticktalk.cli.record import tell_lacks, tell_versions
 from ticktalk.cli.replay import check_names, replayable
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import table, terminal
 from ticktalk.durations import duration_text, interval_and_ticks
+from ticktalk.explain.versions import version_at
 from ticktalk.hosted.body_output import BodyOutput, keep_bodies_from_stdout
 from ticktalk.recording.moment import Moment, moments
 from ticktalk.recording.replay import Replay
@@ -47,7 +48,7 @@ def inspect(
             say(f"the recording ends {duration_text(last - begun)} after the start: this is how it was then")
         nowhere = io.StringIO()  # what bodies print was printed when they ran
         with BodyOutput(nowhere, nowhere), keep_bodies_from_stdout():
-            setup = setup_at(versions, tick)
+            setup = version_at(versions, tick).setup
             replay = Replay(setup, records[setup.context], states=True)
             replay.go(tick + 1)
             found = [each for each in moments(replay) if not sq or each.sq in sq]

@@ -12,12 +12,10 @@ from ticktalk.cli.streams import say
 from ticktalk.cli.telemetry import telemetry
 from ticktalk.durations import duration_text
 from ticktalk.errors import TTError
-from ticktalk.time import Tick
 
 if TYPE_CHECKING:
     from ticktalk.otel.sending import Telemetry
     from ticktalk.recording.mcap_file import Recording, RecordingWriter, Version
-    from ticktalk.recording.setup import Setup
     from ticktalk.recording.writer import Writer
     from ticktalk.runtime_manager import TTRuntimeManager, TTRuntimeManagerPhysical
 
@@ -85,11 +83,6 @@ def recorded_start(file: Path, context: int | None) -> tuple[Recording, list[Ver
         there = ", ".join(str(setup.context) for setup in recording.setups)
         raise TTError(f"{file}: no start {context} was recorded (there are: {there})")
     return recording, versions
-
-
-def setup_at(versions: list[Version], tick: Tick) -> Setup:
-    """The setup of the version that counted at a root tick."""
-    return [version.setup for version in versions if version.since <= tick or version is versions[0]][-1]
 
 
 def tell_versions(versions: list[Version], what: str) -> None:

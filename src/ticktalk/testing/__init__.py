@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from ticktalk.engine.tap import Tap
 from ticktalk.errors import TTError
 from ticktalk.explain.history import History, after
 from ticktalk.explain.silence import silence_line
+from ticktalk.explain.versions import of_any, version_at
 from ticktalk.explain.why import shown_value, token_at, why, why_missing
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.tapping import Tapped
@@ -79,18 +80,19 @@ class Run(Simulated):
             sq: the SQ that gave it.
             at: a time in its interval.
         """
-        tick, failures = _ticks(at), []
-        for history in self._histories(tick):
-            try:
-                return why(history, token_at(history, sq, tick), _shown).text()
-            except TTError as error:
-                failures.append(error)
-        raise failures[0]
+        tick = _ticks(at)
+
+        def of(version: _Version) -> str:
+            history = self._history(version)
+            return why(history, token_at(history, sq, tick), _shown).text()
+
+        return of_any(self._versions, tick + self._start, of)[1]
 
     def why_missing(self, sq: str, at: When) -> str:
         """The reason why an SQ gave nothing for a time, and the least change that would help, in words."""
         tick = _ticks(at)
-        return why_missing(next(self._histories(tick)), sq, tick, _shown).text()
+        version = version_at(self._versions, tick + self._start)
+        return why_missing(self._history(version), sq, tick, _shown).text()
 
     def assert_values(self, *values: Any, sq: str | None = None) -> None:
         """The outputs, of all SQs or of one, have these values, in this order, and there are no others."""
@@ -204,12 +206,8 @@ class Run(Simulated):
             return self.why_missing(ends[0], int(start) - self._start)
         return "\n".join(self.silent)
 
-    def _histories(self, tick: int) -> Iterator[History]:
-        """The version of the graph that counted at a tick after the start, and the others."""
-        there = [version for version in self._versions if version.since <= tick + self._start]
-        chosen = there[-1] if there else self._versions[0]
-        for version in (chosen, *(each for each in self._versions if each is not chosen)):
-            yield History(version.graph, after(self._start, version.records))
+    def _history(self, version: _Version) -> History:
+        return History(version.graph, after(self._start, version.records))
 
 
 def run(
