@@ -12,6 +12,9 @@ KNOWN = {
     "a lease that ended while a process stood still is seen before anything fires": Plan(
         0, ("a", "b"), 2, 0, 0, (Command(1000 * MS, "stop", ("b",), 3000 * MS), LATER)
     ),
+    "it is seen before anything that came while time was not kept": Plan(
+        0, ("a", "b"), 2, 0, 0, (Command(1000 * MS, "busy", ("b",), 3000 * MS), LATER)
+    ),
     "held SQs go on only after the placements that were sent before": Plan(
         1, ("a", "b"), 2, 0, 0, (Command(1137 * MS, "cut", ("b", "runtime-manager")), LATER)
     ),
