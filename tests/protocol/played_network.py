@@ -73,6 +73,7 @@ class Network:
     Attributes:
         delay: microseconds for each frame, by pair of hosts; the others take `ordinary`.
         cuts: by pair of hosts: "holds" what is sent for a while, or "loses" it.
+        muted: sender and receiver: what the one sends the other is lost, and not what that one sends.
         copies: each frame comes twice with this chance.
     """
 
@@ -83,6 +84,7 @@ class Network:
         self.jitter = 2 * MS
         self.delay: dict[frozenset[str], int] = {}
         self.cuts: dict[frozenset[str], str] = {}
+        self.muted: set[tuple[str, str]] = set()
         self.copies = 0.0
         self._free: dict[tuple[str, str, Path], int] = {}
         self._waits: dict[frozenset[str], list[tuple[Any, ...]]] = {}
@@ -103,7 +105,7 @@ class Network:
         pair = frozenset((sender.host.name, to.host.name))
         self.sent += 1
         cut = self.cuts.get(pair)
-        if cut == "loses":
+        if cut == "loses" or (sender.host.name, to.host.name) in self.muted:
             self.dropped += 1
         elif cut == "holds":
             self._waits.setdefault(pair, []).append((sender, to, path, call, arguments))
@@ -139,8 +141,12 @@ class Network:
     def cut(self, one: str, other: str, how: str) -> None:
         self.cuts[frozenset((one, other))] = how
 
+    def mute(self, sender: str, receiver: str) -> None:
+        self.muted.add((sender, receiver))
+
     def heal(self, one: str, other: str) -> None:
         pair = frozenset((one, other))
+        self.muted -= {(one, other), (other, one)}
         self.cuts.pop(pair, None)
         for sender, to, path, call, arguments in self._waits.pop(pair, ()):
             self._bring(pair, sender, to, path, call, arguments)

@@ -172,6 +172,7 @@ class Host:
     def __init__(self, world: World, name: str) -> None:
         self.world, self.name = world, name
         self.alive = True
+        self.died = 1 << 62  # when it did; much later: it has not
         self.ppm = 0
         self.utc = 0
         self.body_time = 0
@@ -246,7 +247,7 @@ class Host:
 
     def die(self) -> None:
         """End without a word."""
-        self.alive = False
+        self.alive, self.died = False, self.world.now
         self.world.network.end(self)
 
 

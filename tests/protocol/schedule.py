@@ -31,7 +31,10 @@ SETTLES = 9 * S
 AWAITS = 11 * S
 """For how much longer it has where the manager was started again: it awaits its ensembles."""
 
-STORIES = 0.6
+STARTS = 500 * MS
+"""For as long at least there is no process of a name whose last one has ended: what that one sent has come by then."""
+
+STORIES = 0.75
 """The share of runs with commands that belong together."""
 
 SEALED = 10
@@ -98,6 +101,7 @@ KINDS = {
     "return": 6,
     "cut": 6,
     "lose": 4,
+    "mute": 2,
     "heal": 8,
     "stop": 3,
     "busy": 3,
@@ -132,9 +136,9 @@ def story(choice: random.Random, names: tuple[str, ...], calm: bool) -> list[Com
     soon, later = choice.randrange(150 * MS), choice.randrange(1200 * MS, 3200 * MS)
     found = []
     if len(names) == 1:
-        which = 1 if calm else choice.choice([3, 4, 5, 7, 8, 8])
+        which = 1 if calm else choice.choice([3, 4, 5, 7, 8, 10])
     else:
-        which = choice.randrange(3 if calm else 11)
+        which = choice.randrange(3 if calm else 12)
     match which:
         case 0:  # what is sent is under way for long when its SQ moves
             links = [to_manager, tuple(sorted((other, MANAGER)))]
@@ -143,6 +147,8 @@ def story(choice: random.Random, names: tuple[str, ...], calm: bool) -> list[Com
             found.append(Command(200 * MS + soon, "drain", (who,)))
             if choice.random() < 0.7:
                 found.append(Command(250 * MS + 3 * soon, "quick", (who,)))
+            if choice.random() < 0.2:
+                found.append(Command(200 * MS + 4 * soon, "end", (who,)))
         case 1:  # a manager dies with what it has just been asked for
             kind = choice.choice(["deploy", "end", "again", "drain", "join"])
             found += [Command(0, kind, (who,)), Command(soon // 5, "die", (who,))]
@@ -173,6 +179,9 @@ def story(choice: random.Random, names: tuple[str, ...], calm: bool) -> list[Com
             found.append(Command(0, "cut", pair))
             found.append(Command(300 * MS + soon, *choice.choice([("lose", to_manager), ("kill", (who,))])))
             found += [Command(2 * S + later, "heal", link) for link in (pair, to_manager)]
+        case 10:  # it hears what it is to begin, but no answer
+            found += [Command(0, "mute", (who, MANAGER)), Command(1 * S + 6 * soon, "again", (who,))]
+            found.append(Command(1 * S + later, "heal", to_manager))
         case _:  # a drain that does not come to its end
             found.append(Command(0, "drain", (who,)))
             kind, struck = choice.choice(["kill", "stop", "cut", "lose"]), choice.choice([who, other])
@@ -209,6 +218,8 @@ def plan(seed: int) -> Plan:
         if kind in ("cut", "lose", "heal", "slow"):
             pair = choice.sample(everybody, 2)
             who = tuple(sorted(pair if choice.random() < 0.5 else {choice.choice(names), MANAGER}))
+        if kind == "mute":
+            who = tuple(choice.sample(everybody, 2))
         if kind in ("stop", "busy"):
             who = (choice.choice(everybody),)
             much = choice.choice([200 * MS, 1 * S, 1700 * MS, 3 * S])
@@ -219,6 +230,8 @@ def plan(seed: int) -> Plan:
         elif kind == "step":
             who = (choice.choice(everybody),)
             much = choice.choice([20 * MS, 300 * MS, 500 * MS, 900 * MS])
+            if who == (MANAGER,):
+                much = 20 * MS  # it would take ensembles for silent too soon (`docs/guarantees.md`)
         elif kind == "utc":
             who = (choice.choice(everybody),)
             much = choice.choice([-3600 * S, -500 * MS, 500 * MS, 3600 * S])
@@ -325,7 +338,7 @@ class Run:
     def do_return(self, command: Command) -> None:
         name = command.who[0]
         found = self.world.ensembles.get(name)
-        if found is not None and not found.host.alive and name not in self.revoked:
+        if found is not None and name not in self.revoked and found.host.died < self.world.now - STARTS:
             self.world.start(name)
 
     def do_cut(self, command: Command) -> None:
@@ -335,6 +348,10 @@ class Run:
     def do_lose(self, command: Command) -> None:
         self.lossy = True
         self.world.network.cut(*command.who, "loses")
+
+    def do_mute(self, command: Command) -> None:
+        self.lossy = True
+        self.world.network.mute(*command.who)
 
     def do_heal(self, command: Command) -> None:
         self.world.network.heal(*command.who)
@@ -422,11 +439,13 @@ class Run:
             host.body_time = 0
         world.network.delay.clear()
         world.network.copies = 0.0
-        for pair in list(world.network.cuts):
+        for pair in [*world.network.cuts, *world.network.muted]:
             world.network.heal(*sorted(pair))
-        for name in list(world.ensembles):
-            if self.alive(name) is None and name not in self.revoked:
-                world.start(name)
+        gone = [name for name in world.ensembles if self.alive(name) is None and name not in self.revoked]
+        if gone:
+            world.run(world.now + STARTS)
+        for name in gone:
+            world.start(name)
 
     def end(self) -> None:
         """Stop all that still runs, and let that settle."""
