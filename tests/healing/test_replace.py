@@ -24,7 +24,7 @@ from ticktalk.manager.events import NotReplaced, Replaced, RolledBack
 from ticktalk.messages import RuntimeMsg, message
 from ticktalk.payloads import DeployRequest
 from ticktalk.records import WatchRequest
-from ticktalk.replacement import Switched
+from ticktalk.replacement import Switch, Switched
 
 NAMES = ["a", "b", "c"]
 
@@ -573,3 +573,36 @@ def test_a_graph_is_refused_when_an_ensemble_dies_before_it_has_prepared_it_and_
     world.check()
     world.start(ADDS)
     assert set(hosts(world).values()) == {"a"}
+
+
+# Two that hold SQs: the lease of an ensemble that does not hear the manager, and the replacement.
+
+
+@pytest.mark.parametrize("first", ["lease", "switch"])
+@pytest.mark.parametrize("ends", ["lease", "switch"])
+@pytest.mark.parametrize("hold", [False, True], ids=["streams", "all"])
+def test_what_the_lease_and_a_switch_hold_goes_on_when_both_have_ended(first: str, ends: str, hold: bool) -> None:
+    world = World(["a"])
+    world.start(ADDS)
+    world.run(250)
+    site = world.simulation.sites["a"]
+    host, switching = site.host, site.duties.switching
+    assert host is not None
+    (context,) = host.contexts.values()
+    every = set(context.syncs)
+    begin = {"lease": host.hold, "switch": lambda: switching.switch(Switch("prog", 0, 1, hold=hold))}
+    end = {"lease": host.release, "switch": lambda: switching.switch(Switch("prog", 0, cancel=True))}
+    held = {"lease": every, "switch": every if hold else {"count-1"}}
+    assert every == {"count-1", "same-1", "total-1"} and not context.held
+    begin[first]()
+    assert context.held == held[first]
+    other = "switch" if first == "lease" else "lease"
+    begin[other]()
+    assert context.held == every
+    end[ends]()
+    assert context.held == held["lease" if ends == "switch" else "switch"], "that one still holds them"
+    end["lease" if ends == "switch" else "switch"]()
+    assert context.held == set()
+    outputs = len(world.outputs)
+    world.run(1000)
+    assert len(world.outputs) > outputs

@@ -81,8 +81,9 @@ class EnsembleHost:
         self.alone: dict[str, set[str]] = {}  # by graph, the SQs here that nobody else may host
         self.stages: dict[str, MakeStage] = {}  # before bodies that run in place, first to last
         self.tap: Callable[[StartContext], Tap | None] = lambda start: None  # told of what happens in a context
+        self.resting: dict[str, set[str]] = {}  # by graph that is replaced, the SQs that are held for that
         self._holds = False  # whether it holds whatever could be placed elsewhere
-        self._suspended: dict[tuple[str, int], set[str]] = {}  # by context, what `hold` has held
+        self.suspended: dict[tuple[str, int], set[str]] = {}  # by context, what `hold` has held
         self.prepared: dict[str, PreparedGraph] = {}
         self.contexts: dict[tuple[str, int], Context] = {}
 
@@ -188,9 +189,11 @@ class EnsembleHost:
         """Hold every instance that could be placed elsewhere, also those that come; the names of those not held yet."""
         self._holds, names = True, set[str]()
         for key, context in self.contexts.items():
-            movable = set(context.syncs) - self.alone.get(key[0], set()) - context.held
+            mine = self.suspended.setdefault(key, set())
+            movable = set(context.syncs) - self.alone.get(key[0], set()) - mine
+            movable -= context.held - self.resting.get(key[0], set())
             context.hold(movable)
-            self._suspended.setdefault(key, set()).update(movable)
+            mine |= movable
             names |= movable
         return sorted(names)
 
@@ -199,12 +202,12 @@ class EnsembleHost:
             self.hold()
 
     def release(self) -> None:
-        """Let what `hold` has held go on; an instance that is being handed over stays held."""
+        """Let what `hold` has held go on; an instance that is handed over, or whose graph is replaced, stays held."""
         self._holds = False
-        for key, names in self._suspended.items():
+        for key, names in self.suspended.items():
             if key in self.contexts:
-                self.contexts[key].release(names)
-        self._suspended.clear()
+                self.contexts[key].release(names - self.resting.get(key[0], set()))
+        self.suspended.clear()
 
     def set_grid(self, change: SetGrid) -> None:
         """Change a stream's grid; from its next instant on."""
@@ -225,6 +228,7 @@ class EnsembleHost:
         """Forget a graph and its contexts, or one context."""
         if stop.context is None:
             self.alone.pop(stop.graph, None)
+            self.resting.pop(stop.graph, None)
             prepared = self.prepared.pop(stop.graph, None)
             if prepared is not None:
                 prepared.code.forget()

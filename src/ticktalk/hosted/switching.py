@@ -51,23 +51,23 @@ class Switching:
 
     def switch(self, order: Switch) -> None:
         """Hold the streams of a graph at a tick, or all of it, and answer; or let it go on."""
-        contexts = self._host.contexts_of(order.graph)
+        host, contexts = self._host, self._host.contexts_of(order.graph)
         if order.cancel:
+            host.resting.pop(order.graph, None)
             for context in contexts:
                 streams = [sync for sync in context.syncs.values() if isinstance(sync, GridSync)]
                 for sync in streams:
                     since = order.since.get(sync.sq.name, order.at)
-                    go_on_late(sync, self._host.eviction_bound, since)
-                    if context.tap is not None:
-                        context.tap.goes_on_late(sync.sq.name, self._host.eviction_bound, since)
-                context.release(context.syncs)
+                    _go_on_late(context, sync, host.eviction_bound, since)
+                # Those that are held while the manager is not heard stay so.
+                context.release(context.syncs.keys() - host.suspended.get((order.graph, context.number), set()))
                 in_time_again(context, [sync.sq for sync in streams], self._at)
         elif order.at > self._host.agenda.now:
             self._at(order.at, partial(self._hold_streams, order.graph))
         else:
             self._hold_streams(order.graph)
             for context in contexts if order.hold else ():
-                context.hold(context.syncs)
+                self._hold(context, context.syncs)
             reports = [self._report(order, context) for context in contexts]
             fired: dict[str, int] = {}
             for each in (each for context in contexts for each in context.syncs.values()):
@@ -94,8 +94,12 @@ class Switching:
     def _hold_streams(self, graph: str) -> None:
         for context in self._host.contexts_of(graph):
             streams = [sq for sq, sync in context.syncs.items() if isinstance(sync, GridSync)]
-            if not context.held.issuperset(streams):
-                context.hold(streams)
+            self._hold(context, streams)
+
+    def _hold(self, context: Context, sqs: Collection[str]) -> None:
+        self._host.resting.setdefault(context.prepared.graph.name, set()).update(sqs)
+        if not context.held.issuperset(sqs):
+            context.hold(sqs)
 
 
 def go_on_late(sync: GridSync, late: int, since: int | None) -> None:
@@ -106,6 +110,13 @@ def go_on_late(sync: GridSync, late: int, since: int | None) -> None:
     sync.considered = max(sync.considered, since - 1)
     if sync.instant is not None and sync.instant < since:
         sync.next_after(since - 1)
+
+
+def _go_on_late(context: Context, sync: GridSync, late: int, since: int | None) -> None:
+    """`go_on_late`, of which the tap is told."""
+    go_on_late(sync, late, since)
+    if context.tap is not None:
+        context.tap.goes_on_late(sync.sq.name, late, since)
 
 
 def behind(placement: Placement, come: Iterable[TTSQ]) -> list[TTSQ]:
@@ -133,9 +144,7 @@ def in_time_again(context: Context, sqs: Iterable[TTSQ], at: At) -> None:
                 sq = own.pop(name)
                 if isinstance(sync, GridSync):
                     sync.sq = sq
-                    go_on_late(sync, 0, None)
-                    if context.tap is not None:
-                        context.tap.goes_on_late(name, 0, None)
+                    _go_on_late(context, sync, 0, None)
         if own:
             at(now + LOOK, look)
         elif not context.closed:
