@@ -19,7 +19,7 @@ import simpy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ticktalk import TTEnsemble, TTRuntimeManagerSim, register_codec
+from ticktalk import TTEmpty, TTEnsemble, TTRuntimeManagerSim, register_codec
 from ticktalk.language.compiler import compile_source
 from ticktalk.values.classes import made
 from ticktalk.values.codec import (
@@ -593,6 +593,7 @@ def test_arrays_are_copied_once_and_handed_on_read_only() -> None:
         ((n for n in range(3)), "return list(...) of it"),
         (map(str, [1]), "return list(...) of it"),
         (lambda: 1, "return what it computes"),
+        (TTEmpty, "return an object, `TTEmpty(...)`, in place of the class"),
     ],
 )
 def test_what_computes_a_value_later_is_told_with_what_to_return(value: object, instead: str) -> None:

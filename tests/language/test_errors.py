@@ -204,6 +204,7 @@ FILES = [
     ("import numpy as np\n@GRAPHify\ndef main(a): return np.sin(a)\n", 3, 21, "`np` is imported from elsewhere", "SQ"),
     ("from other import f\n@GRAPHify\ndef main(a): return f(a)\n", 3, 21, "`f` is imported from elsewhere", "`other`"),
     ("class C: pass\n@GRAPHify\ndef main(a): return C(a)\n", 3, 21, "`C` is a class", ""),
+    ("@sqify\ndef f(a): pass\n@GRAPHify\ndef main(a): f(a)\n", 4, 14, "`f` is not an SQ", "`@SQify` for `@sqify`"),
     ("class C:\n  @GRAPHify\n  def main(self, a): pass\n", 3, 3, "`main` is defined inside another", "module level"),
     (GRAPH + "class C:\n  @SQify\n  def f(self, a): pass\n", 5, 3, "`f` is defined inside another", "module level"),
     ("f = SQify(len)\n@GRAPHify\ndef main(a): return f(a)\n", 3, 21, "`f` (line 1) is not known", "above a `def f"),

@@ -132,10 +132,12 @@ class ModuleScope:
 
     def _read_function(self, node: Function) -> None:
         name, report = node.name, self._problems.report
-        self.meanings[name] = Foreign(
-            f"`{name}` is not an SQ",
-            f"decorate `def {name}` with @SQify to call it in a graph, or with @STREAMify for a stream",
-        )
+        instead = f"decorate `def {name}` with @SQify to call it in a graph, or with @STREAMify for a stream"
+        for decorator in node.decorator_list:
+            written = ast.unparse(decorator).rpartition(".")[2]
+            meant = next((each for each in DECORATORS if each.lower() == written.lower() and each != written), None)
+            instead = f"write `@{meant}` for `@{written}`" if meant else instead
+        self.meanings[name] = Foreign(f"`{name}` is not an SQ", instead)
         self.templates.pop(name, None)
         decorated = self.decorator_of(node)
         if decorated is None:

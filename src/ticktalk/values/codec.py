@@ -204,6 +204,8 @@ def _no_codec(value: Any) -> NoCodecError:
         instead = "nothing awaits it: call it by asyncio.run(...), or write a plain `def`"
     elif isinstance(value, Iterator):
         instead = "return list(...) of it"
+    elif isinstance(value, type):
+        instead = f"return an object, `{value.__name__}(...)`, in place of the class"
     elif callable(value):
         instead = "return what it computes"
     return NoCodecError(f"a value of type {type_name(value)} has no codec, so it cannot be passed on: {instead}")
