@@ -126,3 +126,10 @@ def test_a_driver_is_called_at_its_tick(accelerated: bool) -> None:
     manager.process.outputs.listeners.append(lambda token: seen.append((token.value, token.arrival)))
     manager.simulation.run(60_001)
     assert seen == [(1000 * n, 1000 * n) for n in range(21, 61)]
+
+
+def test_why_there_is_no_plan_beside_drivers() -> None:
+    env, manager = started("return sensed(trigger, TTPeriod=1000)", clocks=True)
+    env.run(50_000)
+    why = manager.simulation.accelerator.loops.why
+    assert why == "sensed-1 is on an ensemble with drivers, which may look at the time"

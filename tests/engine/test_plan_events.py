@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 import simpy
-from test_regions import at_once, planned, program, same
+from test_regions import at_once, planned, program, run, same
 
 from ticktalk import TTRuntimeManagerSim
+from ticktalk.accelerate import loops
+from ticktalk.accelerate.periods import Plan
 from ticktalk.hosted.body_output import BodyOutput
 
 BOTH = "both = MERGE(src(trigger, TTPeriod=10), other(trigger, TTPeriod=15, TTPhase=4))\n"
@@ -196,3 +198,18 @@ def test_an_output_that_could_be_changed_is_told_once() -> None:
     graph = program("k = kept(src(trigger, TTPeriod=10))\nn = take(k)\nreturn k", more)
     assert planned(graph, 300) >= {"kept-1", "take-1"}
     assert len(same(graph, until=75).seen[0]) == 14
+
+
+def test_a_program_that_departs_often_is_looked_at_ever_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loops, "LONGEST_WAIT", 1 << 16)
+    made: list[int] = []
+
+    def plan(*what: Any) -> Plan:
+        made.append(1)
+        return Plan(*what)
+
+    monkeypatch.setattr(loops, "Plan", plan)
+    odd = "@SQify\ndef odd(x):\n    if x % 2:\n        raise ValueError(x)\n    return x\n"
+    graph = program("return odd(src(trigger, TTPeriod=10))", odd)
+    run(graph, True, until=40_000)
+    assert 1 < len(made) < 15

@@ -12,12 +12,11 @@ from collections.abc import Generator
 from typing import Any, NamedTuple, Protocol
 
 from ticktalk.accelerate.again import Again, Flies, go_over
-from ticktalk.accelerate.bind import GONE, IN_REGION
+from ticktalk.accelerate.bind import IN_REGION
 from ticktalk.accelerate.events import Links, Part, TooLong, Unsettled
 from ticktalk.accelerate.loop_code import paused
 from ticktalk.accelerate.periods import Plan, Trace
 from ticktalk.accelerate.stand_ins import MOST_EVENTS, World
-from ticktalk.accelerate.standing import take
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import running
@@ -183,8 +182,7 @@ class Apart:
         )
         runs: list[Sequence] = []
         for plan, base, values, _ in begun:
-            for part in plan.parts:
-                take(part, plan.standing)
+            plan.take()
             runs.append(plan.main.run(base, base + FAR, *values))
             next(runs[-1])
         turns = _Turns(begun, runs)
@@ -221,10 +219,7 @@ class Apart:
             base = plan.begin
             if base != first:
                 raise Unsettled("it does not repeat itself yet")
-        standing = plan.world.standing(base, GONE, due)
-        values = plan.match(standing, GONE) if plan.holds() and plan.in_step(standing) else None
-        if values is None:
-            raise Unsettled("it does not stand as planned")
+        standing, values = plan.stands(base, due)
         self._loops.call(plan.main, plan.main.inline.not_ready(values))
         stop = plan.stops(base, standing, INFINITY)
         for part in plan.parts:

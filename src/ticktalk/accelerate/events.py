@@ -241,6 +241,8 @@ def _refused(sq: TTSQ, context: ContextParts) -> str:
         if "cores" in stages:
             return f"{sq.name} takes time, and is recorded"
         stages -= {"tap", "watch"}
+    if "drivers" in stages:
+        return f"{sq.name} is on an ensemble with drivers, which may look at the time"
     if stages - {"tag", "single run", "cores", "own copies", "in place"} or stages >= {"single run", "cores"}:
         return f"{sq.name} is watched, or runs one at a time"
     if sq.told or sq.timeout:

@@ -30,7 +30,7 @@ from ticktalk.accelerate.periods import AT_ONCE, Plan, Trace
 from ticktalk.accelerate.rare_steps import rare_steps
 from ticktalk.accelerate.simple import InPlace, body_of
 from ticktalk.accelerate.stand_ins import Lags
-from ticktalk.accelerate.standing import add_sorted, at, counts_evicted, ports_of, put_back, take
+from ticktalk.accelerate.standing import add_sorted, at, counts_evicted, ports_of, put_back
 from ticktalk.counters import Counters
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.agenda import Agenda
@@ -52,6 +52,12 @@ TRIED = 3
 
 MOST_STRANGE = 20
 """SQs that meet other values than plain ones, after which no body stands in the code: it is written anew each time."""
+
+OFTEN = 32
+"""How often it departs from a plan before it is looked whether that pays."""
+
+PAYS = 8
+"""Periods of a plan, for each time that it departs, from which on it pays."""
 
 LONGEST_WAIT = 1 << 16
 """Ticks between two looks for a plan, where there is none."""
@@ -109,11 +115,8 @@ class Loops:
         if base <= agenda.now < tick or limit - base < LEAST * plan.period:
             return False
         try:
-            standing = plan.world.standing(base, GONE, agenda)
-            values = plan.match(standing, GONE) if plan.holds() and plan.in_step(standing) else None
+            standing, values = plan.stands(base, agenda)
         except Unsettled:
-            values = None
-        if values is None:
             return self.missed()
         stop = plan.stops(base, standing, limit)
         if plan.most(base, stop) < LEAST:
@@ -124,8 +127,7 @@ class Loops:
             lambda turn: id(turn) in mine,
             lambda deliver, message: plan.world.flying(deliver, message) is not None,
         )
-        for part in plan.parts:
-            take(part, plan.standing)
+        plan.take()
         self._run(plan, base, stop, values)
         return True
 
@@ -169,14 +171,14 @@ class Loops:
             except TooLong:
                 self.apart = Apart(self, Partition(sqs, self.links))
                 self._wait = TICKS_EACH * len(self.apart.parts.sqs)
-            else:
-                self._wait_again = TICKS_BEFORE  # that of parts takes long to find: `departs` says whether it pays
         except Unsettled as reason:
             self._drop(str(reason))
 
     def _drop(self, why: str) -> None:
         self.plan, self.apart, self.why, self._misses = None, None, why, 0
-        self._wait_again = min(2 * self._wait_again, LONGEST_WAIT)
+        paid = self._periods >= PAYS * max(self._departed, OFTEN)
+        self._wait_again = TICKS_BEFORE if paid else min(2 * self._wait_again, LONGEST_WAIT)
+        self._periods = self._departed = 0
         self._wait = self._wait_again
 
     def bind(self, trace: Trace) -> None:
@@ -242,11 +244,9 @@ class Loops:
     def departs(self, weight: int) -> None:
         """It has departed from its plan, which costs as much as so many periods."""
         self._departed += weight
-        if self._departed >= 32:
-            if self._periods < 8 * self._departed:
+        if self._departed >= OFTEN:
+            if self._periods < PAYS * self._departed:
                 self._drop("it departs from the plan too often")
-            else:
-                self._wait_again = TICKS_BEFORE
             self._departed = self._periods = 0
 
     def note(self, trace: Trace, base: int, times: int) -> int:

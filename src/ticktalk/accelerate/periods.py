@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from math import lcm
-from types import CodeType, FunctionType
 from typing import Any
-from weakref import WeakValueDictionary
 
-from ticktalk.accelerate.bind import ALWAYS, IN_REGION, function_of
+from ticktalk.accelerate.bind import ALWAYS, GONE, IN_REGION, function_of
 from ticktalk.accelerate.chosen import NO_BODIES, Inline
 from ticktalk.accelerate.events import Leg, Links, Part, PlanEvent, StandIn, TooLong, Unsettled, passes_on, wires_of
 from ticktalk.accelerate.inlining import raised_in
@@ -30,6 +28,7 @@ from ticktalk.accelerate.standing import (
     keeps_order,
     ports_of,
     reach_of,
+    take,
     tokens_since,
     value_of,
 )
@@ -202,7 +201,7 @@ class Trace:
             execute = part.context.executes.get(part.sq.name)
             if execute is None:
                 continue
-            names |= {f"f{part.index}": same_for(execute.body), f"arrange{part.index}": execute.arrange}
+            names |= {f"f{part.index}": execute.body, f"arrange{part.index}": execute.arrange}
             for port, kind in enumerate(part.sq.ports):
                 if kind.constant is not None:
                     names[f"a{part.index}_{port}"] = decode_constant(kind.constant[0])
@@ -235,21 +234,6 @@ class Trace:
         """The SQ whose firing is at a line of the generated code."""
         part = self.events[self.code.place(line)].part
         return part.context.executes[part.sq.name]
-
-
-_ALIKE: WeakValueDictionary[Any, FunctionType] = WeakValueDictionary()
-
-
-def same_for(body: Any) -> Any:
-    """One function for all bodies that may stand in for each other: a call that always meets the same one is faster.
-
-    Those are functions of one code, made for several instances, that use nothing but their arguments.
-    """
-    if isinstance(body, FunctionType) and not (body.__closure__ or body.__defaults__ or body.__kwdefaults__):
-        code = body.__code__
-        if not code.co_names and not any(isinstance(constant, CodeType) for constant in code.co_consts):
-            return _ALIKE.setdefault((code, code.co_filename), body)
-    return body
 
 
 class Plan:
@@ -343,6 +327,23 @@ class Plan:
                 return
             self.begin += self.period
         raise Unsettled("it does not come to repeat itself")
+
+    def stands(self, base: int, agenda: Agenda) -> tuple[Standing, list[Any]]:
+        """How all stands at `base`, and the values there, if that is the begin of a period.
+
+        Raises:
+            Unsettled: it stands otherwise, or something that it was made from has changed.
+        """
+        standing = self.world.standing(base, GONE, agenda)
+        values = self.match(standing, GONE) if self.holds() and self.in_step(standing) else None
+        if values is None:
+            raise Unsettled("it does not stand as planned")
+        return standing, values
+
+    def take(self) -> None:
+        """Take from the firing rules the tokens that wait, which stand as at the begin of a period."""
+        for part in self.parts:
+            take(part, self.standing)
 
     def holds(self) -> bool:
         """True if nothing that it was made from has changed, other than how the firing rules stand."""
