@@ -165,6 +165,31 @@ def main(trigger):
         assert f"on {row['ensemble']}, on" in told.stdout
 
 
+def test_a_recording_is_whole_while_the_dashboard_of_a_run_that_has_ended_is_still_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, told = str(tmp_path / "run.mcap"), []
+
+    class Pages:
+        """Stands in for the dashboard."""
+
+        def __init__(self, *what: object) -> None:
+            pass
+
+        def steps(self, start: int, stop: int) -> list[int]:
+            return [stop]
+
+        def stay(self) -> None:
+            told.append(ticktalk("explain", file, "twice-1@300ms"))
+
+    monkeypatch.setattr("ticktalk.cli.dashboard.SimulatedPages", Pages)
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    done = ticktalk("simulate", str(tmp_path / "prog.py"), "--until", "1s", "--record", file, "--web", "1")
+    assert done.exit_code == 0, done.stderr
+    assert told[0].exit_code == 0 and told[0].stdout.startswith("twice-1 gave 14 on [275ms, 325ms)")
+    assert "incomplete" not in told[0].stderr
+
+
 PAIR = """
 from ticktalk import *
 @STREAMify
@@ -297,3 +322,13 @@ def test_samples_that_are_too_far_apart(tmp_path: Path) -> None:
     # The firing on [75 ms, 125 ms), of the first sample, gave nothing; the next one did, for the same time.
     told = ticktalk("explain", file, "--missing", "RESAMPLE-1@120ms").stdout.splitlines()
     assert told[1] == "  RESAMPLE-1: it did send: RESAMPLE-1"
+
+
+def test_an_instant_that_did_not_come_is_no_fault_of_the_period(tmp_path: Path) -> None:
+    file, events = str(tmp_path / "dead.mcap"), tmp_path / "dead.yaml"
+    events.write_text("- {at: 450ms, fail: a}\n")
+    settings = {**NOW, "lidar": {**NOW["lidar"], "TTPhase": "0"}}
+    assert (690_000, 710_000) not in outputs_of(tmp_path, pair(settings), file, events=str(events))
+    told = ticktalk("explain", file, "--missing", "show-1@700ms").stdout
+    assert "cam-1: its instant at 700ms did not come; the nearest has [390ms, 410ms): its ensemble had failed" in told
+    assert "TTDataIntervalWidth" not in told and "TTPhase" not in told

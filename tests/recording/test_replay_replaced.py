@@ -148,3 +148,5 @@ def test_an_sq_that_is_added_later_is_not_missing_before(tmp_path: Path) -> None
     assert "the graph was replaced after 250ms (start 2): looked at first is start 1" in early.stderr
     late = ticktalk("explain", file, "--missing", "ADD-1@360ms")
     assert late.returncode == 0 and "ADD-1: nothing that holds at 360ms came" in late.stdout, late
+    shown = ticktalk("inspect", file, "--at", "100ms", "--sq", "ADD-1")
+    assert shown.returncode == 0 and "ADD-1 is of another version: the graph had no such SQ then" in shown.stderr

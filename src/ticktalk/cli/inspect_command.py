@@ -52,6 +52,10 @@ def inspect(
             replay = Replay(setup, records[setup.context], states=True)
             replay.go(tick + 1)
             found = [each for each in moments(replay) if not sq or each.sq in sq]
+        of = {each.name for each in replay.graph.sqs}
+        for name in sq or ():
+            if name not in of:
+                say(f"{name} is of another version: the graph had no such SQ then")
         if json:
             shown = {"tick": tick, "after_us": tick - begun, "sqs": found}
             print(msgspec.json.encode(shown).decode())

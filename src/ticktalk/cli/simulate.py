@@ -169,6 +169,7 @@ def simulate(
             from ticktalk.cli.record import also_traced
 
             record = also_traced(record, trace, stack)
+        recording = stack.enter_context(ExitStack())
         asked_for = {"until": until, "network-delay": network_delay}
         asked_for |= {option: str(path) for option, path in files.items() if path is not None}
         if record is not None or otel is not None:
@@ -179,11 +180,11 @@ def simulate(
             writer = writer_to(record, None if otel is None else telemetry(otel, manager))
             assert writer is not None
             recorded = RecordedSimulation(manager, writer, {name: value for name, value in asked_for.items() if value})
-            stack.callback(lambda: tell_lacks(record or Path(), recorded.finish()))
+            recording.callback(lambda: tell_lacks(record or Path(), recorded.finish()))
         if record_outputs is not None:
             from ticktalk.cli.record import record_outputs as outputs_to
 
-            outputs_to(record_outputs, manager, asked_for, stack)
+            outputs_to(record_outputs, manager, asked_for, recording)
         manager.on_output(results.add, notes=True)
         if plot is not None:
             manager.on_output(tokens.append, notes=True)
@@ -205,6 +206,7 @@ def simulate(
         if summary is not None:
             _write_summary(summary, {"counters": counters, "errors": errors})
         if pages is not None:
+            recording.close()  # it is read while the dashboard is still there
             pages.stay()
     results.check()
     if profile is not None and measured is not None:

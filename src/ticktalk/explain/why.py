@@ -22,6 +22,7 @@ from ticktalk.hosted.silence import nearest
 from ticktalk.json_text import stable_repr
 from ticktalk.records import Sent
 from ticktalk.time import INFINITY, Tick
+from ticktalk.time.grid import instant_at, last_instant
 
 VALUE = 40
 """Characters of a value that are shown."""
@@ -59,6 +60,7 @@ class Explanation:
         bars: the tokens in it, as they are drawn.
         tokens: the same by arc and number, the explained one first; empty: it is missing.
         changes: the changes with which tokens that missed one another would have met.
+        outside: an instant did not come though it was due: no change of the program is looked for.
         tries: the changes with which a missing output may come, these among them; only a run says (`explain.helping`).
     """
 
@@ -67,6 +69,7 @@ class Explanation:
     bars: list[Bar] = field(default_factory=list)
     tokens: list[Key] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+    outside: bool = False
     tries: list[Change] = field(default_factory=list)
 
     def text(self) -> str:
@@ -151,7 +154,7 @@ def why_missing(history: History, sq_name: str, tick: int, shown: Shown) -> Expl
         before = _missing(history, by_name[each], at, depth, made, shown)
         waits += [(producer, then, depth + 1) for producer, then in reversed(before)]
     first = [change for change in made.tries if change.setting == "TTTimeDeadline"]
-    there = tick <= history.last  # else what is missing is a longer run
+    there = tick <= history.last and not made.outside  # else what is missing is a longer run, or an ensemble
     made.tries = list(dict.fromkeys([*first, *made.changes, *made.tries])) if there else []
     return made
 
@@ -188,7 +191,9 @@ def _missing(
         return []
     if sq.trigger == "grid":
         say(f"{sq.name}: {_no_instant(history, sq, tick)}")
-        made.tries += _to_hold(history, sq, tick)
+        settings = list(_to_hold(history, sq, tick))
+        made.tries += settings
+        made.outside |= not settings
         return []
     own = sq.function in SHIFTING and not sq.body  # its tokens hold at another time than those it takes
     asked = tick - decode_constant(sq.instruction["delay"]) if own else tick
@@ -246,6 +251,8 @@ def _to_hold(history: History, sq: TTSQ, tick: int) -> Iterator[Change]:
     """The changes of a stream with which a token of it may hold at a tick."""
     if any(each.kind == "skipped" and abs(each.tick - tick) <= 2 * sq.every for each in history.counted[sq.name]):
         yield Change(sq.name, "TTMissed", 0, f'TTMissed="catch-up" of {sq.name}')
+    if _instant_for(sq, tick) is not None and history.firings[sq.name]:
+        return  # no setting of it keeps it from coming
     firings = history.firings[sq.name]
     near = min(firings, key=lambda firing: _distance(tick, firing.start, firing.stop), default=None)
     first = int(sq.phase or sq.every)
@@ -312,10 +319,24 @@ def _no_instant(history: History, sq: TTSQ, tick: int) -> str:
     if tick >= near.stop and near.tick + sq.every > history.last:
         there = interval_text(near.start, near.stop)
         return f"its last instant has {there}, and what is recorded ends at {instant_text(history.last)}: a longer run"
+    instant = _instant_for(sq, tick)
+    if instant is not None:
+        return (
+            f"its instant at {instant_text(instant)} did not come; the nearest has"
+            f" {interval_text(near.start, near.stop)}: its ensemble"
+            " had failed, was cut off or stood still, or its inputs did not hold then"
+        )
     return (
         f"no instant has an interval that holds this tick; the nearest is {interval_text(near.start, near.stop)}:"
         " a wider TTDataIntervalWidth, a shorter TTPeriod, or another TTPhase"
     )
+
+
+def _instant_for(sq: TTSQ, tick: int) -> int | None:
+    """The instant of a stream whose interval holds a tick, by its period; None: there is none."""
+    reach = sq.width - 1 - sq.width // 2
+    instant = instant_at(last_instant(tick + sq.width // 2, sq.every, sq.phase), sq.every, sq.phase)
+    return instant if instant > 0 and instant + reach >= tick else None
 
 
 def _outcome(history: History, firing: NotedFiring, tick: int) -> str:

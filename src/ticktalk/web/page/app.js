@@ -364,9 +364,9 @@ function plot(canvas, row) {
     numbers.forEach(([tick, number], index) => context[index ? "lineTo" : "moveTo"](x(tick), height - 6 - (height - 12) * (number - low) / range));
     context.stroke();
   } else {  // states: a level for each that differs
-    const levels = [...new Set(row.map(([, , text]) => text))].slice(0, MOST_LEVELS);
-    const level = (text) => levels.includes(text) ? levels.indexOf(text) : MOST_LEVELS;  // all others share one more
-    const last = Math.max(1, ...row.map(([, , text]) => level(text)));
+    const levels = [...new Set(row.map(([, , text]) => text))], many = levels.length > MOST_LEVELS;
+    const level = (text) => many ? 1 : levels.indexOf(text);  // of many values it is only shown when they came
+    const last = many ? 2 : Math.max(1, levels.length - 1);
     for (const [tick, , text] of row) context.fillRect(x(tick) - 1.5, 6 + (height - 15) * level(text) / last, 3, 3);
   }
 }
