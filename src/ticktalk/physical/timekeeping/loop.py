@@ -33,6 +33,9 @@ SWITCH_INTERVAL = 0.0005
 LOAN = 1_000
 """Microseconds for which the role of timekeeper is lent, unless a timer is due before."""
 
+SOCKETS = 20_000
+"""Microseconds for which answers of worker processes may wait until a loan is overdue: they cannot hurry it."""
+
 SHORT = 100
 """Microseconds for which it is lent at least, except to slow work: about as long as waking another thread takes."""
 
@@ -355,10 +358,11 @@ class Loop:
         """Do a job with the role lent; whether this thread has the role afterwards."""
         limit, due = job.limit, max(SHORT, self._until_next())
         self._thread = None
-        if not limit or self._jobs or self._inbox or self._watched:
+        if not limit or self._jobs or self._inbox:
             loan = self._role.lend(min(limit, due))
         else:
-            loan = self._role.lend(min(limit, due), due + LOAN)
+            slack = due + LOAN
+            loan = self._role.lend(min(limit, due), min(slack, SOCKETS) if self._watched else slack)
             if self._inbox:
                 self._role.hurry()
         self._guarded(job.call, *job.arguments)

@@ -122,9 +122,14 @@ class Role:
         self.mutex.release()
         return False
 
-    def rest(self, until: int = 0) -> None:
-        """Note that the role has no work until about a time (monotonic us; 0: unknown); called in the role."""
-        if abs(self._goes_off - until) > ABOUT:
+    def rest(self, until: int = 0, sooner: int = ABOUT) -> None:
+        """Note that the role has no work until about a time; called in the role.
+
+        Args:
+            until: the time (monotonic us), so that a loan then need not set the timer; 0: unknown.
+            sooner: microseconds by which the timer may go off before that.
+        """
+        if not -sooner <= self._goes_off - until <= ABOUT:
             self._look_at(until)
 
     def _look_at(self, time: int) -> None:

@@ -29,6 +29,7 @@ from ticktalk.hosted.body_runner import misfits
 from ticktalk.physical.network.token_frames import arcs_in
 from ticktalk.physical.process_end import or_end
 from ticktalk.physical.timekeeping.role import Role
+from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.workers.protocol import Command, Drop, GoOn, Load, Loaded, OfUnit, Start, Stop
 from ticktalk.physical.workers.results import Encode, encoder, failure, text
 from ticktalk.physical.workers.units import Instance, RegionUnit, SendAnswer, Unit
@@ -37,6 +38,10 @@ from ticktalk.values.codec import encode_value
 
 Receive = Callable[[Callable[[], None]], Command | None]
 """Waits for the next command, and calls its argument before it waits; None: there will be no more."""
+
+SLACK = 20_000
+"""Microseconds after which another thread reads on at the latest, if a body that was short so far takes long. The timer
+for that is set while the worker waits: to set it when a command has come would take a tenth of the time of a hop."""
 
 _MAKING = threading.Lock()
 """Held while a driver is made: workers that are threads share their drivers."""
@@ -88,10 +93,16 @@ class Worker:
         role.ended.wait()
 
     def _serve(self, role: Role, receive: Receive) -> None:
-        while (command := receive(role.rest)) is not None:
+        quick = False
+
+        def rest() -> None:
+            role.rest(monotonic_us() + SLACK if quick else 0, SLACK // 2)
+
+        while (command := receive(rest)) is not None:
             unit = self.take(command)
             if unit is not None:
-                loan = role.lend(unit.loan)
+                quick = unit.quick >= 0
+                loan = role.lend(unit.loan, SLACK if quick else 0)
                 self.run_all(unit)
                 if not role.back(loan):
                     return
