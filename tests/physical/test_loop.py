@@ -285,6 +285,22 @@ def test_closing_frees_all_threads_and_descriptors() -> None:
     assert set(os.listdir("/proc/self/fd")) <= before
 
 
+def test_a_loop_that_is_stopped_while_it_looks_at_its_sockets_sleeps_no_more(running: Running) -> None:
+    """The look takes the wake."""
+    loop: Any = running.loop
+    slept: list[float] = []
+
+    def stop() -> None:
+        loop._sleep = slept.append
+        loop.stop()
+        loop._descriptors.poll(0)
+
+    running.begin()
+    loop.post(stop)
+    running.thread.join(LIMIT)
+    assert not running.thread.is_alive() and not slept
+
+
 def test_the_loop_knows_its_thread(running: Running) -> None:
     running.begin()
     seen: list[bool] = []

@@ -305,7 +305,7 @@ class Loop:
             if wait <= 0:
                 continue
             self._signalled = False  # before the inbox is looked at, so that nothing posted meanwhile sleeps in it
-            if not self._inbox:
+            if not self._inbox and not self._stopping:
                 self._thread = None
                 self._role.rest(monotonic_us() + wait + LOAN)
                 mutex.release()
