@@ -2,7 +2,7 @@
 
 The worker carries out commands and answers them (`protocol`); the timekeeper decides what fires and when. The thread
 that reads a command also runs the body, and lends the role of reading meanwhile (`Role`). So a fast body costs no
-change of thread, and a slow one holds up no other.
+change of thread, and a slow one holds up no other for long.
 """
 
 from __future__ import annotations
