@@ -72,7 +72,8 @@ class Notes:
 
     Attributes:
         given: the names of the values that the code gives, in order.
-        rows: the values of each period, since they were told last.
+        flat: the values of one period after the other, since they were told last. A tuple for each would be looked at
+            by the collector of garbage.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Notes:
         events: list[PlanEvent],
         length: int,
     ) -> None:
-        self.rows: list[tuple[Any, ...]] = []
+        self.flat: list[Any] = []
         self.given: list[str] = []
         self._before, self._length = before, length
         self._grown = {place: _difference(after[place], before[place]) for place in before}
@@ -100,12 +101,13 @@ class Notes:
                 self.given.append(names.of(value.value))
 
     def tell(self, ticks: int, times: int, aside: Aside) -> int:
-        """Tell the taps of the periods in `rows`; `ticks`: from the begin that they were noted at to the first one.
+        """Tell the taps of the periods in `flat`; `ticks`: from the begin that they were noted at to the first one.
 
         Gives the bytes of long values among them.
         """
-        columns = [*zip(*self.rows[:times], strict=True)]
-        self.rows.clear()
+        width = len(self.given)
+        columns = [self.flat[place : times * width : width] for place in range(width)]
+        self.flat.clear()
         size = 0
         for context, records in self._of.values() if times else ():
             tap, grown = context.tap, self._grown[id(context)]
@@ -123,7 +125,7 @@ class Notes:
             size += sum(map(_size, values))
         return size
 
-    def _values(self, given: Given, columns: list[tuple[Any, ...]], times: int, aside: Aside) -> Any:
+    def _values(self, given: Given, columns: list[list[Any]], times: int, aside: Aside) -> Any:
         key = given.place, given.arc
         if key not in self._column:
             return _first(aside[key], times)

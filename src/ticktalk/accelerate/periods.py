@@ -207,7 +207,7 @@ class Trace:
                     names[f"a{part.index}_{port}"] = decode_constant(kind.constant[0])
         names |= {f"left{place}": values.append for place, values in enumerate(self.kept)}
         if self.notes is not None:
-            names["note"] = self.notes.rows.append
+            names["note"] = self.notes.flat.extend
         names |= self.inline.names
         self.run = function_of(self.code.text, names, own=not self.plan.apart, bodies=self.code.bodies)
 
