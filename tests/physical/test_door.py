@@ -99,7 +99,7 @@ def test_a_stop_by_message_ends_it_cleanly(system: System, caplog: pytest.LogCap
     assert system.manager.wait("endless", LIMIT)
     until(lambda: [event for event in done if event.graph == "endless"], "it is told that it is done")
     assert [event.context for event in done if event.graph == "endless"] == [context]
-    time.sleep(0.5)  # reports are asked for every 100 ms
+    system.one("another")  # it is done in the second round of reports after that
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     again = system.deploy(STREAM, "endless")  # its name is free
     assert entry(system, "endless")["outputs"] == 0

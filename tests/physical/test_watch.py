@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from systems import repeated
 from test_device_regions import FED, HEAD, Receiver, generous, receiver, regions
 from test_worker import Host, host, in_loop, until
 
@@ -47,7 +48,8 @@ def test_a_tap_is_told_when_each_body_began_and_ended(host: Host) -> None:
     records: list[Any] = []
     former, host.node.host.tap = host.node.host.tap, lambda start: Tapped(records.append, host.node.clock.now)
     try:
-        graph = host.run(PROGRAM)
+        # A busy machine runs its four instants late, and skips none.
+        graph = host.run(PROGRAM.replace("TTPeriod=100000", "TTPeriod=100000, TTMissed='catch-up'"))
         until(lambda: len(fired(records, "slow-1")) >= 3, "three bodies have run")
         context = in_loop(host.node, lambda: host.node.host.contexts[graph, 1])
         assert not context.accelerated
@@ -80,15 +82,20 @@ def test_a_tap_is_told_when_each_body_began_and_ended(host: Host) -> None:
 def test_a_device_needs_no_accelerator(host: Host, accelerated: bool) -> None:
     former = host.node.accelerator
     host.node.accelerator = former if accelerated else None
-    try:
+
+    def run() -> list[Any]:
         graph = host.run(PROGRAM.replace("if x == 2", "if x == 9").replace("x < 3", "x < 9"))
+        host.finished(graph)
+        context = in_loop(host.node, lambda: host.node.host.contexts[graph, 1])
+        assert bool(context.accelerated) == accelerated
+        found: list[Any] = host.values(graph)
+        assert found == list(range(1, len(found) + 1))
+        return found
+
+    try:
+        repeated(run, lambda found: len(found) >= 3, "three of its four instants are in time")
     finally:
         host.node.accelerator = former
-    host.finished(graph)
-    context = in_loop(host.node, lambda: host.node.host.contexts[graph, 1])
-    assert bool(context.accelerated) == accelerated
-    found = host.values(graph)
-    assert len(found) >= 3 and found == list(range(1, len(found) + 1))
 
 
 FLAT = """
