@@ -105,10 +105,24 @@ def no_descriptors(target: str) -> Fault:
     return Fault(name, target, "gets no more descriptors for 3 s", begin, end, 3, 5, spares=True)
 
 
-def clock(name: str, text: str, seconds: float, within: float, begin: Bend, end: Bend = Bend(), **more: Any) -> Fault:
+def memory(target: str, text: str, within: float, **more: Any) -> Fault:
+    """A group of processes whose memory is used up: the kernel kills the one that takes it, or a worker."""
+
+    def begin(lab: Lab, host: str) -> None:
+        lab.memory[host].take(lab.workers(host)[0] if target == "worker" else 0)
+
+    def end(lab: Lab, host: str) -> None:
+        lab.memory[host].give()
+
+    return Fault(f"memory-{target}", target, text, begin, end, 3, within, **more)
+
+
+def clock(
+    name: str, text: str, seconds: float, within: float, bend: Bend, target: str = "ensemble", **more: Any
+) -> Fault:
     """A clock that is wrong."""
     return Fault(
-        name, "ensemble", text, lambda lab, host: lab.bend(host, begin), lambda lab, host: lab.bend(host, end),
+        name, target, text, lambda lab, host: lab.bend(host, bend), lambda lab, host: lab.bend(host, Bend()),
         seconds, within, **more,
     )  # fmt: skip
 
@@ -131,6 +145,8 @@ def nothing(lab: Lab, host: str) -> None:
 HALF = 500_000_000
 """Nanoseconds: half a second."""
 
+SHORT = "has no more memory than it uses for 3 s: a process of its cgroup takes the rest, and is killed by the kernel"
+
 FAULTS = [
     link("late", "delays packets by 80 ms, more or less 20 ms, for 3 s", Rule(80, 20), 3, 5, spares=True),
     link("overtaken", "for 3 s lets a quarter of the packets overtake others, which take 20 ms, and a tenth come twice",
@@ -152,7 +168,13 @@ FAULTS = [
           lambda lab, host: lab.empty(), 3, 5, spares=True, promise="up to 1 MB of lines wait until there is room"),
     no_descriptors("ensemble"),
     no_descriptors("manager"),
+    memory("ensemble", SHORT, 5, spares=True),
+    memory("manager", SHORT, 5, spares=True),
+    memory("worker", "is killed by the kernel, as the memory of its cgroup is used up", 10,
+           promise="it is replaced, and told with the firing that ran"),
     clock("utc-step", "has its UTC set 500 ms ahead for 3 s", 3, 5, Bend(utc=HALF), spares=True,
+          promise="UTC is read once, at the start"),
+    clock("utc-step-manager", "has its UTC set 500 ms ahead for 3 s", 3, 5, Bend(utc=HALF), "manager", spares=True,
           promise="UTC is read once, at the start"),
     clock("clock-step", "has its monotonic clock jump ahead by 500 ms, as after a pause of its host, and stand still as"
           " long 2 s later", 2, 5, Bend(monotonic=HALF), promise="what is jumped over is counted as skipped"),
@@ -274,6 +296,11 @@ def promises(fault: Fault) -> str:
     return "; ".join([*told, *filter(None, [fault.promise])])
 
 
+def left_out(lab: Lab, fault: Fault) -> bool:
+    """Whether a fault cannot be made here."""
+    return fault.name.startswith("memory") and bool(lab.without_memory)
+
+
 ROW = re.compile(r"^\| (\w+) \| `([\w-]+)`: (.*?) \| (.*?) \| (.*) \|$", re.MULTILINE)
 """A row of the document: target, name, text, promise and evidence of a fault."""
 
@@ -319,7 +346,9 @@ def main(names: list[str], to_write: bool) -> int:
         lab = Lab(keys)
         try:
             for fault in chosen:
-                if keys or fault.target != "link":
+                if left_out(lab, fault):
+                    print(f"{fault.name:24}left out: {lab.without_memory}", flush=True)
+                elif keys or fault.target != "link":
                     found = strike(lab, fault)
                     if found.problems:  # the machine may have stood still, too: it is not to do so twice
                         print(f"{fault.name} once more: {found.problems}", flush=True)
@@ -327,6 +356,8 @@ def main(names: list[str], to_write: bool) -> int:
                     tell(fault.name, found)
                     figures.setdefault(fault.name, []).append(f"{where}: {evidence(found)}")
             for one, other in pairs(count, seed) if keys else ():
+                if left_out(lab, one) or left_out(lab, other):
+                    continue
                 found = strike(lab, one, other)
                 tell(f"{one.name}, {other.name}", found)
                 paired.append(found.whole)

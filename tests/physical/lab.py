@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bad_link import Links, Rule
+from memory_group import MemoryGroup
 from systems import Process, children, until
 
 from ticktalk.physical.trust.authority import init_authority, issue
@@ -124,6 +125,8 @@ class Lab:
         self._prefix = f"tt{os.getpid()}"
         self._made: list[str] = []
         self.links: Links | None = None
+        self.memory: dict[str, MemoryGroup] = {}  # by host
+        self.without_memory = self._preloaded = ""
         self.processes: dict[str, Process] = {}
         self.ended: list[Process] = []
         self.came: dict[str, dict[int, int]] = {name: {} for name in STREAMS}  # by start tick, how often
@@ -159,6 +162,15 @@ class Lab:
             for host in ENSEMBLES:
                 issue(keys, host, [f"10.78.{HOSTS[host]}.2"])
             issue(keys, "op", role="operator")
+        try:
+            for host in HOSTS:
+                self.memory[host] = MemoryGroup(f"{self._prefix}{host}")
+        except OSError as error:
+            self.without_memory = f"the memory of processes cannot be limited here (cgroup): {error}"
+        source = Path(__file__).with_name("fault_clock") / "realtime.c"
+        if shutil.which("cc") is not None:
+            self._preloaded = str(self.folder / "realtime.so")
+            tool("cc", "-shared", "-fPIC", "-O1", "-o", self._preloaded, str(source))
         disk = self.folder / "disk"
         disk.mkdir()
         tool("mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(disk))
@@ -202,18 +214,14 @@ class Lab:
         """Start a command of ours on a host; its clock can be bent, and its host's boot id is its own."""
         boot = f"mount --bind {self.folder / f'boot-{host}'} /proc/sys/kernel/random/boot_id"
         shell = f'{boot if self.keys else ":"} && exec "$@"'
-        os.environ["TICKTALK_FAULT_CLOCK"] = str(self.folder / f"clock-{host}")
-        before = os.environ.get("PYTHONPATH")
-        bent = str(Path(__file__).parent / "fault_clock")
-        os.environ["PYTHONPATH"] = bent if before is None else f"{bent}{os.pathsep}{before}"
-        try:
-            process = Process(*arguments, within=[*self.within(host), "sh", "-c", shell, "sh"])
-        finally:
-            del os.environ["TICKTALK_FAULT_CLOCK"]
-            if before is None:
-                del os.environ["PYTHONPATH"]
-            else:
-                os.environ["PYTHONPATH"] = before
+        environment = [f"TICKTALK_FAULT_CLOCK={self.folder / f'clock-{host}'}"]
+        if self._preloaded:
+            environment.append(f"LD_PRELOAD={self._preloaded}")
+        path = Path(__file__).with_name("fault_clock")
+        within = [*self.within(host), "env", *environment, "sh", "-c", shell, "sh"]
+        process = Process(*arguments, within=within, path=path)
+        if host in self.memory:
+            self.memory[host].add(process.popen.pid)
         self.processes[host] = process
         return process
 
@@ -375,6 +383,9 @@ class Lab:
             process.end()
         if self.links is not None:
             self.links.end()
+        for group in self.memory.values():
+            group.give()
+            group.end()
         for host in self._made:
             subprocess.run(["ip", "netns", "del", self.name(host)], capture_output=True)
         subprocess.run(["umount", str(self.folder / "disk")], capture_output=True)

@@ -31,5 +31,6 @@ if path:
 
     time.monotonic_ns = bent_monotonic_ns
     time.monotonic = lambda: bent_monotonic_ns() / 1e9
-    time.time_ns = lambda: time_ns() + unpack(bent)[0]
-    time.time = lambda: time.time_ns() / 1e9
+    if "LD_PRELOAD" not in os.environ:  # else all libraries see it (`realtime.c`)
+        time.time_ns = lambda: time_ns() + unpack(bent)[0]
+        time.time = lambda: time.time_ns() / 1e9
