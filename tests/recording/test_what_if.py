@@ -258,3 +258,15 @@ def test_a_stream_that_is_stamped_by_its_body_sends_what_was_recorded() -> None:
     # The body runs from n * 1000 on for 300 ticks, so its middle is 150 later.
     assert [row[1:] for row in outputs] == [(n, n * 1000 + 50, n * 1000 + 250) for n in range(1, 5)]
     assert of(asked(kept), "count-1") == Output("count-1", 4, 4, 0, 0, 0, (0, 0), [])
+
+
+def test_another_width_can_be_asked_for_and_where_nothing_is_compared_nothing_is_the_same(run: Kept) -> None:
+    wider = asked(run, changes=["count-1.width=600us"])
+    # By default a stream holds for half its period: [750, 1250). The values stay those of their instants.
+    shown = [each for each in of(wider, "plain-1").differences if each.now]
+    assert shown[0].now == "1 in [700us, 1.3ms) (700 to 1300us)"
+    with pytest.raises(typer.BadParameter, match="at least 1us"):
+        asked(run, changes=["count-1.width=0us"])
+    nothing = asked(run, until=run.setups[-1].start_tick + 10)
+    with pytest.raises(typer.Exit):
+        check_same(nothing, ["plain-1"])

@@ -76,7 +76,8 @@ def replay(
         str | None, typer.Option(help="What if tokens between ensembles had taken this; default: as recorded.")
     ] = None,
     changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SQ.period=VALUE", help="What if a stream had this period.")
+        list[str] | None,
+        typer.Option("--set", metavar="SQ.period=VALUE", help="What if a stream had this period, phase or width."),
     ] = None,
     expect_same: Annotated[
         list[str] | None, typer.Option(metavar="OUTPUT", help="What if: exit with 1 if this output differs.")

@@ -150,27 +150,34 @@ def _but(recorded: Collection[str], make: MakeStage) -> MakeStage:
 
 
 def changed(graph: TTGraph, changes: Sequence[str]) -> TTGraph:
-    """A graph with other periods and phases: `SQ.period=250ms`.
+    """A graph with other periods, phases and widths of intervals: `SQ.period=250ms`.
 
     Raises:
         typer.BadParameter: there is no such stream, or no such duration.
         TTRuntimeError: the phase does not fit the period.
     """
     changes_of: dict[str, list[str]] = {}
+    widths: dict[str, int] = {}
     for change in changes:
         place, equals, text = change.partition("=")
         name, dot, setting = place.rpartition(".")
         if not (equals and dot):
-            raise typer.BadParameter(f"--set {change}: write SQ.period=250ms or SQ.phase=0")
+            raise typer.BadParameter(f"--set {change}: write SQ.period=250ms, SQ.phase=0 or SQ.width=20ms")
         if all(sq.name != name or sq.trigger != "grid" for sq in graph.sqs):
             there = ", ".join(sq.name for sq in graph.sqs if sq.trigger == "grid")
             raise typer.BadParameter(f"--set {change}: the graph has no stream {name!r} (there are: {there})")
+        if setting == "width":
+            widths[name] = arguments.duration(text, f"--set {place}=")
+            if widths[name] < 1:
+                raise typer.BadParameter(f"--set {change}: an interval holds at least 1us")
+            continue
         changes_of.setdefault(name, []).append(f"{setting}={text}")
     sqs = list(graph.sqs)
     for at, sq in enumerate(sqs):
         given = arguments.grid_changes(changes_of.get(sq.name, ()))
         if given:
             sqs[at] = with_instants(sq, given.get("period", sq.every), given.get("phase", sq.phase))
+        sqs[at] = msgspec.structs.replace(sqs[at], width=widths.get(sq.name, sq.width))
     return msgspec.structs.replace(graph, sqs=sqs)
 
 
@@ -267,8 +274,12 @@ def check_same(comparison: Comparison, names: Sequence[str]) -> None:
     """See that outputs are the same; else the command fails.
 
     Raises:
-        typer.Exit: one is not.
+        typer.Exit: one is not, or there is nothing to compare.
     """
+    there = {each.name for each in comparison.outputs}
+    if nothing := [name for name in names if name not in there]:
+        say(f"nothing was compared: neither run has an output of {', '.join(nothing)}")
+        raise typer.Exit(1)
     differ = [each.name for each in comparison.outputs if each.name in names and not each.is_same]
     if differ:
         say(f"not the same as in the recording: {', '.join(differ)}")
