@@ -218,6 +218,11 @@ return both(x, y)""",
     assert "both-1" not in inlined(graph, until=600, slices=4)
 
 
+def test_an_error_of_a_function_of_that_name() -> None:
+    graph = program("@SQify\ndef error(x):\n    return 1 // (x % 3)\n", "return error(src(trigger, TTPeriod=10))")
+    assert "error-1" in inlined(graph)
+
+
 def test_a_state_that_holds_other_values_is_for_calls() -> None:
     text = """
 class Mean:
@@ -296,7 +301,7 @@ def test_the_users_ctrl_c_ends_it_in_place() -> None:
 
     before = signal.signal(signal.SIGVTALRM, signal.default_int_handler)
     try:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0.2)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.2, 2)  # again, where the first one is lost
         with pytest.raises(KeyboardInterrupt):
             run(graph, True)
     finally:

@@ -132,17 +132,17 @@ def raised_in(function: FunctionType, error: BaseException) -> None:
     assert trace is not None
     place = [*trace.tb_frame.f_code.co_positions()][trace.tb_lasti // 2]
     line, end_line = (None if each is None else each % LINES for each in place[:2])
-    statement = ast.Raise(ast.Name("error", ast.Load()))
     where = {"lineno": line or trace.tb_lineno % LINES, "end_lineno": end_line}
     where |= {"col_offset": place[2] or 0, "end_col_offset": place[3]}
-    nothing = ast.arguments([], [], None, [], [], None, [])
-    definition = ast.FunctionDef(function.__name__, nothing, [statement], [])
+    module = ast.parse("def called():\n    raise __error__")
+    (definition,) = module.body
+    assert isinstance(definition, ast.FunctionDef)
+    definition.name = function.__name__
     definition.lineno = definition.end_lineno = function.__code__.co_firstlineno
-    for node in (statement, statement.exc):
-        for name, value in where.items():
+    for node in ast.walk(definition.body[0]):
+        for name, value in where.items() if hasattr(node, "lineno") else ():
             setattr(node, name, value)
-    names: dict[str, Any] = {"error": error}
-    module = ast.fix_missing_locations(ast.Module([definition], []))
+    names: dict[str, Any] = {"__error__": error}
     exec(compile(module, function.__code__.co_filename, "exec", dont_inherit=True), names)
     error.__traceback__ = None
     try:
