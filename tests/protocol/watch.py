@@ -225,7 +225,8 @@ class Watch:
                 _hold("the living are known", not ensemble.member.out, f"{name} does not take part")
         for name in run.revoked:
             _hold("the revoked are out", name not in state.ensembles, name)
-        _hold("nothing is under way", not state.draining and not state.lost, f"{state.draining} {state.lost}")
+        lost = [name for name in state.lost if run.alive(name)]  # another one may have ended while no manager heard it
+        _hold("nothing is under way", not state.draining and not lost, f"{state.draining} {lost}")
         now = world.node.clock.now()
         seen = Counter((token.graph, token.context, token.sq, token.start) for token in self._logged())
         for name, graph in state.graphs.items():
