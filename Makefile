@@ -50,7 +50,7 @@ replays: $(READY)
 	$(VENV)/bin/python tests/physical/replays.py $(or $(REPLAYS),100) $(or $(SEED),0)
 
 # The peers that TickTalk is measured beside have an environment of their own, with TickTalk in it.
-$(BENCH_READY): pyproject.toml benchmarks/requirements.txt
+$(BENCH_READY): Makefile pyproject.toml benchmarks/requirements.txt
 	$(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt --editable '.[record,otel]'
 	touch $@
