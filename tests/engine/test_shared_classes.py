@@ -46,6 +46,8 @@ def test_a_method_changes_what_the_body_of_its_instance_reads(
     form: str, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     statements, expression = FORMS[form]
+    if "itertools.count" in statements and sys.version_info >= (3, 14):
+        pytest.skip("Python 3.14 cannot copy it, so instances share it")
     module = f"{HEAD}{statements}\n@STREAMify\ndef f(t):\n    return repr(({expression}))\n"
     plain = module.replace("repr((", "((").replace("))\n", "))\n")
     graph = f"@GRAPHify\ndef main(trigger):\n    {WINDOW}f(w, TTPeriod=100)\n    f(w, TTPeriod=100)\n"

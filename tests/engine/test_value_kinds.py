@@ -11,7 +11,6 @@ import fractions
 import ipaddress
 import os
 import pathlib
-import pickle
 import re
 import shutil
 import sys
@@ -47,7 +46,7 @@ def crossed(value: Any) -> Any:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether they are of one type and equal, in all their parts: as pickle sees them, which is not ours."""
+    """Whether they are of one type and equal, in all their parts, as their own libraries see them."""
     if type(one) is not type(other):
         return False
     if isinstance(one, (list, tuple, collections.deque)):
@@ -59,7 +58,7 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, dict):
         return all(map(same, one.items(), other.items())) and len(one) == len(other)
     if isinstance(one, np.ma.MaskedArray):
-        return pickle.dumps(one.filled(0)) == pickle.dumps(other.filled(0)) and repr(one) == repr(other)
+        return same(one.filled(0), other.filled(0)) and repr(one) == repr(other)
     if isinstance(one, np.ndarray):
         bits = repr(one.tolist()) == repr(other.tolist()) if one.dtype.names else one.tobytes() == other.tobytes()
         return one.dtype == other.dtype and one.shape == other.shape and bits
