@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 BENCH_VENV := .bench-venv
 BENCH_READY := $(BENCH_VENV)/.ready
 
-.PHONY: demo test soak faults fuzz explore replays bench docs wheels clean
+.PHONY: demo test soak faults fuzz explore replays bench docs wheels machines clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -62,6 +62,10 @@ bench: $(BENCH_READY)
 # Installs TickTalk on each Python that is here, and looks for wheels of what it needs for other systems.
 wheels: $(READY)
 	$(VENV)/bin/python tests/wheels.py $(PYTHONS)
+
+# As root, on a Debian: the same on 64-bit ARM and on Python 3.14, with tests. MACHINES="arm64" is one of them.
+machines: $(READY)
+	$(VENV)/bin/python tests/machines.py $(MACHINES)
 
 # The documentation as pages to read in a browser: site/index.html. Each page is run, and its pictures are drawn.
 docs: $(READY)
