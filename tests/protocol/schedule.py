@@ -25,8 +25,8 @@ BEGIN = 600 * MS
 FAULTS = 5 * S
 """For how long commands are given after that."""
 
-SETTLES = 9 * S
-"""For how long the system has then to come to rest: silence is noticed, SQs are placed, a session joins again."""
+SETTLES = 13 * S
+"""For how long the system has then to come to rest: silence is noticed, answers to a drain are given up."""
 
 AWAITS = 11 * S
 """For how much longer it has where the manager was started again: it awaits its ensembles."""
