@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import warnings
 from typing import Any
 
 import numpy as np
@@ -143,6 +144,7 @@ CALLED = {
     "another meaning of an absent result": "TTEmpty = list\n    return TTEmpty()",
     "imports": "import os\n    return os.sep",
     "a builtin that runs code": "return eval('x + 1')",
+    "what Python warns of where it runs": "return ~(x > 3)",
 }
 """Bodies that are called."""
 
@@ -167,6 +169,51 @@ def body(x, y, *, k=2, g=GAIN):
 def test_constants_and_defaults(call: str) -> None:
     graph = program(ARGUMENTS, f"x = src(trigger, TTPeriod=10)\nreturn {call}")
     assert ("body-1" in inlined(graph)) == ("[1]" not in call)
+
+
+def test_a_tag_as_an_argument() -> None:
+    functions = "@SQify\ndef body(t, x):\n    return t + x\n\n\n@SQify\ndef bound(t):\n    t += 1\n    return t\n"
+    graph = program(functions, "t, x = src(trigger, TTPeriod=10)\nreturn body(t, x), bound(t), x")
+    assert {"body-1", "bound-1"} <= inlined(graph)
+
+
+DECORATED = """
+def named(function):
+    function.__name__ = "other"
+    return function
+
+
+@SQify
+@named
+def body(x):
+    return 1 // (x % 2)
+"""
+
+
+def test_an_error_of_a_function_whose_decorator_names_it() -> None:
+    assert "body-1" in inlined(program(DECORATED, "return body(src(trigger, TTPeriod=10))"))
+
+
+@pytest.mark.parametrize(
+    "line", ["assert (x, 'always')", "y = 5 [x] if x > 99 else x", "y = '\\d'", "y = 1if x else 0"]
+)
+def test_what_the_compiler_warns_of_is_told_where_it_stands(line: str) -> None:
+    graph = program(f"@SQify\ndef body(x):\n    {line}\n    return x\n", "return body(src(trigger, TTPeriod=10))")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert "body-1" not in inlined(graph)
+    files = [warning.filename for warning in told]
+    assert "prog.py" in files and not {"<generated>", "<unknown>"} & {*files}
+
+
+def test_a_warning_that_is_told_once_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loops, "TICKS_BEFORE", 6)
+    function = "@SQify\ndef body(x):\n    warnings.warn('odd')\n    return x\n"
+    graph = program(f"import warnings\n\n\n{function}", f"{BESIDE}return body(src(trigger, TTPeriod=10))")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("default")
+        run(graph, True)
+    assert [str(warning.message) for warning in told] == ["odd"]
 
 
 STRANGE = """

@@ -102,15 +102,17 @@ class _Renamed:
     def __init__(self, body: Inlined, simple: Simple) -> None:
         self._body, self._simple = body, simple
         self._shift = (body.place + 1) * LINES
-        self._of = {name: f"b{body.place}_{name}" for name in simple.bound}
+        given = dict(body.arguments)
+        # A tick is an expression. No name can be that.
+        self._copied = {name: text for name, text in given.items() if name in simple.bound or not text.isidentifier()}
+        self._of = {name: f"b{body.place}_{name}" for name in {*simple.bound, *self._copied}}
         self._of |= {name: f"g{body.part}_{name}" for name in simple.globals}
         self._of["sq_state"] = f"s{body.part}"
-        self._copied = [(name, given) for name, given in body.arguments if name in simple.bound]
-        self._of |= {name: given for name, given in body.arguments if name not in simple.bound}
+        self._of |= {name: text for name, text in given.items() if name not in self._of}
 
     def statements(self, line: int) -> list[ast.stmt]:
         """All of them."""
-        made = parsed(f"{self._of[name]} = {given}" for name, given in self._copied)
+        made = parsed(f"{self._of[name]} = {text}" for name, text in self._copied.items())
         made += self._simple.exits(self._body.tails)
         for node in (node for statement in made for node in ast.walk(statement) if hasattr(node, "lineno")):
             if node.lineno == 0:
@@ -137,7 +139,7 @@ def raised_in(function: FunctionType, error: BaseException) -> None:
     module = ast.parse("def called():\n    raise __error__")
     (definition,) = module.body
     assert isinstance(definition, ast.FunctionDef)
-    definition.name = function.__name__
+    definition.name = function.__code__.co_name
     definition.lineno = definition.end_lineno = function.__code__.co_firstlineno
     for node in ast.walk(definition.body[0]):
         for name, value in where.items() if hasattr(node, "lineno") else ():
@@ -146,7 +148,7 @@ def raised_in(function: FunctionType, error: BaseException) -> None:
     exec(compile(module, function.__code__.co_filename, "exec", dont_inherit=True), names)
     error.__traceback__ = None
     try:
-        names.pop(function.__name__)()
+        names.pop(definition.name)()
     except BaseException:
         called = error.__traceback__
     assert called is not None and called.tb_next is not None

@@ -11,14 +11,16 @@ import ast
 import builtins
 import copy
 import math
+import re
 import sys
+import warnings
 from collections import deque
 from collections.abc import Iterable
 from functools import lru_cache
 from types import FunctionType
 from typing import Any, NamedTuple
 
-from ticktalk.engine.execution import TTSQExecute
+from ticktalk.engine.execution import GENERATED, TTSQExecute
 from ticktalk.graph.graph import TTFunction, TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import TTEmpty
@@ -209,6 +211,8 @@ def _stands(node: ast.AST) -> bool:
         return isinstance(node.target, ast.Name)
     if isinstance(node, ast.Global):
         return node.names == ["sq_state"]
+    if isinstance(node, ast.Invert):  # of a bool Python warns, with the place
+        return False
     return isinstance(node, _ALLOWED)
 
 
@@ -291,11 +295,30 @@ def simple_of(function: TTFunction) -> Simple | None:
 
 @lru_cache(256)
 def _simple(source: str, line: int) -> Simple | None:
-    (definition,) = ast.parse("\n" * (line - 1) + source).body
     try:
+        (definition,) = _parsed_without_warnings("\n" * (line - 1) + source).body
         return Simple(definition) if isinstance(definition, ast.FunctionDef) else None
     except _NotSimpleError:
         return None
+
+
+def _parsed_without_warnings(text: str) -> ast.Module:
+    """The syntax tree of a function.
+
+    Raises:
+        _NotSimpleError: Python warns when it compiles it; it would warn once more, with a line of the plan.
+    """
+    # `warnings.catch_warnings` would let warnings come again that are told once.
+    kept = warnings.filters
+    warnings.filters = [("error", None, Warning, re.compile(re.escape(GENERATED)), 0), *kept]
+    try:
+        module = ast.parse(text, GENERATED)
+        compile(module, GENERATED, "exec", dont_inherit=True)
+    except (SyntaxError, Warning):
+        raise _NotSimpleError from None
+    finally:
+        warnings.filters = kept
+    return module
 
 
 def _is_known(name: str, value: Any) -> bool:
