@@ -18,6 +18,7 @@ from ticktalk import compile_program, printable
 from ticktalk.durations import duration_text
 from ticktalk.graph.drawing import draw
 from ticktalk.graph.drawing.captions import caption, constant_text
+from ticktalk.graph.drawing.hosts import COLOURS
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ, TTArc, TTConstraintSpec, TTDestination, TTInput, TTPort
 from ticktalk.language.compiler import compile_source
@@ -362,6 +363,33 @@ def test_mermaid_has_one_statement_a_line_and_nothing_unescaped() -> None:
         assert len(arrows) == len(joins_of(graph)) + len(graph.outputs()) + plan_bs
         assert text.count("subgraph") == len(re.findall(r"^  end$", text, re.M))
     assert 'sq3 -.->|"plan B"| sq4' in draw(deadline_graph(), "mmd")
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2 defines it."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("make", [deadline_graph, lambda: random_graph(3, hosts=3)])
+def test_a_dark_theme_has_a_colour_for_each_and_can_be_read(make: Callable[[], TTGraph]) -> None:
+    picture = draw(make(), "svg")
+    root = ElementTree.fromstring(picture)
+    style = root.find(f"{SVG}style").text
+    assert root.get("class") == "ticktalk" and style.startswith("@media (prefers-color-scheme: dark){")
+    dark = dict(re.findall(r'\.ticktalk \[fill="(#\w{6})"\]\{fill:(#\w{6})\}', style))
+    assert dark == dict(re.findall(r'\.ticktalk \[stroke="(#\w{6})"\]\{stroke:(#\w{6})\}', style))
+    used = {each.get(paint) for each in root.iter() for paint in ("fill", "stroke")} - {None, "none"}
+    assert used - dark.keys() <= set(COLOURS)
+    texts = {each.get("fill") for each in root.iter(f"{SVG}text")} - {"#ffffff"}
+    assert all(contrast(dark[colour], dark["#ffffff"]) > 4.5 for colour in texts)
+    assert contrast(dark["#ffffff"], dark["#243b53"]) > 4.5  # the names of outputs
 
 
 def test_an_empty_graph_is_a_picture_too() -> None:

@@ -1,4 +1,4 @@
-"""A graph as SVG, complete in itself: no script, no style sheet, only fonts that every system has.
+"""A graph as SVG, complete in itself: no script, no file beside it, only fonts that every system has.
 
 Each SQ is a `<g class="sq" data-sq="NAME">` and each arc to a port one `<path class="arc ..." data-from= data-to=
 data-port=>`, so a page or a test can find them.
@@ -19,6 +19,7 @@ from ticktalk.graph.drawing.captions import (
     plan_b_links,
     shortened,
 )
+from ticktalk.graph.drawing.dark import dark_style
 from ticktalk.graph.drawing.hosts import colours_of
 from ticktalk.graph.drawing.layout import Box, Lane, Point, Wire, place
 from ticktalk.graph.sq import TTSQ, Nodes
@@ -187,8 +188,9 @@ class _Scene:
         height = round(top + self.height + 30 + legend.height + MARGIN)
         out = [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
-            f' role="img" font-family="{escape(FONT)}">',
+            f' class="ticktalk" role="img" font-family="{escape(FONT)}">',
             f"<title>{escape(title)}</title>",
+            dark_style(".ticktalk"),
             "<defs>",
             *(_arrowhead(style, colour) for style, (colour, _, _) in _STROKES.items()),
             "</defs>",
