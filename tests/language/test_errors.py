@@ -211,6 +211,17 @@ FILES = [
     ("import math\n@GRAPHify\ndef main(a): return a * math.pi\n", 3, 25, "`math` is imported", "as a literal"),
     ("import datetime as d\n@GRAPHify\ndef main(a): return a + d.timedelta(1)\n", 3, 25, "`d` is imported", "ms(100)"),
     ("from ticktalk import firing\n@GRAPHify\ndef main(a): return firing()\n", 3, 21, "body of an SQ only", "there"),
+    ("@SQify\ndef f(*b): pass\n@GRAPHify\ndef main(a): return f(a, a)\n", 2, 1, "`*b` in `f`", "name each input"),
+    (
+        "@STREAMify\ndef s(a): return 1\n@SQify\ndef f(x): return s(x, TTPeriod=5)\n"
+        "@GRAPHify\ndef main(a): return f(a)\n",
+        4, 23, "`TTPeriod` in the body of `f`, where `s` is the plain function", "call the stream in the graph",
+    ),
+    (
+        "@STREAMify\ndef s(a) -> str: return 'b'\n@GRAPHify\ndef main(a):\n  d, tag = s(a, TTPeriod=100000)\n"
+        "  return TTFinishByOtherwise(d, TTTimeDeadline=tag + 50)\n",
+        6, 48, "`tag + 50` cannot be computed of `str` and `int`", "in `tag, data = stream(...)` the first is the tag",
+    ),
     ("from other import SQify\n@SQify\ndef f(x): pass\n@GRAPHify\ndef main(a): return f(a)\n", 5, 21, "not an SQ", ""),
 ]
 

@@ -333,6 +333,8 @@ class ArcTypes:
                 if is_certain and not formats and "unhashable" not in text:
                     what = f"`{_written(made)}` cannot be computed of {shown}: {text}"
                     instead = "mend the annotations, or write an SQ that does it"
+                    if self._is_due_time(made):
+                        instead = "in `tag, data = stream(...)` the first is the tag, of which a deadline is computed"
                     self._files[made.sq.file].report(made.place, what, instead)
                     return ANY
                 results.append(ANY)
@@ -341,6 +343,12 @@ class ArcTypes:
             else:
                 results.append(_result(name, combination, result))
         return union(results)
+
+    def _is_due_time(self, made: SQDraft) -> bool:
+        """True if a deadline waits for what is computed of a stream's data: the tag was meant."""
+        ends = [each.ends[1] for each in self._draft.sqs if each.sq.trigger == "deadline" and len(each.ends) > 1]
+        of_a_stream = any(end is not None and end.kind == "value" and end.source in self._streams for end in made.ends)
+        return of_a_stream and any(end is not None and end.source is made for end in ends)
 
     def _check_unpacking(self, made: SQDraft) -> None:
         for way in self._ways[made]:

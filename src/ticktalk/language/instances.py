@@ -55,6 +55,10 @@ class Instances(Arguments):
         if trigger == "plan_b" and template.stream:
             what = f"`{template.name}` is a stream, so it cannot be a plan B"
             raise self.refused(node, what, "write an @SQify function")
+        if template.node.args.vararg is not None:  # that is told at its `def`, so not what it would have taken
+            by_place = [argument for argument in arguments if argument.keyword is None]
+            most = sum(not parameter.keyword_only for parameter in template.parameters)
+            arguments = [*by_place[:most], *(each for each in arguments if each.keyword is not None)]
         bound = self.bind_arguments(node, template.name, template.parameters, arguments, keywords)
         ports: list[PortDraft] = []
         values: dict[str, Any] = {}  # of parameters that are fixed at compile time

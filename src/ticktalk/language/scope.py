@@ -31,6 +31,7 @@ from ticktalk.language.templates import (
     is_ticktalk,
     our_names,
     read_template,
+    stream_settings_in,
 )
 from ticktalk.module_search import find_module
 from ticktalk.source_problems import Problems
@@ -64,6 +65,12 @@ class ModuleScope:
         self._constants = Expressions(Problems(problems.file, ""), self.meanings)
         for statement in tree.body:
             self._read(statement)
+        for template in self.templates.values():
+            for keyword, stream in stream_settings_in(template.node, self.templates):
+                what = f"`{keyword.arg}` in the body of `{template.name}`, where `{stream.name}` is the plain function"
+                own = problems.beside()
+                own.report(keyword, what, f"call the stream in the graph, and give `{template.name}` what it sends")
+                template.mistakes += own.found
 
     def decorator_of(self, node: ast.stmt) -> tuple[str, ast.expr] | None:
         """Which of `SQify`, `STREAMify`, `GRAPHify` decorates a function, and where; None of other statements."""

@@ -185,6 +185,18 @@ def check_body(node: Function, kind: str, problems: Problems) -> None:
             break
 
 
+def stream_settings_in(node: Function, templates: Mapping[str, Template]) -> Iterator[tuple[ast.keyword, Template]]:
+    """Settings of streams in a body's calls of its module's functions, which are plain functions there."""
+    own = {inner.arg for inner in ast.walk(node) if isinstance(inner, ast.arg)}
+    own |= {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name) and not isinstance(inner.ctx, ast.Load)}
+    for call in ast.walk(node):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id not in own:
+            called = templates.get(call.func.id)
+            if called is not None and called.stream and called.node.args.kwarg is None:
+                taken = {each.arg for each in ast.walk(called.node.args) if isinstance(each, ast.arg)}
+                yield from ((k, called) for k in call.keywords if k.arg in STREAM_KEYWORDS and k.arg not in taken)
+
+
 def _own_nodes(node: Function) -> Iterator[ast.AST]:
     """The nodes of a function's body that are not in a function or class nested in it, in source order."""
     waiting: list[ast.AST] = list(reversed(node.body))
