@@ -257,6 +257,40 @@ def test_changes_are_tried_and_the_program_that_is_changed_so_gives_the_output(t
 
 
 
+def test_a_change_with_which_streams_would_fire_far_too_often_is_not_tried(tmp_path: Path) -> None:
+    file = str(tmp_path / "narrow.mcap")
+    now = {of: {**given, "TTDataIntervalWidth": "2"} for of, given in NOW.items()}  # to hold always: each 2 us
+    assert not outputs_of(tmp_path, pair(now), file)
+    lines = ticktalk("explain", file, "--missing", "show-1@400ms").stdout.splitlines()
+    assert "    with TTPhase=0 of lidar-1 (0s; now 50ms) it comes, on [399.999ms, 400.001ms)" in lines
+    assert lines[-1] == "    not tried, for it would have taken long: 1 more"
+
+
+def test_an_interrupt_ends_the_trying_and_not_the_explanation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*what: object, **more: object) -> None:
+        raise KeyboardInterrupt  # Ctrl-C, while a body runs
+
+    file = str(tmp_path / "slow.mcap")
+    assert not outputs_of(tmp_path, pair(NOW), file)
+    monkeypatch.setattr("ticktalk.cli.trying.simulated", interrupted)
+    told = ticktalk("explain", file, "--missing", "show-1@400ms")
+    assert told.exit_code == 0 and "fuse-1: nearest miss:" in told.stdout
+    assert told.stdout.endswith("  which changes make it come is not known: the trying was interrupted\n")
+
+
+def test_runs_that_try_changes_do_not_repeat_what_a_deployment_lacks(tmp_path: Path) -> None:
+    file, deployment = str(tmp_path / "pair.mcap"), tmp_path / "site.yaml"
+    deployment.write_text("ensembles: [{name: a}, {name: b}]\n")
+    program = tmp_path / "prog.py"
+    program.write_text(pair(NOW))
+    recorded = ticktalk("simulate", str(program), "--until", "1s", "--record", file, "--deployment", str(deployment))
+    assert "no costs are given for cam" in recorded.stderr
+    told = ticktalk("explain", file, "--missing", "show-1@400ms")
+    assert "it comes, on [390ms, 410ms)" in told.stdout and not told.stderr
+    deployment.write_text("ensembles: [\n")
+    assert "  changes could not be tried: " in ticktalk("explain", file, "--missing", "show-1@400ms").stdout
+
+
 LATE = """
 from ticktalk import *
 @STREAMify

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +19,7 @@ from ticktalk.explain.outputs import explain_output
 from ticktalk.explain.picture import draw_explanation
 from ticktalk.explain.silence import silence_line
 from ticktalk.explain.versions import of_any, version_at
-from ticktalk.explain.why import Explanation, shown_value, sq_of, token_at, why, why_missing
+from ticktalk.explain.why import Explanation, indented, shown_value, sq_of, token_at, why, why_missing
 from ticktalk.graph.graph import TTGraph
 from ticktalk.output_log import read_log
 from ticktalk.printable import line
@@ -70,11 +71,14 @@ def explain(
     if not at or not name:
         raise typer.BadParameter(f"{missing or what}: write an SQ and a time, such as ADD-1@2s")
     file = Path(source or "") if manager is None else _recording_of(manager, credentials, name)
+    tries: Iterable[tuple[int, str]] = ()
     if is_recording(file):
-        made = _recorded(file, name, time, missing is not None, context, live=manager is not None)
+        made, tries = _recorded(file, name, time, missing is not None, context, live=manager is not None)
     else:
         made = _logged(file, name, time, missing is not None, context)
     for told in made.text().split("\n"):
+        terminal().print(line(told), soft_wrap=True)
+    for told in map(indented, tries):  # each change is a run: what is known without stands there already
         terminal().print(line(told), soft_wrap=True)
     if output is not None:
         try:
@@ -83,8 +87,13 @@ def explain(
             raise TTError(f"{output}: the picture cannot be written: {error.strerror}") from None
 
 
-def _recorded(file: Path, name: str, time: str, missing: bool, context: int | None, live: bool) -> Explanation:
-    """The explanation from a recording; `live`: it is still being written, so that its end is not there is no lack."""
+def _recorded(
+    file: Path, name: str, time: str, missing: bool, context: int | None, live: bool
+) -> tuple[Explanation, Iterable[tuple[int, str]]]:
+    """The explanation from a recording, and lines that follow it: changes are tried while these are asked for.
+
+    `live`: it is still being written, so that its end is not there is no lack.
+    """
     read, versions = recorded_start(file, context)
     tick = arguments.recorded_tick(time, versions[0].since)
     counts = version_at(versions, tick)
@@ -92,7 +101,7 @@ def _recorded(file: Path, name: str, time: str, missing: bool, context: int | No
     if setup.outputs_only:
         from ticktalk.recording.tokens import rows_of
 
-        return explain_output(rows_of(read), name, tick, missing, setup.context, _row_shown)
+        return explain_output(rows_of(read), name, tick, missing, setup.context, _row_shown), ()
     if not live:
         tell_lacks(file, read.lacks)
     begun, records = versions[0].since, read.records(setup.context)
@@ -111,13 +120,13 @@ def _recorded(file: Path, name: str, time: str, missing: bool, context: int | No
     except TTError:
         tell_versions(versions, f"looked at first is start {setup.context}")
         raise
+    tell_versions(versions, f"explained is start {version.setup.context}")
     if made.tries and not live and version is versions[0]:  # one that took over began with states of another
         from ticktalk.cli.trying import tried
 
         records = read.records(version.setup.context)
-        made.lines += tried(version.setup, records, history, sq_of(history, name), tick - begun)
-    tell_versions(versions, f"explained is start {version.setup.context}")
-    return made
+        return made, tried(version.setup, records, history, sq_of(history, name), tick - begun)
+    return made, ()
 
 
 def _why(history: History, name: str, tick: int, missing: bool) -> Explanation:

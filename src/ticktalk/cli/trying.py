@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import time
 from collections.abc import Iterator
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import msgspec
+import typer
 
 from ticktalk.cli.what_if import AFTER_STREAMS, simulated
 from ticktalk.durations import interval_text
@@ -19,6 +23,12 @@ from ticktalk.records import AnyRecord
 RECORDS = 500_000
 """Records of all runs together, about: of a long recording fewer changes are tried."""
 
+INSTANTS = 2_000_000
+"""Instants of streams in all runs together, about: a change with which streams fire far more often is not tried."""
+
+SECONDS = 60
+"""Seconds of real time after which no run is begun any more: bodies may be slow."""
+
 FEWEST = 3
 """Runs below which none is begun."""
 
@@ -27,6 +37,8 @@ def tried(
     setup: Setup, records: list[tuple[str, AnyRecord]], history: History, name: str, tick: int
 ) -> Iterator[tuple[int, str]]:
     """The lines of an explanation that say which changes make a missing output come, each with how deep it stands.
+
+    Ctrl-C ends the trying, not the explanation.
 
     Args:
         setup, records: of the recorded start.
@@ -39,31 +51,46 @@ def tried(
         yield 0, "changes were not tried, for the recording is long up to there: record a shorter run"
         return
     deployment, events = (_file(setup.options.get(option)) for option in ("deployment", "events"))
+    ends, left = time.monotonic() + SECONDS, 0
 
-    def run(graph: TTGraph) -> History:
+    def simulate(graph: TTGraph) -> History:
         hosts = dict(setup.host_of)
         for sq in graph.sqs:
             if sq.name not in hosts:  # an instruction before a port: it lives beside the receiver
                 hosts[sq.name] = hosts[sq.arcs[0].to[0].sq]
         there = msgspec.structs.replace(setup, host_of=hosts)
-        found = simulated(there, records, graph, tick + AFTER_STREAMS, deployment=deployment, events=events)
+        with redirect_stderr(io.StringIO()):  # what a run says of its files was said when it was recorded
+            found = simulated(there, records, graph, tick + AFTER_STREAMS, deployment=deployment, events=events)
         return History(graph, after(setup.start_tick, found))
 
+    def run(graph: TTGraph) -> History | None:
+        nonlocal left
+        instants = sum((tick + AFTER_STREAMS) / sq.every for sq in graph.sqs if sq.period)
+        if instants * most > INSTANTS or time.monotonic() > ends:
+            left += 1
+            return None
+        return simulate(graph)
+
     try:
-        start, stop = nearest(run(history.graph), name, tick)
+        start, stop = nearest(simulate(history.graph), name, tick)
         if start <= tick < stop:
             there = interval_text(start, stop)
             yield 0, f"the recorded streams alone, simulated, make it come, on {there}: the program is not the cause,"
             yield 0, "but what happened to it: bodies, links or clocks that were slow, failed or lost something"
             return
         helps, runs = what_helps(history, name, tick, run, most)
-    except TTError as error:
+    except (TTError, typer.BadParameter) as error:
         yield 0, f"changes could not be tried: {error}"
+        return
+    except KeyboardInterrupt:
+        yield 0, "which changes make it come is not known: the trying was interrupted"
         return
     made = f"{runs} run{'s' * (runs != 1)}"
     yield 0, f"tried on the recorded streams ({made}):" + ("" if helps else " no change makes it come")
     for each in helps:
         yield 1, each.text()
+    if left:
+        yield 1, f"not tried, for it would have taken long: {left} more"
 
 
 def _file(option: str | None) -> Path | None:

@@ -34,8 +34,8 @@ TOGETHER = 4
 FAR = 1 << 60
 """Root ticks to a result that there is not."""
 
-Run = Callable[[TTGraph], History]
-"""Runs a changed graph, under the circumstances in which the output was missing."""
+Run = Callable[[TTGraph], History | None]
+"""Runs a changed graph, under the circumstances in which the output was missing; None: that would take too long."""
 
 
 class Help(NamedTuple):
@@ -70,8 +70,10 @@ def what_helps(history: History, name: str, tick: int, run: Run, most: int = RUN
         for change in tries:
             if change in done or runs >= most:
                 continue
-            runs += 1
             changed = run(applied(history.graph, change))
+            if changed is None:
+                continue
+            runs += 1
             away = _away(changed, name, tick)
             if away < was and away <= reach:
                 found.append(Help((*done, change), *nearest(changed, name, tick)))

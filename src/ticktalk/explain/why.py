@@ -74,7 +74,13 @@ class Explanation:
 
     def text(self) -> str:
         """The explanation as text."""
-        return "\n".join([self.title, *("  " * (depth + 1) + line for depth, line in self.lines)])
+        return "\n".join([self.title, *map(indented, self.lines)])
+
+
+def indented(line: tuple[int, str]) -> str:
+    """A line of an explanation as text; with it comes how deep it stands."""
+    depth, text = line
+    return "  " * (depth + 1) + text
 
 
 Shown = Callable[[bytes], str]
