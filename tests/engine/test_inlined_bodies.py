@@ -136,6 +136,7 @@ CALLED = {
     "a changed constant": "global GAIN\n    GAIN += 1\n    return GAIN",
     "an absent result as a value": "y = TTEmpty()\n    return y if x % 2 else x",
     "an exception's name that ends": "raise SystemExit(3)",
+    "an error that ends generators": "raise GeneratorExit(x) if x % 2 else StopIteration(x)",
     "a print": "print('at', x)\n    return x",
     "attributes of attributes": "return x.__class__.__name__",
     "too many returns": "if x == 1:\n        return 1\n    if x == 2:\n        return 2\n"

@@ -212,8 +212,10 @@ def loop_code(
         head.append((f"        for base in range(begin, end, {step}):", -1))
     if not lines:
         lines = [(depth + "pass", -1, False)]
-    tail = ["    except GeneratorExit: return"] if turns else []
-    tail += ["    except BaseException as error:", "        return where(error), base, locals()"]
+    tail = ["    except BaseException as error:"]
+    if turns:  # an end at a pause; a body may raise this error, too
+        tail.append("        if type(error) is GeneratorExit and error.__traceback__.tb_next is None: return")
+    tail.append("        return where(error), base, locals()")
     tail.append(f"    return -1, base, ({''.join(old + ', ' for old, _ in carried)})")
     rows = [*((text, place, False) for text, place in head), *lines, *((text, -1, False) for text in tail)]
     return LoopCode(
