@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import ast
 import configparser
+import re
 from pathlib import Path
 
 import pytest
 from made import MADE, MARK, filled
+from mkdocs.commands.build import build
+from mkdocs.config import load_config
 from namespaces import possible
 from pages import DOCS, ROOT, Runner, blocks, differs, groups, pages
 from readme import pictures
+
+from ticktalk.language.call_arguments import _ALL_KEYWORDS
+from ticktalk.language.templates import CONSTRUCTS, DECORATORS
 
 SHOWN = {
     "howto/raspberry-pi.md": ("sh",),  # they need a Raspberry Pi
@@ -42,6 +48,32 @@ def test_each_block_is_run_or_listed_with_a_reason() -> None:
 def test_each_page_is_in_the_navigation() -> None:
     found = {path.relative_to(DOCS) for path in DOCS.rglob("*.md")}
     assert {page for page in found if page.parts[0] != "decisions"} == set(pages())
+
+
+def test_the_site_is_built_without_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `make docs` builds it, but for the runs of the pages: another test runs them. Pictures stay empty."""
+
+    class Drawn:
+        def __init__(self, folder: Path, hosts: bool) -> None:
+            self.folder = folder
+
+        def run(self, page: Path) -> None:
+            for name in re.findall(r"!\[[^\]]*\]\(([^):]+)\)", (DOCS / page).read_text("utf-8")):
+                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (self.folder / name).write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+
+    monkeypatch.setattr("pages.Runner", Drawn)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("NO_MKDOCS_2_WARNING", "1")
+    config = load_config(str(ROOT / "mkdocs.yml"), site_dir=str(tmp_path / "site"))
+    assert config.strict  # so that a warning ends it
+    build(config)
+    assert (tmp_path / "site" / "tutorial" / "10-watch.html").exists()
+
+
+def test_the_reference_names_each_construct_and_each_setting() -> None:
+    page = (DOCS / "reference" / "language.md").read_text("utf-8")
+    assert [name for name in sorted({*DECORATORS, *CONSTRUCTS, *_ALL_KEYWORDS}) if name not in page] == []
 
 
 def test_what_is_made_from_the_code_has_a_place() -> None:
