@@ -186,10 +186,47 @@ def test_a_loop_ends_while_a_visitor_does_a_job(visited: Visited) -> None:
     thread = threading.Thread(target=visited.visit, args=(visited.job(long),))
     thread.start()
     assert here.wait(LIMIT)
-    visited.end()
+    visited.loop.stop()
+    visited.thread.join(LIMIT)
+    assert not visited.thread.is_alive()
     gate.set()
     thread.join(LIMIT)
     assert not thread.is_alive() and taken == []
+
+
+def test_an_end_interrupts_a_visitors_job_that_never_returns(visited: Visited) -> None:
+    """Python would end the thread as the process ends; if that is one of Zenoh's, the process would abort."""
+    here = threading.Event()
+    ended: list[type[BaseException]] = []
+
+    def endless() -> None:
+        try:
+            while True:
+                here.set()
+                time.sleep(0.0001)
+        except BaseException as error:
+            ended.append(type(error))
+
+    thread = threading.Thread(target=visited.visit, args=(visited.job(endless),), daemon=True)
+    thread.start()
+    assert here.wait(LIMIT)
+    visited.end()
+    thread.join(LIMIT)
+    assert not thread.is_alive() and ended == [SystemExit]
+
+
+def test_a_visitors_job_that_ends_its_thread_holds_up_no_other(visited: Visited) -> None:
+    done: list[int] = []
+
+    def leaves() -> None:
+        visited.loop.hand_back(visited.loop.do_aside, lambda: Job(LOAN, lambda: done.append(1)))
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        visited.visit(visited.job(leaves))
+    until(lambda: done, "what it handed back is done")
+    visited.visit(visited.job(lambda: done.append(2), lambda: done.append(3)))
+    assert done == [1, 2]
 
 
 # Which bodies count as quick.

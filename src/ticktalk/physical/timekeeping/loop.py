@@ -11,10 +11,12 @@ timers that were due before an arrival run first. So the clock decides, not the 
 
 from __future__ import annotations
 
+import ctypes
 import heapq
 import logging
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -42,6 +44,9 @@ SHORT = 100
 REST = 100
 """Microseconds between two jobs of visitors at least; besides, as long as the first one took. Arrivals that have queued
 up behind it are left to the timekeeper: so the thread that brings them is held up for half of its time at most."""
+
+FREED = 500_000
+"""Microseconds for which the end waits for a visitor's job that it has interrupted."""
 
 TURN = 5_000
 """Microseconds for which arrivals are handled before timers are looked at again."""
@@ -194,12 +199,14 @@ class Loop:
     def _do_brief(self, job: Job) -> None:
         """Do a job without the role; what it hands back is taken in visits of their own."""
         begun, self._visitor_wakes = monotonic_us(), False
-        self._guarded(job.brief or job.call, *job.arguments)
-        ended = monotonic_us()
-        self._visitor_may = ended + REST + ended - begun
-        self._visitor = None
-        if self._visitor_wakes and not self._signalled:
-            self._signal()
+        try:
+            self._guarded(job.brief or job.call, *job.arguments)
+        finally:
+            ended = monotonic_us()
+            self._visitor_may = ended + REST + ended - begun
+            self._visitor = None
+            if self._visitor_wakes and not self._signalled:
+                self._signal()
 
     def do_aside(self, job: Callable[[], Job | None], first: bool = False) -> None:
         """Do slow work after this turn.
@@ -405,9 +412,23 @@ class Loop:
         self._signal()
 
     def close(self) -> None:
-        """Give back the file descriptors; after `run` has ended."""
+        """End a visitor's job, and give back the file descriptors; after `run` has ended."""
         if not self._closed:
             self._closed = True
+            self._interrupt_visitor()
             if not self._begun:
                 self._role.leave()
             self._descriptors.close()
+
+    def _interrupt_visitor(self) -> None:
+        """Raise SystemExit in a job that a visitor still does.
+
+        The visitor may be a thread of Zenoh's. Python ends such a thread if it runs Python code while the process ends.
+        Zenoh does not survive that: the process would abort.
+        """
+        visitor = self._visitor
+        if visitor is not None:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(visitor), ctypes.py_object(SystemExit))
+            until = monotonic_us() + FREED
+            while self._visitor == visitor and monotonic_us() < until:
+                time.sleep(0.001)
