@@ -278,6 +278,17 @@ def test_an_interrupt_ends_the_trying_and_not_the_explanation(tmp_path: Path, mo
     assert told.stdout.endswith("  which changes make it come is not known: the trying was interrupted\n")
 
 
+def test_where_bodies_raise_only_in_the_runs_that_try_changes_it_is_said(tmp_path: Path) -> None:
+    file, program = str(tmp_path / "arm.mcap"), tmp_path / "prog.py"
+    program.write_text(pair(NOW).replace("return [x, y]", 'return component("arm") + [x, y]'))
+    (tmp_path / "driver.py").write_text("def arm():\n    return []\n")
+    ensembles = "--ensemble", "a=arm", "--ensemble", "b", "--component", "a.arm=driver:arm"
+    assert ticktalk("simulate", str(program), "--until", "1s", "--record", file, *ensembles).exit_code == 0
+    told = ticktalk("explain", file, "--missing", "show-1@400ms").stdout.splitlines()
+    assert told[-3].endswith("no change makes it come")
+    assert told[-2] == "    bodies raised in these runs, but not in the recording: fuse-1. So it may come all the same."
+
+
 def test_runs_that_try_changes_do_not_repeat_what_a_deployment_lacks(tmp_path: Path) -> None:
     file, deployment = str(tmp_path / "pair.mcap"), tmp_path / "site.yaml"
     deployment.write_text("ensembles: [{name: a}, {name: b}]\n")

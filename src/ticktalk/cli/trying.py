@@ -14,11 +14,11 @@ import typer
 from ticktalk.cli.what_if import AFTER_STREAMS, simulated
 from ticktalk.durations import interval_text
 from ticktalk.errors import TTError
-from ticktalk.explain.helping import RUNS, nearest, what_helps
+from ticktalk.explain.helping import RUNS, SHOWN, nearest, what_helps
 from ticktalk.explain.history import History, after
 from ticktalk.graph.graph import TTGraph
 from ticktalk.recording.setup import Setup
-from ticktalk.records import AnyRecord
+from ticktalk.records import AnyRecord, Fired
 
 RECORDS = 500_000
 """Records of all runs together, about: of a long recording fewer changes are tried."""
@@ -52,6 +52,7 @@ def tried(
         return
     deployment, events = (_file(setup.options.get(option)) for option in ("deployment", "events"))
     ends, left = time.monotonic() + SECONDS, 0
+    raised: set[str] = set()
 
     def simulate(graph: TTGraph) -> History:
         hosts = dict(setup.host_of)
@@ -61,6 +62,7 @@ def tried(
         there = msgspec.structs.replace(setup, host_of=hosts)
         with redirect_stderr(io.StringIO()):  # what a run says of its files was said when it was recorded
             found = simulated(there, records, graph, tick + AFTER_STREAMS, deployment=deployment, events=events)
+        raised.update(_raised(found))
         return History(graph, after(setup.start_tick, found))
 
     def run(graph: TTGraph) -> History | None:
@@ -89,8 +91,17 @@ def tried(
     yield 0, f"tried on the recorded streams ({made}):" + ("" if helps else " no change makes it come")
     for each in helps:
         yield 1, each.text()
+    if (new := sorted(raised - _raised(records))) and not helps:
+        names = ", ".join(new[:SHOWN]) + (f" and {len(new) - SHOWN} more" if len(new) > SHOWN else "")
+        yield 1, f"bodies raised in these runs, but not in the recording: {names}. So it may come all the same."
+        yield 1, "These runs have no drivers of components, for example"
     if left:
         yield 1, f"not tried, for it would have taken long: {left} more"
+
+
+def _raised(records: list[tuple[str, AnyRecord]]) -> set[str]:
+    """The SQs of which a body raised."""
+    return {record.sq for _, record in records if isinstance(record, Fired) and record.outcome == "failed"}
 
 
 def _file(option: str | None) -> Path | None:
