@@ -20,7 +20,7 @@ demo: $(READY)
 # longest of them (tests/docs) comes first.
 TWO := --numprocesses 2 --dist loadfile
 test: $(READY)
-	@echo "All checks: about 8 minutes on two cores."
+	@echo "All checks: about 15 minutes on two cores."
 	$(VENV)/bin/ruff check src tests examples benchmarks
 	$(VENV)/bin/mypy
 	$(VENV)/bin/pytest $(TWO) --ignore tests/physical --ignore tests/docs
