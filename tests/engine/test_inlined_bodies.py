@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_regions import at_once, run, same
 
-from ticktalk.accelerate import loops
+from ticktalk.accelerate import chosen, loops
 from ticktalk.accelerate.simple import is_plain
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.compiler import compile_source
@@ -146,6 +146,10 @@ CALLED = {
     "imports": "import os\n    return os.sep",
     "a builtin that runs code": "return eval('x + 1')",
     "what Python warns of where it runs": "return ~(x > 3)",
+    "a long chain of choices": "y = 0\n    if x == 0:\n        y = 1\n"
+    + "".join(f"    elif x == {n}:\n        y = {n}\n" for n in range(1, 300))
+    + "    return y",
+    "a long sum": f"return {' + '.join(['x'] * 900)}",
 }
 """Bodies that are called."""
 
@@ -266,6 +270,16 @@ return both(x, y)""",
     assert "both-1" not in inlined(graph, until=600, slices=4)
 
 
+def test_a_period_holds_so_many_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = program(
+        "@SQify\ndef body(x):\n    return 1 // (x % 3)\n",
+        "return body(src(trigger, TTPeriod=2)), body(src(trigger, TTPeriod=20))",
+    )
+    assert {"body-1", "body-2"} <= inlined(graph)
+    monkeypatch.setattr(chosen, "MOST_IN_PLACE", 100)  # those of src come first
+    assert "src-1" in (found := inlined(graph)) and "body-2" not in found
+
+
 def test_an_error_of_a_function_of_that_name() -> None:
     graph = program("@SQify\ndef error(x):\n    return 1 // (x % 3)\n", "return error(src(trigger, TTPeriod=10))")
     assert "error-1" in inlined(graph)
@@ -339,6 +353,21 @@ def test_who_follows_which_code_runs_sees_calls() -> None:
     finally:
         sys.settrace(before)
     assert seen.count("body") == seen.count("src") == 6
+
+
+def test_who_begins_to_follow_meanwhile_sees_calls_from_then_on() -> None:
+    seen: list[str] = []
+
+    def watch(manager: Any) -> None:
+        manager.on_output(lambda token: sys.setprofile(lambda frame, event, arg: seen.append(frame.f_code.co_name)))
+
+    graph = program("@SQify\ndef body(x):\n    return x + 1\n", "return body(src(trigger, TTPeriod=10))")
+    before = sys.getprofile()
+    try:
+        run(graph, True, watch=watch)
+    finally:
+        sys.setprofile(before)
+    assert "body" in seen
 
 
 def test_the_users_ctrl_c_ends_it_in_place() -> None:

@@ -8,8 +8,11 @@ from typing import Any
 from ticktalk.accelerate.bind import GONE
 from ticktalk.accelerate.code import made_anew
 from ticktalk.accelerate.events import Part, PlanEvent, StandIn, passes_on, wires_of
-from ticktalk.accelerate.simple import VALUES, InPlace
+from ticktalk.accelerate.simple import VALUES, InPlace, is_watched
 from ticktalk.time import TTEmpty
+
+MOST_IN_PLACE = 40_000
+"""Nodes of the syntax trees of all bodies in the code of a period, at most: a longer function takes long to compile."""
 
 
 class Inline:
@@ -36,10 +39,12 @@ class Inline:
         unseen = {id(value) for event in events if not passes_on(event) for value in wires_of(event)}
         unseen = _reached(unseen, self._onward)
         self.of: dict[int, InPlace] = {}
+        room = MOST_IN_PLACE
         for place, event in enumerate(events):
             if event.runs and not made_anew(event.part.sq) and not unseen & {*map(id, event.inputs)}:
                 body = body_of(event.part)
-                if body is not None:
+                if body is not None and body.simple.size <= room:
+                    room -= body.simple.size
                     self.of[place] = body
         self.strict = _reached({id(value) for place in self.of for value in events[place].inputs}, self._back)
 
@@ -56,7 +61,8 @@ class Inline:
 
     def not_ready(self, values: list[Any]) -> list[Part]:
         """The SQs whose bodies stand in the code and cannot run there now, where these values are at the begin."""
-        parts = [self._events[place].part for place, body in self.of.items() if not body.ready]
+        watched = is_watched()
+        parts = [self._events[place].part for place, body in self.of.items() if watched or not body.ready]
         for value, known in zip(values, self._begin, strict=True):
             if id(known) in self.strict and value is not GONE and value.__class__ not in VALUES:
                 parts += self._takers({id(known)})

@@ -32,6 +32,9 @@ LINES = 1 << 18
 MOST_EXITS = 4
 """Places at which a body may return: what follows stands behind each."""
 
+MOST_NODES = 300
+"""Nodes of a body's syntax tree, at most: the call of a longer one costs little beside it."""
+
 MOST_KEPT = 64
 """Values in `sq_state`, at most: they are looked through whenever the plan is entered."""
 
@@ -88,6 +91,7 @@ class Simple:
         parameters: its parameters, by place.
         globals: the names that it takes from its module or from Python, `sq_state` apart.
         stateful: it uses `sq_state`.
+        size: nodes of its syntax tree in the code of a plan, at most.
 
     Raises:
         _NotSimpleError: they may not.
@@ -102,7 +106,7 @@ class Simple:
         self.bound = {name.id for name in names if isinstance(name.ctx, ast.Store)}
         self.globals = {name.id for name in names} - self.bound - {*self.parameters, "sq_state"}
         self.stateful = any(name.id == "sq_state" for name in names)
-        if given.vararg or given.kwarg or not all(map(_stands, nodes)):
+        if given.vararg or given.kwarg or len(nodes) > MOST_NODES or not all(map(_stands, nodes)):
             raise _NotSimpleError
         if not _MEANT.isdisjoint({*self.bound, *self.parameters}):
             raise _NotSimpleError
@@ -112,6 +116,7 @@ class Simple:
             self.globals.add("sq_state")  # it is in the module: not of this mechanism
         self._find_unbound(definition.body, {*self.parameters})
         self.exits(Tails((), (), (), ()))  # raises
+        self.size = len(nodes) * self._exits
 
     def _find_unbound(self, block: list[ast.stmt], known: set[str]) -> set[str] | None:
         """What is bound after a block; None: it is left.
@@ -306,7 +311,8 @@ def _parsed_without_warnings(text: str) -> ast.Module:
     """The syntax tree of a function.
 
     Raises:
-        _NotSimpleError: Python warns when it compiles it; it would warn once more, with a line of the plan.
+        _NotSimpleError: Python warns when it compiles it; it would warn once more, with a line of the plan. Or it is
+            nested too deep.
     """
     # `warnings.catch_warnings` would let warnings come again that are told once.
     kept = warnings.filters
@@ -314,7 +320,7 @@ def _parsed_without_warnings(text: str) -> ast.Module:
     try:
         module = ast.parse(text, GENERATED)
         compile(module, GENERATED, "exec", dont_inherit=True)
-    except (SyntaxError, Warning):
+    except (SyntaxError, Warning, RecursionError):
         raise _NotSimpleError from None
     finally:
         warnings.filters = kept
