@@ -270,4 +270,16 @@ KNOWN = {
             Command(4_465_109, "copies", ("b",)),
         ),
     ),
+    "tokens that were kept for SQs which do not come to a context that has ended by then stop nothing": Plan(
+        3004502,
+        ("a", "b", "c"),
+        7,
+        3000 * MS,
+        0,
+        (
+            Command(1_905_983, "drain", ("a",)),
+            Command(1_934_148, "die", ("a",)),
+            Command(4_179_133, "kill", ("a",)),
+        ),
+    ),
 }

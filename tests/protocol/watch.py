@@ -332,10 +332,11 @@ class Watch:
                 if way.graph == graph and way.sq in self._sqs(graph):
                     missing = self.sent[way] - self.took[way]
                     text = f"{way}: {self.sent[way]} sent, {self.took[way]} came, {lost.get(way, 0)} lost"
-                    more[way.sq] += lost.get(way, 0) - missing
+                    if way.to not in run.revoked:  # what one that ends for good has taken unreported is lost with it
+                        more[way.sq] += lost.get(way, 0) - missing
                     if way in ways:
                         _hold("counters add up", missing == lost.get(way, 0), text)
-                    if not renewed and not moves:  # of one that was placed anew, what a host had taken is lost, too
+                    if not renewed and not moves and way.to not in run.revoked:  # of one placed anew that is lost, too
                         _hold("counters add up", lost.get(way, 0) <= missing, text)
                     if not run.lossy and not run.restarts:
                         _hold("without losses none counts", not lost.get(way), text)

@@ -361,7 +361,7 @@ class Moves:
             self.keeps = bool(self._expected)
         self._listen(graph, self._expected.get(graph, ()), self._behind(graph))
         for key, context in contexts.items():
-            self._replay(key, context, arrived, renewed, placement.states.get(key[1], {}))
+            self._replay(key, context, arrived & context.syncs.keys(), renewed, placement.states.get(key[1], {}))
         if names or placement.told:
             self._tell(RuntimeMsg.PLACED, Placed(graph, host.name, names, problem, told=placement.told))
         done()
@@ -398,7 +398,7 @@ class Moves:
         renewed: Collection[str],
         states: Mapping[str, InstanceState],
     ) -> None:
-        """Give SQs that came their kept tokens, without those taken at the former host."""
+        """Give SQs that came (none comes to a context that has ended) their kept tokens that were not taken before."""
         kept, passed = self._kept_of(key), self._arcs.get(key)
         by_name = wiring_of(context.prepared.graph).by_name
         # Tokens of this tick go behind those that waited at the former ensemble, and behind those kept here.
