@@ -377,3 +377,16 @@ def test_an_instant_that_did_not_come_is_no_fault_of_the_period(tmp_path: Path) 
     told = ticktalk("explain", file, "--missing", "show-1@700ms").stdout
     assert "cam-1: its instant at 700ms did not come; the nearest has [390ms, 410ms): its ensemble had failed" in told
     assert "TTDataIntervalWidth" not in told and "TTPhase" not in told
+
+
+def test_instants_of_a_start_that_is_on_no_grid_are_those_of_the_root_clock(tmp_path: Path) -> None:
+    """On devices a graph starts at any tick."""
+    file, program = str(tmp_path / "odd.mcap"), tmp_path / "prog.py"
+    program.write_text(pair(NOW))
+    assert ticktalk("simulate", str(program), "--until", "1s", "--start", "7033us", "--record", file).exit_code == 0
+    # The instants of cam are at 92.967 ms after the start, 192.967, ...: none is at 420, which is 427.033 by the clock.
+    told = ticktalk("explain", file, "--missing", "cam-1@420ms").stdout
+    assert "cam-1: no instant has an interval that holds this tick; the nearest is [382.967ms, 402.967ms)" in told
+    assert "with TTPhase=27033 of cam-1 (27.033ms; now 0s) it comes, on [410ms, 430ms)" in told
+    told = ticktalk("explain", file, "--missing", "cam-1@407ms").stdout
+    assert "did not come" not in told and "tried on the recorded streams" in told

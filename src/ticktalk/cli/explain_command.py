@@ -112,7 +112,7 @@ def _recorded(
 
     def of(version: Version) -> tuple[History, Explanation]:
         graph = TTGraph.from_json(version.setup.graph.encode(), str(file))
-        history = History(graph, after(begun, read.records(version.setup.context)))
+        history = History(graph, after(begun, read.records(version.setup.context)), begun)
         return history, _why(history, name, tick - begun, missing)
 
     try:

@@ -63,7 +63,7 @@ def tried(
         with redirect_stderr(io.StringIO()):  # what a run says of its files was said when it was recorded
             found = simulated(there, records, graph, tick + AFTER_STREAMS, deployment=deployment, events=events)
         raised.update(_raised(found))
-        return History(graph, after(setup.start_tick, found))
+        return History(graph, after(setup.start_tick, found), setup.start_tick)
 
     def run(graph: TTGraph) -> History | None:
         nonlocal left

@@ -109,6 +109,7 @@ class History:
     Args:
         graph: the graph.
         records: of one context, with the ensemble of each; each ensemble's in their order.
+        begun: the root tick from which on all times in it are counted (`after`): instants are counted from tick 0 on.
 
     Attributes:
         tokens: every token that was sent.
@@ -120,8 +121,8 @@ class History:
         last: the tick of the last record.
     """
 
-    def __init__(self, graph: TTGraph, records: Iterable[tuple[str, AnyRecord]]) -> None:
-        self.graph = graph
+    def __init__(self, graph: TTGraph, records: Iterable[tuple[str, AnyRecord]], begun: int = 0) -> None:
+        self.graph, self.begun = graph, begun
         self.tokens: dict[Key, Sent] = {}
         self.sender: dict[Key, NotedFiring] = {}
         self.firings: defaultdict[str, list[NotedFiring]] = defaultdict(list)

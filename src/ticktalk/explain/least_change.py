@@ -130,11 +130,14 @@ def _set(graph: TTGraph, stream: TTSQ, setting: str, root_ticks: int) -> Change:
     return Change(stream.name, setting, ticks, text)
 
 
-def to_hold(graph: TTGraph, stream: TTSQ, centre: int, tick: int) -> Iterator[Change]:
-    """The changes of a stream with which a token of it may hold at a tick; `centre`: of the instant that is nearest."""
+def to_hold(graph: TTGraph, stream: TTSQ, centre: int, tick: int, begun: int = 0) -> Iterator[Change]:
+    """The changes of a stream with which a token of it may hold at a tick; `centre`: of the instant that is nearest.
+
+    Both are counted from the root tick `begun` on.
+    """
     width = 2 * (tick - centre) + 1 if tick >= centre else 2 * (centre - tick)
     yield _set(graph, stream, "TTDataIntervalWidth", max(width, 1))
-    phase = tick % stream.every
+    phase = (begun + tick) % stream.every
     if phase != stream.phase:
         yield _set(graph, stream, "TTPhase", int(phase))
     if 0 < stream.width < stream.every:

@@ -22,7 +22,7 @@ from ticktalk.hosted.silence import nearest
 from ticktalk.json_text import stable_repr
 from ticktalk.records import Sent
 from ticktalk.time import INFINITY, Tick
-from ticktalk.time.grid import instant_at, last_instant
+from ticktalk.time.grid import instant_after, instant_at, last_instant
 
 VALUE = 40
 """Characters of a value that are shown."""
@@ -257,12 +257,13 @@ def _to_hold(history: History, sq: TTSQ, tick: int) -> Iterator[Change]:
     """The changes of a stream with which a token of it may hold at a tick."""
     if any(each.kind == "skipped" and abs(each.tick - tick) <= 2 * sq.every for each in history.counted[sq.name]):
         yield Change(sq.name, "TTMissed", 0, f'TTMissed="catch-up" of {sq.name}')
-    if _instant_for(sq, tick) is not None and history.firings[sq.name]:
+    if _instant_for(history, sq, tick) is not None and history.firings[sq.name]:
         return  # no setting of it keeps it from coming
     firings = history.firings[sq.name]
     near = min(firings, key=lambda firing: _distance(tick, firing.start, firing.stop), default=None)
-    first = int(sq.phase or sq.every)
-    yield from to_hold(history.graph, sq, first if near is None else int(near.start) + sq.width // 2, tick)
+    first = instant_after(history.begun, sq.every, sq.phase) - history.begun
+    centre = first if near is None else int(near.start) + sq.width // 2
+    yield from to_hold(history.graph, sq, centre, tick, history.begun)
 
 
 def _larger_gap(history: History, sq: TTSQ, tick: int) -> Iterator[Change]:
@@ -325,7 +326,7 @@ def _no_instant(history: History, sq: TTSQ, tick: int) -> str:
     if tick >= near.stop and near.tick + sq.every > history.last:
         there = interval_text(near.start, near.stop)
         return f"its last instant has {there}, and what is recorded ends at {instant_text(history.last)}: a longer run"
-    instant = _instant_for(sq, tick)
+    instant = _instant_for(history, sq, tick)
     if instant is not None:
         return (
             f"its instant at {instant_text(instant)} did not come; the nearest has"
@@ -338,10 +339,11 @@ def _no_instant(history: History, sq: TTSQ, tick: int) -> str:
     )
 
 
-def _instant_for(sq: TTSQ, tick: int) -> int | None:
+def _instant_for(history: History, sq: TTSQ, tick: int) -> int | None:
     """The instant of a stream whose interval holds a tick, by its period; None: there is none."""
     reach = sq.width - 1 - sq.width // 2
-    instant = instant_at(last_instant(tick + sq.width // 2, sq.every, sq.phase), sq.every, sq.phase)
+    last = last_instant(history.begun + tick + sq.width // 2, sq.every, sq.phase)
+    instant = instant_at(last, sq.every, sq.phase) - history.begun
     return instant if instant > 0 and instant + reach >= tick else None
 
 

@@ -207,7 +207,7 @@ class Run(Simulated):
         return "\n".join(self.silent)
 
     def _history(self, version: _Version) -> History:
-        return History(version.graph, after(self._start, version.records))
+        return History(version.graph, after(self._start, version.records), self._start)
 
 
 def run(
