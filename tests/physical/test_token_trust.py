@@ -22,6 +22,7 @@ from ticktalk.payloads import Deployment, Expect, HowFar, OutputToken, Placement
 from ticktalk.physical.network import early, former
 from ticktalk.physical.network.frames import HEAD
 from ticktalk.physical.network.token_frames import token_frame
+from ticktalk.physical.network.tokens import Passing
 from ticktalk.physical.node import Node
 from ticktalk.physical.trust.authority import init_authority, issue
 from ticktalk.physical.trust.guard import Guard
@@ -204,7 +205,7 @@ def test_what_waits_is_bounded_in_all_its_parts(make: Callable[[], Edge], monkey
     assert comes((1, 0, b"", [3] * 200, start, start + 1, value)) == 2, "so do numbers"
     long = (1, 0, b"", 4, start, start + 1, encode_value(bytes(1_000_000)))
     assert comes(long, (1, 0, b"", 5, start, start + 1, value)) == 3
-    held = [len(memoryview(token.parcel[-1]).obj) for token in edge.node.tokens._early.tokens]  # type: ignore[arg-type]
+    held = [len(memoryview(token.parcel[-1]).obj) for token in edge.node.tokens._early.tokens.values()]  # type: ignore[arg-type]
     assert held == [len(value)] * 2, "a short token does not hold the frame in which a long one came"
     edge.node.stop_graph("prog")
     assert not edge.node.tokens._early._room
@@ -252,6 +253,33 @@ def test_tokens_wait_for_those_that_their_sq_sent_from_its_host_before(make: Cal
     edge.comes(edge.frame("new", 6))
     assert edge.values(6) == [10, 20, 30, 40, 50, 60]
     assert not edge.node.own and not edge.node.host.contexts["prog", 1].counts
+
+
+def test_many_tokens_that_wait_for_one_are_each_looked_at_a_few_times(
+    make: Callable[[], Edge], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Time is kept meanwhile: each was looked at again whenever one came, and whenever one was taken."""
+    monkeypatch.setattr(former, "UNDER_WAY_LIMIT", 60_000_000)
+    looks: list[None] = []
+    overtakes = Passing.overtakes
+
+    def look(self: Passing, *arguments: Any) -> bool:
+        looks.append(None)
+        return overtakes(self, *arguments)
+
+    monkeypatch.setattr(Passing, "overtakes", look)
+    edge = make()
+    edge.begin()
+    edge.comes(edge.frame("far", 1))
+    under_way = edge.frame("far", 2)
+    edge.place("new")
+    count = 100
+    for value in range(3, 3 + count):
+        edge.comes(edge.frame("new", value))
+    assert edge.values(1) == [10]
+    edge.comes(under_way)
+    assert edge.values(2 + count) == [10 * value for value in range(1, 3 + count)]
+    assert len(looks) < 4 * count
 
 
 def test_tokens_wait_no_longer_for_others_that_are_lost(

@@ -5,7 +5,8 @@ They are bounded for each sender, so none takes the room of another.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from ticktalk.physical.network.token_frames import Parcel
@@ -39,7 +40,8 @@ class Early:
     """The tokens that wait, in the order in which they came."""
 
     def __init__(self) -> None:
-        self.tokens: list[EarlyToken] = []
+        self.tokens: dict[int, EarlyToken] = {}
+        self._numbers = itertools.count()
         self._room: dict[str, list[int]] = {}  # by sender: how many more tokens and bytes
 
     def add(self, token: EarlyToken) -> bool:
@@ -51,20 +53,23 @@ class Early:
         room[0] -= 1
         room[1] -= size
         # Its data are a view: the whole frame would wait with it.
-        self.tokens.append(token._replace(parcel=(*token.parcel[:-1], bytes(token.parcel[-1]))))
+        kept = token._replace(parcel=(*token.parcel[:-1], bytes(token.parcel[-1])))
+        self.tokens[next(self._numbers)] = kept
         return True
 
-    def take(self, wanted: Callable[[EarlyToken], bool]) -> list[EarlyToken]:
-        """The tokens that are wanted; they wait no more."""
-        found: list[EarlyToken] = []
-        left: list[EarlyToken] = []
-        for token in self.tokens:
-            (found if wanted(token) else left).append(token)
-        self.tokens = left
-        for token in found:
-            room = self._room[token.sender]
-            room[0] += 1
-            room[1] += token.size()
-            if room[0] == KEPT:
-                del self._room[token.sender]
-        return found
+    def take(self, wanted: Callable[[EarlyToken], object]) -> Iterator[EarlyToken]:
+        """The tokens that are wanted, one by one; each waits no more. One may be wanted because of the one before."""
+        for number, token in list(self.tokens.items()):
+            if number in self.tokens and wanted(token):
+                del self.tokens[number]
+                room = self._room[token.sender]
+                room[0] += 1
+                room[1] += token.size()
+                if room[0] == KEPT:
+                    del self._room[token.sender]
+                yield token
+
+    def forget(self, graph: str) -> None:
+        """Let no token of a graph wait."""
+        for _ in self.take(lambda token: token.graph == graph):
+            pass

@@ -375,14 +375,14 @@ class Tokens:
                 passing = self._good(incoming, came.sender, parcel)
                 if passing is not None:
                     self._take(passing, incoming, parcel)
+                    if self._early.tokens and (incoming.graph, incoming.sq) in self._former.awaited:
+                        self._take_early()  # those may have waited for this one
                 elif incoming.graph in self._prepared:
                     token = EarlyToken(incoming.graph, came.sender, incoming, parcel, monotonic_us())
                     if not self._early.add(token):
                         self._own["overflow"] += 1
         except (FrameError, ValueFormatError) as error:
             self.drop(error)
-        if self._former.awaited and self._early.tokens:
-            self._take_early()  # those may have waited for this one
 
     def _good(self, incoming: Incoming, sender: str, parcel: Parcel) -> Passing | None:
         """What takes a token now; None: its context, its SQ at its sender, or a token before it has still to come."""
@@ -464,10 +464,11 @@ class Tokens:
     def _take_early(self) -> None:
         """Take in the tokens that waited and are good now."""
         self._look_again = False
-        while found := self._early.take(
-            lambda token: self._good(token.incoming, token.sender, token.parcel) is not None
-        ):
-            for _, sender, incoming, parcel, _ in found:
+        before = -1
+        while len(self._early.tokens) != before:
+            before = len(self._early.tokens)
+            good = self._early.take(lambda each: self._good(each.incoming, each.sender, each.parcel))
+            for _, sender, incoming, parcel, _ in good:
                 passing = self._good(incoming, sender, parcel)
                 if passing is not None:
                     self._take(passing, incoming, parcel)
@@ -482,8 +483,7 @@ class Tokens:
             return now - token.came > former.LIMIT and not is_host
 
         for token in self._early.take(is_in_vain):
-            why = f"a token of {token.incoming.sq} from {token.sender!r}, which is not its host"
-            self.drop(DroppedError("unauthorized", why))
+            self.drop(DroppedError("unauthorized", f"{token.incoming.sq} is not placed at {token.sender!r}"))
 
     def forget(self, stop: StopGraph) -> None:
         """Forget a graph that was stopped, or a context that has ended."""
@@ -495,6 +495,6 @@ class Tokens:
         if stop.context is not None:
             return
         self._incoming = {key: each for key, each in self._incoming.items() if each.graph != graph}
-        self._early.take(lambda token: token.graph == graph)
+        self._early.forget(graph)
         self._former.forget(graph)
         self._coming = {key: names for key, names in self._coming.items() if key[0] != graph}
