@@ -46,23 +46,23 @@ class Inline:
                 if body is not None and body.simple.size <= room:
                     room -= body.simple.size
                     self.of[place] = body
+        self._bodies = {events[place].part: body for place, body in self.of.items()}
         self.strict = _reached({id(value) for place in self.of for value in events[place].inputs}, self._back)
 
     @property
     def names(self) -> dict[str, Any]:
         """What the names of the bodies mean in the code."""
         names: dict[str, Any] = {}
-        for place, body in self.of.items():
-            part = self._events[place].part.index
-            names |= {f"g{part}_{name}": value for name, value in body.held.items()}
-            names |= {f"d{part}_{name}": value for name, value in body.defaults.items()}
-            names[f"state{part}"] = body.namespace
+        for part, body in self._bodies.items():
+            names |= {f"g{part.index}_{name}": value for name, value in body.held.items()}
+            names |= {f"d{part.index}_{name}": value for name, value in body.defaults.items()}
+            names[f"state{part.index}"] = body.namespace
         return names
 
     def not_ready(self, values: list[Any]) -> list[Part]:
         """The SQs whose bodies stand in the code and cannot run there now, where these values are at the begin."""
         watched = is_watched()
-        parts = [self._events[place].part for place, body in self.of.items() if watched or not body.ready]
+        parts = [part for part, body in self._bodies.items() if watched or not body.ready]
         for value, known in zip(values, self._begin, strict=True):
             if id(known) in self.strict and value is not GONE and value.__class__ not in VALUES:
                 parts += self._takers({id(known)})
