@@ -340,6 +340,17 @@ def test_an_erroneous_setting_of_a_deadline_gives_no_sq():
     assert [line for line, *_ in found] == [1]
 
 
+def test_settings_that_a_body_may_give_are_no_problem():
+    text = (
+        "@STREAMify\ndef s(a, TTPeriod=100000): return 1\n@STREAMify\ndef t(a): return 1\n"
+        "@SQify\ndef f(x):\n  def t(y, TTPeriod): return y\n  return s(x, TTPeriod=5) + t(x, TTPeriod=5)\n"
+        "@SQify\ndef g(x):\n  from lib import h as t\n  return t(x, TTPeriod=5) + dict(TTPeriod=5)['TTPeriod']\n"
+        "t = min\n@SQify\ndef h(x): return t(x, TTPeriod=5)\n"
+        "@GRAPHify\ndef main(a): return g(f(h(a)))\n"
+    )
+    compile_source(text, "p.py", "p")
+
+
 def test_a_correct_body_has_no_problems():
     assert compiled("return f(a)").sqs
 

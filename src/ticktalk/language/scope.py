@@ -65,8 +65,9 @@ class ModuleScope:
         self._constants = Expressions(Problems(problems.file, ""), self.meanings)
         for statement in tree.body:
             self._read(statement)
+        kept = {n: t for n, t in self.templates.items() if getattr(self.meanings.get(n), "template", None) is t}
         for template in self.templates.values():
-            for keyword, stream in stream_settings_in(template.node, self.templates):
+            for keyword, stream in stream_settings_in(template.node, kept):
                 what = f"`{keyword.arg}` in the body of `{template.name}`, where `{stream.name}` is the plain function"
                 own = problems.beside()
                 own.report(keyword, what, f"call the stream in the graph, and give `{template.name}` what it sends")

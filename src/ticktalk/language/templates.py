@@ -189,6 +189,8 @@ def stream_settings_in(node: Function, templates: Mapping[str, Template]) -> Ite
     """Settings of streams in a body's calls of its module's functions, which are plain functions there."""
     own = {inner.arg for inner in ast.walk(node) if isinstance(inner, ast.arg)}
     own |= {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name) and not isinstance(inner.ctx, ast.Load)}
+    inside = [inner for inner in ast.walk(node) if inner is not node]  # functions, classes and imports have names, too
+    own |= {getattr(inner, "asname", None) or getattr(inner, "name", None) or "" for inner in inside}
     for call in ast.walk(node):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id not in own:
             called = templates.get(call.func.id)
