@@ -260,8 +260,8 @@ function showChosen(fact) {
 async function draw(name) {
   const answer = await fetch(`/api/graphs/${encodeURIComponent(name)}.svg`);
   if (!answer.ok) return;
-  const picture = new DOMParser().parseFromString(await answer.text(), "image/svg+xml").documentElement;
-  for (const style of picture.querySelectorAll("style")) style.remove(); // the page has colours of its own
+  const drawn = (await answer.text()).replace(/<style>[^]*?<\/style>/, "");  // the page has colours of its own
+  const picture = new DOMParser().parseFromString(drawn, "image/svg+xml").documentElement;
   if (!graph() || graph().name !== name) return;
   $("canvas").replaceChildren(document.importNode(picture, true));
   laid = 1;
