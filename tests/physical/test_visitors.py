@@ -159,8 +159,12 @@ def test_a_timer_that_a_visitor_sets_wakes_the_timekeeper(
         else:
             loop.after(5_000, due.set)
 
-    visited.visit(visited.job(lambda: loop.hand_back(sets)) if handed else sets)
-    assert due.wait(LIMIT)
+    for _ in range(5):  # the timekeeper may just have been awake
+        due.clear()
+        visited.visit(visited.job(lambda: loop.hand_back(sets)) if handed else sets)
+        assert due.wait(LIMIT)
+        if signals:
+            break
     assert signals == [(False, None)]
 
 
