@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 import commands
 from programs import HEAD
+from ticktalk.cli.replay import tell_replayed
 
 PROGRAM = (
     HEAD
@@ -209,3 +211,8 @@ def test_one_interrupt_ends_it_though_a_page_shows_it(
             assert run.wait(60) == status
         finally:
             run.kill()
+
+
+def test_a_replay_without_tokens_does_not_say_that_each_was_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    tell_replayed(Counter(), [], Counter())
+    assert capsys.readouterr().err == "no token is in the recording, so there was nothing to compare\n"

@@ -236,6 +236,29 @@ def test_nothing_is_written_after_what_a_full_disk_did_not_take(
         assert read_recording(tmp_path / "cut.mcap").lacks == ["the end: it was cut off"]
 
 
+@pytest.mark.parametrize("what", ["memory", "channels"])
+def test_without_memory_or_channels_the_run_goes_on_and_the_recording_says_what_it_lacks(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ticktalk.recording.mcap_chunks.CHUNK", 2000)
+
+    def compress(data: bytearray) -> bytes:
+        raise MemoryError
+
+    if what == "memory":
+        monkeypatch.setattr("lz4.frame.compress", compress)
+    else:
+        monkeypatch.setattr("ticktalk.recording.mcap_chunks.MOST_CHANNELS", 1)
+    file = io.BytesIO()
+    file.close = lambda: None  # type: ignore[method-assign]
+    lacks, outputs = recorded(file, until=100_000)
+    assert outputs
+    assert {"memory": "no memory to compress a chunk", "channels": "no more than 1 channels"}[what] in lacks[0]
+    assert any("records of count-1/0" in lack for lack in lacks)
+    (tmp_path / "cut.mcap").write_bytes(file.getvalue())
+    assert read_recording(tmp_path / "cut.mcap").lacks == ["the end: it was cut off"]
+
+
 def test_a_recording_that_is_cut_off_anywhere_opens_and_says_so(tmp_path: Path) -> None:
     file = io.BytesIO()
     file.close = lambda: None  # type: ignore[method-assign]

@@ -233,7 +233,8 @@ def tell_replayed(
     """
     tokens = f"{compared.total()} tokens on {len(compared)} arcs"
     if not departures:
-        say(f"{tokens}: each is as it was recorded")
+        same = f"{tokens}: each is as it was recorded"
+        say(same if compared else "no token is in the recording, so there was nothing to compare")
         return
     say(f"{tokens}; the run departs from its recording, first here:")
     for each in departures[:SHOWN]:

@@ -6,6 +6,7 @@ once for each chunk: compression, checksum, the indexes of its channels. The rec
 
 from __future__ import annotations
 
+import errno
 import io
 import struct
 import sys
@@ -43,6 +44,9 @@ from ticktalk.recording.columns import Column, binary, put, table
 
 CHUNK = 1 << 22
 """Bytes of messages that are written together at most; `settle` writes fewer."""
+
+MOST_CHANNELS = (1 << 16) - 1
+"""What the format can number: an arc has a channel for each ensemble and each JSON type of its values."""
 
 AHEAD = 2
 """Chunks that may be compressed and written, in a thread of their own, while messages are added."""
@@ -128,9 +132,13 @@ class McapWriter:
             for each in data:
                 self._size += self._file.write(each)
         except OSError as error:
-            self._failure = error
-            raise
+            raise self._failed(error) from None
         return place
+
+    def _failed(self, why: OSError) -> OSError:
+        """Write nothing more, for this reason; gives it."""
+        self._failure = why
+        return why
 
     def _begin_chunk(self) -> None:
         self._messages = bytearray()
@@ -145,8 +153,14 @@ class McapWriter:
         return len(self._schemas)
 
     def channel(self, topic: str, encoding: str, schema: int, said: dict[str, str] | None = None) -> int:
-        """Add a channel whose messages have a schema (0: none), with its metadata; gives its number."""
+        """Add a channel whose messages have a schema (0: none), with its metadata; gives its number.
+
+        Raises:
+            OSError: there are `MOST_CHANNELS`.
+        """
         number = len(self._channels) + 1
+        if number > MOST_CHANNELS:
+            raise self._failed(OSError(errno.EOVERFLOW, f"MCAP has no more than {MOST_CHANNELS:,} channels"))
         self._channels.append(Channel(number, topic, encoding, said or {}, schema))
         self._messages += _bytes_of(self._channels[-1])
         return number
@@ -222,7 +236,10 @@ class McapWriter:
         self.written += 1
 
     def _write_chunk(self, data: bytearray, span: tuple[int, int], places: _Places, rows: _Rows) -> None:
-        packed = lz4.frame.compress(data)
+        try:
+            packed = lz4.frame.compress(data)
+        except (MemoryError, RuntimeError) as error:  # of lz4, where it finds no memory
+            raise self._failed(OSError(errno.ENOMEM, "no memory to compress a chunk")) from error
         begin, end = span
         length = _CHUNK.size - _RECORD.size + len(packed)
         head = _CHUNK.pack(Opcode.CHUNK, length, begin, end, len(data), zlib.crc32(data), 3, b"lz4", len(packed))
