@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from test_regions import at_once, run, same
 
 from ticktalk.accelerate import chosen, loops
-from ticktalk.accelerate.simple import is_plain
+from ticktalk.accelerate.chosen import body_in, is_plain
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.compiler import compile_source
 
@@ -162,6 +162,13 @@ def test_a_body_does_the_same_in_place(name: str, apart: bool) -> None:
     assert ("body-1" in inlined(graph, until=150, apart=apart)) == (name in IN_PLACE)
 
 
+@pytest.mark.parametrize("name", CALLED)
+def test_a_drawing_shows_calls_where_bodies_are_called(name: str) -> None:
+    graph = program(f"@SQify\ndef body(x, k=2):\n    {CALLED[name]}\n", "return body(src(trigger, TTPeriod=10))")
+    (sq,) = [sq for sq in graph.sqs if sq.name == "body-1"]
+    assert body_in(graph, sq) is None
+
+
 ARGUMENTS = """
 @SQify
 def body(x, y, *, k=2, g=GAIN):
@@ -180,6 +187,11 @@ def test_a_tag_as_an_argument() -> None:
     functions = "@SQify\ndef body(t, x):\n    return t + x\n\n\n@SQify\ndef bound(t):\n    t += 1\n    return t\n"
     graph = program(functions, "t, x = src(trigger, TTPeriod=10)\nreturn body(t, x), bound(t), x")
     assert {"body-1", "bound-1"} <= inlined(graph)
+
+
+def test_an_annotation_may_name_an_absent_result() -> None:
+    function = "@SQify\ndef body(x) -> int | TTEmpty:\n    return TTEmpty() if x % 2 else x\n"
+    assert "body-1" in inlined(program(function, f"{BESIDE}return body(src(trigger, TTPeriod=10))"))
 
 
 DECORATED = """
@@ -202,7 +214,7 @@ def test_an_error_of_a_function_whose_decorator_names_it() -> None:
 @pytest.mark.parametrize(
     "line", ["assert (x, 'always')", "y = 5 [x] if x > 99 else x", "y = '\\d'", "y = 1if x else 0"]
 )
-def test_what_the_compiler_warns_of_is_told_where_it_stands(line: str) -> None:
+def test_a_warning_of_the_compiler_names_its_place(line: str) -> None:
     graph = program(f"@SQify\ndef body(x):\n    {line}\n    return x\n", "return body(src(trigger, TTPeriod=10))")
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
@@ -327,7 +339,7 @@ def begin(x):
         (type("L", (list,), {})(), False),
     ],
 )
-def test_what_is_plain(value: Any, plain: bool) -> None:
+def test_plain_values(value: Any, plain: bool) -> None:
     assert is_plain([value]) == plain
 
 
@@ -337,7 +349,7 @@ def test_a_list_that_holds_itself_is_not_plain() -> None:
     assert not is_plain([held])
 
 
-def test_who_follows_which_code_runs_sees_calls() -> None:
+def test_a_tracer_sees_calls() -> None:
     seen: list[str] = []
 
     def follow(frame: Any, event: str, arg: Any) -> None:
@@ -355,7 +367,7 @@ def test_who_follows_which_code_runs_sees_calls() -> None:
     assert seen.count("body") == seen.count("src") == 6
 
 
-def test_who_begins_to_follow_meanwhile_sees_calls_from_then_on() -> None:
+def test_a_profiler_that_begins_meanwhile_sees_calls_from_then_on() -> None:
     seen: list[str] = []
 
     def watch(manager: Any) -> None:

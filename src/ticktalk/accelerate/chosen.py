@@ -1,18 +1,109 @@
-"""Which bodies of a plan stand in its code as statements, and whether they can run there now."""
+"""Which bodies of a plan stand in its code as statements, and whether they can run there now.
+
+They are simple (`simple.py`), and their global names hold functions of Python that run no other code, or constants.
+In the code they run on plain values only: numbers, texts, and in `sq_state` lists, dicts, sets and tuples of these. So
+no code of a program runs in them that could see the difference.
+"""
 
 from __future__ import annotations
 
+import builtins
+import math
+import sys
+from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from types import FunctionType
+from typing import Any, NamedTuple
 
 from ticktalk.accelerate.bind import GONE
 from ticktalk.accelerate.code import made_anew
 from ticktalk.accelerate.events import Part, PlanEvent, StandIn, passes_on, wires_of
-from ticktalk.accelerate.simple import VALUES, InPlace, is_watched
+from ticktalk.accelerate.simple import Simple, simple_of
+from ticktalk.engine.execution import TTSQExecute
+from ticktalk.graph.graph import TTFunction, TTGraph
+from ticktalk.graph.sq import TTSQ
 from ticktalk.time import TTEmpty
+from ticktalk.values.codec import PLAIN
 
 MOST_IN_PLACE = 40_000
 """Nodes of the syntax trees of all bodies in the code of a period, at most: a longer function takes long to compile."""
+
+MOST_KEPT = 64
+"""Values in `sq_state`, at most: they are looked through whenever the plan is entered."""
+
+VALUES = PLAIN & {int, float, bool, str, bytes, type(None), complex}
+_HOLDERS = (dict, list, tuple, set, frozenset, deque)
+_FUNCTIONS = frozenset(
+    f.__name__
+    for f in (
+        *(abs, all, any, bin, bool, bytes, chr, complex, dict, divmod, enumerate, float, format, frozenset, hash, hex),
+        *(int, isinstance, len, list, max, min, oct, ord, pow, range, repr, reversed, round, set, sorted, str, sum),
+        *(tuple, zip, ArithmeticError, AssertionError, Exception, IndexError, KeyError, LookupError, OverflowError),
+        *(RuntimeError, TypeError, ValueError, ZeroDivisionError),
+    )
+)
+
+_UNKNOWN = object()
+"""Stands for the value of an unknown name."""
+
+
+class InPlace(NamedTuple):
+    """A simple body, as it is at one SQ.
+
+    Attributes:
+        function: its source.
+        simple: what is known of that.
+        held: what its global names hold.
+        defaults: by parameter, its default.
+        namespace: of the instance; it has the state.
+    """
+
+    function: TTFunction
+    simple: Simple
+    held: dict[str, Any]
+    defaults: dict[str, Any]
+    namespace: dict[str, Any]
+
+    @property
+    def ready(self) -> bool:
+        """True if it may run now: nobody has changed what its names mean, and its state is plain."""
+        held, namespace = self.held, self.namespace
+        if any(namespace.get(name, getattr(builtins, name, _UNKNOWN)) is not value for name, value in held.items()):
+            return False
+        return not self.simple.stateful or (
+            namespace.get("sq_state").__class__ is dict and is_plain([namespace["sq_state"]])
+        )
+
+
+def body_of(sq: TTSQ, execute: TTSQExecute) -> InPlace | None:
+    """The body of an SQ; None: it has to be called."""
+    body, state = execute.body, execute.state
+    if not (sq.body and isinstance(body, FunctionType) and execute.code.is_plain(sq, body)) or _is_watched():
+        return None
+    function = execute.code.graph.functions[sq.function]
+    simple = simple_of(function.source, function.line)
+    if simple is None or sq.singly:
+        return None
+    held = {name: state.get(name, getattr(builtins, name, _UNKNOWN)) for name in simple.globals}
+    if not all(_is_known(name, value) for name, value in held.items()):
+        return None
+    names = body.__code__.co_varnames[: body.__code__.co_argcount]
+    given = body.__defaults__ or ()
+    defaults = dict(zip(names[len(names) - len(given) :], given, strict=True)) | (body.__kwdefaults__ or {})
+    if not all(value.__class__ in VALUES for value in defaults.values()):
+        return None
+    return InPlace(function, simple, held, defaults, state)
+
+
+def body_in(graph: TTGraph, sq: TTSQ) -> InPlace | None:
+    """The body of an SQ of a graph that does not run."""
+    if not sq.body or sq.singly or graph.functions[sq.function].module:
+        return None
+    function = graph.functions[sq.function]
+    simple = simple_of(function.source, function.line)
+    if simple is None or not simple.globals <= {*_FUNCTIONS, "TTEmpty"}:
+        return None
+    return InPlace(function, simple, {}, {}, {})
 
 
 class Inline:
@@ -39,10 +130,13 @@ class Inline:
         unseen = {id(value) for event in events if not passes_on(event) for value in wires_of(event)}
         unseen = _reached(unseen, self._onward)
         self.of: dict[int, InPlace] = {}
+        found: dict[Part, InPlace | None] = {}
         room = MOST_IN_PLACE
         for place, event in enumerate(events):
             if event.runs and not made_anew(event.part.sq) and not unseen & {*map(id, event.inputs)}:
-                body = body_of(event.part)
+                if event.part not in found:
+                    found[event.part] = body_of(event.part)
+                body = found[event.part]
                 if body is not None and body.simple.size <= room:
                     room -= body.simple.size
                     self.of[place] = body
@@ -61,7 +155,7 @@ class Inline:
 
     def not_ready(self, values: list[Any]) -> list[Part]:
         """The SQs whose bodies stand in the code and cannot run there now, where these values are at the begin."""
-        watched = is_watched()
+        watched = _is_watched()
         parts = [part for part, body in self._bodies.items() if watched or not body.ready]
         for value, known in zip(values, self._begin, strict=True):
             if id(known) in self.strict and value is not GONE and value.__class__ not in VALUES:
@@ -89,3 +183,36 @@ def _reached(values: set[int], onward: Iterable[tuple[int, int]]) -> set[int]:
 
 
 NO_BODIES = Inline([], [], [], lambda part: None)
+
+
+def _is_known(name: str, value: Any) -> bool:
+    """True if a name holds what runs no code of a program."""
+    if name == "TTEmpty":
+        return value is TTEmpty
+    if value is getattr(builtins, name, _UNKNOWN):
+        return name in _FUNCTIONS
+    return value is math or value is getattr(math, name, VALUES) or value.__class__ in VALUES
+
+
+def _is_watched() -> bool:
+    """True if somebody follows which code runs: a debugger, a profiler, what measures coverage."""
+    watching = getattr(sys, "monitoring", None)
+    tools = () if watching is None else map(watching.get_tool, range(6))
+    return sys.gettrace() is not None or sys.getprofile() is not None or any(tools)
+
+
+def is_plain(values: Iterable[Any], most: int = MOST_KEPT) -> bool:
+    """True if these are plain values, and containers of them, not too many."""
+    waiting = deque(values)
+    while waiting:
+        most -= 1
+        value = waiting.pop()
+        kind = value.__class__
+        if kind in VALUES:
+            continue
+        if kind not in _HOLDERS or len(value) > most:
+            return False
+        waiting.extend(value)
+        if kind is dict:
+            waiting.extend(value.values())
+    return most >= 0

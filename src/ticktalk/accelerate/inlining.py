@@ -8,11 +8,11 @@ further for each event, so that an error has the traceback of the call.
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from types import FunctionType, TracebackType
 from typing import Any, NamedTuple
 
 from ticktalk.accelerate.simple import LINES, Simple, Tails, parsed, simple_of
-from ticktalk.graph.graph import TTFunction
 from ticktalk.graph.sq import TTSQ
 
 
@@ -41,7 +41,7 @@ class Inlined(NamedTuple):
     @property
     def simple(self) -> Simple:
         """What is known of the function."""
-        found = simple_of(TTFunction("", self.line, self.source))
+        found = simple_of(self.source, self.line)
         assert found is not None
         return found
 
@@ -92,46 +92,33 @@ class _Splice(ast.NodeTransformer):
 
 
 def _statements(body: Inlined, line: int) -> list[ast.stmt]:
-    """The statements of a body; what is not of the user is at a `line` of the plan."""
-    return _Renamed(body, body.simple).statements(line)
-
-
-class _Renamed:
-    """Gives the names of a body their names in the plan, and its nodes their lines."""
-
-    def __init__(self, body: Inlined, simple: Simple) -> None:
-        self._body, self._simple = body, simple
-        self._shift = (body.place + 1) * LINES
-        given = dict(body.arguments)
-        # A tick is an expression. No name can be that.
-        self._copied = {name: text for name, text in given.items() if name in simple.bound or not text.isidentifier()}
-        self._of = {name: f"b{body.place}_{name}" for name in {*simple.bound, *self._copied}}
-        self._of |= {name: f"g{body.part}_{name}" for name in simple.globals}
-        self._of["sq_state"] = f"s{body.part}"
-        self._of |= {name: text for name, text in given.items() if name not in self._of}
-
-    def statements(self, line: int) -> list[ast.stmt]:
-        """All of them."""
-        made = parsed(f"{self._of[name]} = {text}" for name, text in self._copied.items())
-        made += self._simple.exits(self._body.tails)
-        for node in (node for statement in made for node in ast.walk(statement) if hasattr(node, "lineno")):
-            if node.lineno == 0:
-                node.lineno = node.end_lineno = line  # type: ignore[attr-defined]
-                continue
-            if isinstance(node, ast.Name):
-                node.id = self._of.get(node.id, node.id)
-            node.lineno += self._shift
-            node.end_lineno = (node.end_lineno or node.lineno) + self._shift  # type: ignore[attr-defined]
-        return made
+    """The statements of a body, with the names and lines of the plan; what is not of the user is at `line`."""
+    simple, given = body.simple, dict(body.arguments)
+    # A tick is an expression. No name can be that.
+    copied = {name: text for name, text in given.items() if name in simple.bound or not text.isidentifier()}
+    of = given | {name: f"b{body.place}_{name}" for name in {*simple.bound, *copied}}
+    of |= {name: f"g{body.part}_{name}" for name in simple.globals} | {"sq_state": f"s{body.part}"}
+    shift = (body.place + 1) * LINES
+    made = parsed(f"{of[name]} = {text}" for name, text in copied.items())
+    made += simple.exits(body.tails)
+    for node in (node for statement in made for node in ast.walk(statement) if hasattr(node, "lineno")):
+        if node.lineno == 0:
+            node.lineno = node.end_lineno = line  # type: ignore[attr-defined]
+            continue
+        if isinstance(node, ast.Name):
+            node.id = of.get(node.id, node.id)
+        node.lineno += shift
+        node.end_lineno = (node.end_lineno or node.lineno) + shift  # type: ignore[attr-defined]
+    return made
 
 
 # Errors.
 
 
-def raised_in(function: FunctionType, error: BaseException) -> None:
+def raised_in(function: Callable[..., Any], error: BaseException) -> None:
     """Let the traceback of an error that came up in a body's statements be that of a call of the body."""
     trace = error.__traceback__
-    assert trace is not None
+    assert trace is not None and isinstance(function, FunctionType)
     place = [*trace.tb_frame.f_code.co_positions()][trace.tb_lasti // 2]
     line, end_line = (None if each is None else each % LINES for each in place[:2])
     where = {"lineno": line or trace.tb_lineno % LINES, "end_lineno": end_line}

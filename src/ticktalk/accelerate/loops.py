@@ -16,19 +16,11 @@ from typing import Any
 from ticktalk.accelerate.again import Again, arrive, go_over, result_of
 from ticktalk.accelerate.apart import Apart, Partition
 from ticktalk.accelerate.bind import GONE, IN_REGION
-from ticktalk.accelerate.events import (
-    ENDING,
-    Leg,
-    Links,
-    Opened,
-    Part,
-    TooLong,
-    Unsettled,
-)
+from ticktalk.accelerate.chosen import InPlace, body_of
+from ticktalk.accelerate.events import ENDING, Leg, Links, Opened, Part, TooLong, Unsettled
 from ticktalk.accelerate.loop_code import OutOfReach
 from ticktalk.accelerate.periods import AT_ONCE, Plan, Trace
 from ticktalk.accelerate.rare_steps import rare_steps
-from ticktalk.accelerate.simple import InPlace, body_of
 from ticktalk.accelerate.stand_ins import Lags
 from ticktalk.accelerate.standing import add_sorted, at, counts_evicted, ports_of, put_back
 from ticktalk.counters import Counters
@@ -183,7 +175,7 @@ class Loops:
 
     def bind(self, trace: Trace) -> None:
         """Make the code of a trace. Bodies stand in that of the main one only: others lead back from an absence."""
-        if trace.absent == frozenset():
+        if not trace.absent:
             trace.choose(self._body_of)
         trace.bind(rare_steps(trace, self.links, self.agenda))
 
@@ -193,7 +185,7 @@ class Loops:
         return body_of(part.sq, part.context.executes[part.sq.name])
 
     def call(self, trace: Trace, parts: list[Part]) -> None:
-        """Let the bodies of some SQs be called from now on: they meet other values than plain ones."""
+        """Let the bodies of some SQs be called from now on."""
         self._called |= {(*part.context_key, part.sq.name) for part in parts}
         if parts:
             self.bind(trace)

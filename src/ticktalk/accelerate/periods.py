@@ -12,12 +12,12 @@ from math import lcm
 from typing import Any
 
 from ticktalk.accelerate.bind import ALWAYS, GONE, IN_REGION, function_of
-from ticktalk.accelerate.chosen import NO_BODIES, Inline
+from ticktalk.accelerate.chosen import NO_BODIES, Inline, InPlace
 from ticktalk.accelerate.events import Leg, Links, Part, PlanEvent, StandIn, TooLong, Unsettled, passes_on, wires_of
 from ticktalk.accelerate.inlining import raised_in
-from ticktalk.accelerate.loop_code import ABSENT, Names, OutOfReach, loop_code, optional_values
+from ticktalk.accelerate.loop_code import ABSENT, LoopCode, Names, OutOfReach, loop_code, optional_values
 from ticktalk.accelerate.noted import VALUES, Aside, Notes, first_eviction, in_step, staying
-from ticktalk.accelerate.simple import LINES, InPlace
+from ticktalk.accelerate.simple import LINES
 from ticktalk.accelerate.stand_ins import MOST_EVENTS, Lags, World
 from ticktalk.accelerate.standing import (
     Standing,
@@ -163,14 +163,14 @@ class Trace:
         self.raised: BaseException | None = None
         self.in_body = False
         self.inline = NO_BODIES
-        self.code: Any = None
+        self.code: LoopCode
         self.run: Any = None
 
     def choose(self, body_of: Callable[[Part], InPlace | None]) -> None:
         """Choose the bodies that stand in the code; `body_of`: those that may."""
         self.inline = Inline(self.events, self.plan.values, self._ends, body_of)
 
-    def written(self, say_which: bool = False) -> Any:
+    def written(self, say_which: bool = False) -> LoopCode:
         """The code; `say_which`: with comments that name the SQs."""
         carried = [(f"c{place}", self.names.of(value)) for place, value in enumerate(self._ends)]
         length = 0 if self.first else self.length
@@ -221,7 +221,7 @@ class Trace:
         if line >= LINES and not isinstance(error, KeyboardInterrupt):
             part = self.events[place].part
             raised_in(part.context.executes[part.sq.name].body, error)
-        return -2 if place == -1 else int(place)
+        return -2 if place == -1 else place
 
     def strange(self, place: int, found: dict[str, Any]) -> list[Part]:
         """The SQs whose bodies cannot stand in the code, because of a value at which it has departed."""

@@ -1,30 +1,20 @@
-"""Which bodies may stand in the code of a plan as statements, in place of calls; and on which values.
+"""Which source of a body may stand in the code of a plan as statements, in place of calls.
 
-A body is simple if it is a plain function that uses nothing but its arguments, `sq_state`, and functions of Python that
-run no other code. In a plan it runs on plain values only: numbers, texts, and in `sq_state` lists, dicts, sets and
-tuples of these. So no code of a program runs in it that could see the difference. `inlining.py` writes it there.
+In: the source of a function. Out: what is known of it, and its statements, with what follows in place of each return.
+`chosen.py` says what its names may hold, and which values it may run on. `inlining.py` writes it into the code.
 """
 
 from __future__ import annotations
 
 import ast
-import builtins
 import copy
-import math
 import re
-import sys
 import warnings
-from collections import deque
 from collections.abc import Iterable
 from functools import lru_cache
-from types import FunctionType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ticktalk.engine.execution import GENERATED, TTSQExecute
-from ticktalk.graph.graph import TTFunction, TTGraph
-from ticktalk.graph.sq import TTSQ
-from ticktalk.time import TTEmpty
-from ticktalk.values.codec import PLAIN
+from ticktalk.engine.execution import GENERATED
 
 LINES = 1 << 18
 """Lines of a user's file, at most: the line 7 of the body of event 2 is `7 + 3 * LINES`."""
@@ -35,20 +25,6 @@ MOST_EXITS = 4
 MOST_NODES = 300
 """Nodes of a body's syntax tree, at most: the call of a longer one costs little beside it."""
 
-MOST_KEPT = 64
-"""Values in `sq_state`, at most: they are looked through whenever the plan is entered."""
-
-VALUES = PLAIN & {int, float, bool, str, bytes, type(None), complex}
-_HOLDERS = (list, tuple, set, frozenset, deque)
-_FUNCTIONS = frozenset(
-    f.__name__
-    for f in (
-        *(abs, all, any, bin, bool, bytes, chr, complex, dict, divmod, enumerate, float, format, frozenset, hash, hex),
-        *(int, isinstance, len, list, max, min, oct, ord, pow, range, repr, reversed, round, set, sorted, str, sum),
-        *(tuple, zip, ArithmeticError, AssertionError, Exception, IndexError, KeyError, LookupError, OverflowError),
-        *(RuntimeError, TypeError, ValueError, ZeroDivisionError),
-    )
-)
 _ALLOWED = (
     *(ast.operator, ast.cmpop, ast.unaryop, ast.boolop, ast.expr_context, ast.Constant, ast.Name, ast.BinOp),
     *(ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Subscript, ast.Slice, ast.Tuple, ast.List, ast.Dict),
@@ -57,12 +33,8 @@ _ALLOWED = (
     *(ast.Pass, ast.Return, ast.Global, ast.Delete, ast.Raise, ast.Assert),
 )
 
-
 _MEANT = frozenset({"sq_state", "TTEmpty"})
 """Names that a body may not give another meaning."""
-
-_UNKNOWN = object()
-"""Stands for what a name means that means nothing."""
 
 
 class Tails(NamedTuple):
@@ -108,17 +80,17 @@ class Simple:
         self.stateful = any(name.id == "sq_state" for name in names)
         if given.vararg or given.kwarg or len(nodes) > MOST_NODES or not all(map(_stands, nodes)):
             raise _NotSimpleError
-        if not _MEANT.isdisjoint({*self.bound, *self.parameters}):
+        if not _MEANT.isdisjoint({*self.bound, *self.parameters}) or not _only_returns_empty(nodes):
             raise _NotSimpleError
         if any(isinstance(name.ctx, ast.Del) for name in names) or (definition.end_lineno or LINES) >= LINES:
             raise _NotSimpleError
         if self.stateful and not any(isinstance(node, ast.Global) for node in nodes):
             self.globals.add("sq_state")  # it is in the module: not of this mechanism
-        self._find_unbound(definition.body, {*self.parameters})
+        self._bound_after(definition.body, {*self.parameters})
         self.exits(Tails((), (), (), ()))  # raises
         self.size = len(nodes) * self._exits
 
-    def _find_unbound(self, block: list[ast.stmt], known: set[str]) -> set[str] | None:
+    def _bound_after(self, block: list[ast.stmt], known: set[str]) -> set[str] | None:
         """What is bound after a block; None: it is left.
 
         Raises:
@@ -139,12 +111,12 @@ class Simple:
             if (used & local) - now:
                 raise _NotSimpleError
             if isinstance(statement, ast.If):
-                ends = [self._find_unbound(each, now) for each in (statement.body, statement.orelse)]
+                ends = [self._bound_after(each, now) for each in (statement.body, statement.orelse)]
                 there = [each for each in ends if each is not None]
                 now = set.intersection(*there) if there else None
             elif isinstance(statement, ast.For | ast.While):
-                self._find_unbound(statement.body, now | stored)
-                self._find_unbound(statement.orelse, now)
+                self._bound_after(statement.body, now | stored)
+                self._bound_after(statement.orelse, now)
             elif isinstance(statement, ast.Return | ast.Raise | ast.Break | ast.Continue):
                 now = None
             elif not (isinstance(statement, ast.AnnAssign) and statement.value is None):
@@ -228,6 +200,16 @@ def _is_empty(value: ast.expr) -> bool:
     return isinstance(value.func, ast.Name) and value.func.id == "TTEmpty"
 
 
+def _only_returns_empty(nodes: list[ast.AST]) -> bool:
+    """True if `TTEmpty` stands for an absent result only."""
+    returned = [node.value for node in nodes if isinstance(node, ast.Return) and node.value is not None]
+    for value in returned:
+        if isinstance(value, ast.IfExp):
+            returned += [value.body, value.orelse]
+    used = sum(isinstance(node, ast.Name) and node.id == "TTEmpty" for node in nodes)
+    return used == sum(map(_is_empty, returned))
+
+
 def parsed(lines: Iterable[str]) -> list[ast.stmt]:
     """Statements of the plan, which have no place in the user's file."""
     made = ast.parse("\n".join(lines)).body
@@ -236,70 +218,9 @@ def parsed(lines: Iterable[str]) -> list[ast.stmt]:
     return made
 
 
-class InPlace(NamedTuple):
-    """A simple body, as it is at one SQ.
-
-    Attributes:
-        function: its source.
-        simple: what is known of that.
-        held: what its global names hold.
-        defaults: by parameter, its default.
-        namespace: of the instance; it has the state.
-    """
-
-    function: TTFunction
-    simple: Simple
-    held: dict[str, Any]
-    defaults: dict[str, Any]
-    namespace: dict[str, Any]
-
-    @property
-    def ready(self) -> bool:
-        """True if it may run now: nobody has changed what its names mean, and its state is plain."""
-        held, namespace = self.held, self.namespace
-        if any(namespace.get(name, getattr(builtins, name, _UNKNOWN)) is not value for name, value in held.items()):
-            return False
-        return not self.simple.stateful or (
-            namespace.get("sq_state").__class__ is dict and is_plain([namespace["sq_state"]])
-        )
-
-
-def body_of(sq: TTSQ, execute: TTSQExecute) -> InPlace | None:
-    """The body of an SQ; None: it has to be called."""
-    body, state = execute.body, execute.state
-    if not (sq.body and isinstance(body, FunctionType) and execute.code.is_plain(sq, body)) or is_watched():
-        return None
-    function = execute.code.graph.functions[sq.function]
-    simple = simple_of(function)
-    if simple is None or sq.singly:
-        return None
-    held = {name: state.get(name, getattr(builtins, name, _UNKNOWN)) for name in simple.globals}
-    if not all(_is_known(name, value) or _is_result(name, value, simple) for name, value in held.items()):
-        return None
-    names = body.__code__.co_varnames[: body.__code__.co_argcount]
-    given = body.__defaults__ or ()
-    defaults = dict(zip(names[len(names) - len(given) :], given, strict=True)) | (body.__kwdefaults__ or {})
-    if not all(value.__class__ in VALUES for value in defaults.values()):
-        return None
-    return InPlace(function, simple, held, defaults, state)
-
-
-def body_in(graph: TTGraph, sq: TTSQ) -> InPlace | None:
-    """The body of an SQ of a graph that does not run."""
-    function = graph.functions[sq.function] if sq.body else None
-    simple = None if function is None or sq.singly or function.module else simple_of(function)
-    if function is None or simple is None or not simple.globals <= {*_FUNCTIONS, "TTEmpty"}:
-        return None
-    return InPlace(function, simple, {}, {}, {})
-
-
-def simple_of(function: TTFunction) -> Simple | None:
-    """The function, if its statements may stand elsewhere."""
-    return _simple(function.source, function.line)
-
-
 @lru_cache(256)
-def _simple(source: str, line: int) -> Simple | None:
+def simple_of(source: str, line: int) -> Simple | None:
+    """The function that stands in a program at a line, if its statements may stand elsewhere."""
     try:
         (definition,) = _parsed_without_warnings("\n" * (line - 1) + source).body
         return Simple(definition) if isinstance(definition, ast.FunctionDef) else None
@@ -325,54 +246,3 @@ def _parsed_without_warnings(text: str) -> ast.Module:
     finally:
         warnings.filters = kept
     return module
-
-
-def _is_known(name: str, value: Any) -> bool:
-    """True if a name holds what runs no code of a program."""
-    if value is getattr(builtins, name, _UNKNOWN):
-        return name in _FUNCTIONS
-    return value is math or value is getattr(math, name, VALUES) or value.__class__ in VALUES
-
-
-def _is_result(name: str, value: Any, simple: Simple) -> bool:
-    return name == "TTEmpty" and value is TTEmpty and _only_returned(simple.definition)
-
-
-@lru_cache(256)
-def _only_returned(definition: ast.FunctionDef) -> bool:
-    """True if `TTEmpty` stands for an absent result only."""
-    nodes = [*ast.walk(definition)]
-    returned = [node.value for node in nodes if isinstance(node, ast.Return) and node.value is not None]
-    for value in returned:
-        if isinstance(value, ast.IfExp):
-            returned += [value.body, value.orelse]
-    used = sum(isinstance(node, ast.Name) and node.id == "TTEmpty" for node in nodes)
-    return used == sum(map(_is_empty, returned))
-
-
-def is_watched() -> bool:
-    """True if somebody follows which code runs: a debugger, a profiler, what measures coverage."""
-    watching = getattr(sys, "monitoring", None)
-    tools = () if watching is None else map(watching.get_tool, range(6))
-    return sys.gettrace() is not None or sys.getprofile() is not None or any(tools)
-
-
-def is_plain(values: Iterable[Any], most: int = MOST_KEPT) -> bool:
-    """True if these are plain values, and containers of them, not too many."""
-    waiting = deque(values)
-    while waiting:
-        most -= 1
-        value = waiting.pop()
-        kind = value.__class__
-        if kind in VALUES:
-            continue
-        if most < 0 or (kind in _HOLDERS and len(value) > most) or (kind is dict and len(value) > most):
-            return False
-        if kind is dict:
-            waiting.extend(value)
-            waiting.extend(value.values())
-        elif kind in _HOLDERS:
-            waiting.extend(value)
-        else:
-            return False
-    return most >= 0

@@ -7,9 +7,9 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from ticktalk.accelerate.chosen import body_in
 from ticktalk.accelerate.events import Unsettled
 from ticktalk.accelerate.periods import Plan
-from ticktalk.accelerate.simple import body_in
 from ticktalk.cli import arguments, options
 from ticktalk.cli.planned import planned
 from ticktalk.cli.streams import say
