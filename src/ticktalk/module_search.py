@@ -44,8 +44,10 @@ def told(error: BaseException) -> str:
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, ModuleNotFoundError) and error.name:
         top = error.name.partition(".")[0]
-        extra = f"install it there: pip install 'ticktalk[{EXTRAS[top]}]'" if top in EXTRAS else ""
-        text += f"; {extra or f'install what has it there, or lay {top!r} beside the program'}"
+        if top in EXTRAS:
+            text += f"; install it there: pip install 'ticktalk[{EXTRAS[top]}]'"
+        else:
+            text += f"; install what has it there, or lay {top!r} beside the program"
     elif isinstance(error, ImportError) and "relative import" in str(error):
         text += "; the program is in no package: write the import without its leading dots"
     return text

@@ -106,7 +106,7 @@ class ModuleScope:
                 if decorated := self.decorator_of(statement):
                     what = f"`@{decorated[0]}` decorates functions, not classes"
                     self._problems.report(decorated[1], what, "decorate a `def`")
-                self._refuse_decorated(inner for inner in statement.body if isinstance(inner, Function))
+                self._refuse_decorated(statement.body)
                 what = f"`{name}` is a class, which has no meaning in a graph"
                 self.meanings[name] = Foreign(what, "use it in the body of an SQ")
             case ast.Import() | ast.ImportFrom():
@@ -123,17 +123,17 @@ class ModuleScope:
                 for inner in statements_in(statement):
                     if isinstance(inner, ast.Import | ast.ImportFrom):
                         self._read_import(inner)
-                self._refuse_decorated(inner for inner in statements_in(statement) if isinstance(inner, Function))
+                self._refuse_decorated(statements_in(statement))
                 assigned = bound_names(statement, only_assigned=True)
                 for name in bound_names(statement) - self.imports.keys():
                     if name in assigned or not isinstance(self.meanings.get(name), Imported):
                         self.meanings[name] = _not_known(name, statement)
         self._forget_changed(statement)
 
-    def _refuse_decorated(self, functions: Iterable[Function]) -> None:
-        """Report the decorated ones among functions that do not stand at module level."""
-        for function in functions:
-            if (decorated := self.decorator_of(function)) is not None:
+    def _refuse_decorated(self, statements: Iterable[ast.stmt]) -> None:
+        """Report the decorated functions among statements that do not stand at module level."""
+        for function in statements:
+            if isinstance(function, Function) and (decorated := self.decorator_of(function)):
                 what = f"the @{decorated[0]} function `{function.name}` is defined inside another statement"
                 self._problems.report(function, what, "define it at module level")
                 self.misplaced = self.misplaced or decorated[0] == "GRAPHify"
@@ -305,7 +305,7 @@ WRITTEN_OUT = {
 def elsewhere(name: str, module: str | None = None) -> Foreign:
     """The meaning of a name that is imported from where nothing of TickTalk is: from a module that may not be there."""
     what = f"`{name}` is imported from elsewhere, so it has no meaning in a graph"
-    hint = "".join((WRITTEN_OUT.get(module or "", ""), "use it in the body of an SQ"))
+    hint = WRITTEN_OUT.get(module or "", "") + "use it in the body of an SQ"
     if module is not None and module not in sys.stdlib_module_names and find_module(module) is None:
         hint = f"there is no module `{module}` beside the program, nor is one installed here: mend its name, or {hint}"
     return Foreign(what, hint)
