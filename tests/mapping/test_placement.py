@@ -15,6 +15,7 @@ from ticktalk.errors import TTError, TTMappingError
 from ticktalk.language.compiler import compile_program
 from ticktalk.mapping.deployment_file import parse_deployment
 from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.mapping.mapper import TTMapper
 from ticktalk.mapping.mapping_file import parse_mapping
 
 app = typer.Typer(pretty_exceptions_enable=False)
@@ -120,6 +121,15 @@ def test_deploy_maps_over_the_ensembles_that_have_joined(folder: Path) -> None:
     assert over_joined(graph, deployment, made, [edge, rsu], "m:1") == BEST
     with pytest.raises(TTMappingError, match=r"m\.json:1: error: fuse-1: mapped to 'rsu', which has not joined"):
         over_joined(graph, deployment, made, [slow, edge], "m:1")
+
+
+def test_a_mapping_to_an_ensemble_that_is_being_drained_is_no_mistyped_name(folder: Path) -> None:
+    graph = compile_program(str(folder / "prog.py"))
+    infos = [EnsembleInfo("edge-1", components=["camera"]), EnsembleInfo("edge-2", components=["camera"])]
+    mapping = {"look-1": "edge-1", "fuse-1": "edge-2"}
+    said = r"fuse-1: mapped to 'edge-2', which is being drained \(there are: edge-1\)$"
+    with pytest.raises(TTMappingError, match=said):
+        TTMapper(infos, drained=["edge-2"]).check(graph, mapping)
 
 
 def test_simulated_times_equal_the_ones_that_map_predicts(folder: Path) -> None:

@@ -86,9 +86,10 @@ class TTMapper:
             if host is None:
                 problems.append((sq.name, "the mapping gives it no ensemble"))
             elif host not in by_name:
-                hint = did_you_mean(host, by_name)
+                drains = host in self.drained
+                hint = "" if drains else did_you_mean(host, by_name)
                 hint = f"; {hint}" if hint else ""
-                absent = "is being drained" if host in self.drained else self.absent
+                absent = "is being drained" if drains else self.absent
                 problems.append((sq.name, f"mapped to {host!r}, which {absent} (there are: {known}){hint}"))
             elif (lack := why_not(sq, by_name[host], needs[sq.name])) is not None:
                 problems.append((sq.name, f"{host!r} {lack} (wants {wants_text(sq, needs)})"))
