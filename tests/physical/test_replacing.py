@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 from systems import HEAD, LIMIT, NUMBERS, ONE, Process, System, kill, until
@@ -72,6 +73,13 @@ def more(system: System, count: int) -> None:
     until(lambda: len(system.values("prog")) >= there + count, "more outputs")
 
 
+def skipped(status: dict[str, Any]) -> int:
+    """How many instants the stream of the only graph has skipped."""
+    (entry,) = status["graphs"]
+    number: int = entry["counters"].get("src-1", {}).get("skipped", 0)
+    return number
+
+
 def test_at_50_hz_over_two_ensembles_no_instant_is_lost_or_taken_twice(system: System, tmp_path: Path) -> None:
     system.with_ensembles("near", "far")
     recorded = DeviceRecording(tmp_path / "run.mcap", system.manager, {})
@@ -101,14 +109,8 @@ def test_at_50_hz_over_two_ensembles_no_instant_is_lost_or_taken_twice(system: S
         assert token.value == kept, "in plain Python"
     (entry,) = system.manager.status()["graphs"]
     assert (entry["name"], entry["state"]) == ("prog", "running")
-
-    def skipped() -> int:
-        (entry,) = system.manager.status()["graphs"]
-        number: int = entry["counters"].get("src-1", {}).get("skipped", 0)
-        return number
-
     # A busy machine skips some. The reports that count them come a while later.
-    until(lambda: skipped() >= len(wanted) - len(found), "all that is missing is counted")
+    until(lambda: skipped(system.manager.status()) >= len(wanted) - len(found), "all that is missing is counted")
     assert not any(kinds.get("lost") for kinds in entry["counters"].values())
     system.manager.stop_graph("prog")
     assert system.manager.wait(timeout=LIMIT) and system.manager.status()["graphs"] == []
@@ -193,13 +195,7 @@ def test_a_manager_killed_before_at_and_after_the_switch_loses_nothing(
             kept = kept + number if instant < at else (kept * 3 + number) % 1000003
             assert row["value"] == kept, "in plain Python"
         missing = (found[-1] - found[0]) // PERIOD + 1 - len(found)
-
-        def skipped() -> int:
-            (graph,) = system.ask(do="status")["graphs"]
-            number: int = graph["counters"].get("src-1", {}).get("skipped", 0)
-            return number
-
-        until(lambda: skipped() >= missing, "a busy machine skips some, and counts them")
+        until(lambda: skipped(system.ask(do="status")) >= missing, "a busy machine skips some, and counts them")
         assert not any(kinds.get("lost") for kinds in graph["counters"].values())
     finally:
         system.end()

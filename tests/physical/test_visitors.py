@@ -56,6 +56,13 @@ class Visited(Running):
         """A call that has a job follow which a visitor may do; `usual`: what the timekeeper does in its place."""
         return lambda: self.loop.do_aside(lambda: Job(LOAN, usual or job, (), job))
 
+    def begun(self, job: Callable[[], Any], here: threading.Event) -> threading.Thread:
+        """Another thread, which does a job as a visitor; the job has set `here`."""
+        thread = threading.Thread(target=self.visit, args=(self.job(job),), daemon=True)
+        thread.start()
+        assert here.wait(LIMIT)
+        return thread
+
 
 @pytest.fixture
 def visited(means: None) -> Iterator[Visited]:
@@ -106,9 +113,7 @@ def test_a_job_that_turns_out_to_be_long_holds_up_no_timer_no_arrival_and_no_oth
         assert gate.wait(LIMIT)
         done.append("long")
 
-    thread = threading.Thread(target=visited.visit, args=(visited.job(long),))
-    thread.start()
-    assert here.wait(LIMIT)
+    thread = visited.begun(long, here)
     due = threading.Event()
     visited.loop.post(visited.loop.agenda.deliver_at, visited.clock.now() + 20_000, due.set)
     assert due.wait(LIMIT), "a timer"
@@ -187,9 +192,7 @@ def test_a_loop_ends_while_a_visitor_does_a_job(visited: Visited) -> None:
         assert gate.wait(LIMIT)
         visited.loop.hand_back(taken.append, 1)
 
-    thread = threading.Thread(target=visited.visit, args=(visited.job(long),))
-    thread.start()
-    assert here.wait(LIMIT)
+    thread = visited.begun(long, here)
     visited.loop.stop()
     visited.thread.join(LIMIT)
     assert not visited.thread.is_alive()
@@ -211,9 +214,7 @@ def test_an_end_interrupts_a_visitors_job_that_never_returns(visited: Visited) -
         except BaseException as error:
             ended.append(type(error))
 
-    thread = threading.Thread(target=visited.visit, args=(visited.job(endless),), daemon=True)
-    thread.start()
-    assert here.wait(LIMIT)
+    thread = visited.begun(endless, here)
     visited.end()
     thread.join(LIMIT)
     assert not thread.is_alive() and ended == [SystemExit]

@@ -258,7 +258,7 @@ KNOWN = {
             Command(3_028_806, "die", ("a",)),
         ),
     ),
-    "what a start has lost that ended while an ensemble was cut off is counted when that one is back": Plan(
+    "losses of a start that ended while an ensemble was cut off are counted when that one is back": Plan(
         1004941,
         ("a", "b"),
         3,

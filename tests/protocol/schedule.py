@@ -32,7 +32,7 @@ AWAITS = 11 * S
 """For how much longer it has where the manager was started again: it awaits its ensembles."""
 
 STARTS = 500 * MS
-"""For as long at least there is no process of a name whose last one has ended: what that one sent has come by then."""
+"""The least time between two processes of one name: all that the former one sent has come by then."""
 
 STORIES = 0.75
 """The share of runs with commands that belong together."""

@@ -1,4 +1,4 @@
-"""What a drain waits for is shown while it waits."""
+"""A status shows the ensembles that a drain waits for."""
 
 from __future__ import annotations
 

@@ -332,7 +332,7 @@ class Watch:
                 if way.graph == graph and way.sq in self._sqs(graph):
                     missing = self.sent[way] - self.took[way]
                     text = f"{way}: {self.sent[way]} sent, {self.took[way]} came, {lost.get(way, 0)} lost"
-                    if way.to not in run.revoked:  # what one that ends for good has taken unreported is lost with it
+                    if way.to not in run.revoked:  # tokens that it took and did not report are lost with it
                         more[way.sq] += lost.get(way, 0) - missing
                     if way in ways:
                         _hold("counters add up", missing == lost.get(way, 0), text)

@@ -228,7 +228,7 @@ class Completion(msgspec.Struct):
         return True
 
     def recount(self, report: IdleReport, outputs_arrived: Mapping[str, int]) -> None:
-        """Take an answer after the end: one that was cut off then may have sent, and been sent, what nobody knew of."""
+        """Take an answer after the end: an ensemble that was cut off may have sent and taken tokens unknown by then."""
         if report.ensemble in self.latest:
             self.latest[report.ensemble] = report
             self.losses = _missing(list(self.latest.values()), outputs_arrived, known=True)

@@ -126,8 +126,9 @@ def _told(
 def nearest(tokens: dict[str, tuple[int, list[Waiting]]]) -> tuple[Near | None, list[tuple[str, Tick, Tick]]]:
     """The set of tokens, one of each port, that came closest to an overlap.
 
-    Given are the token that ends first and the one that begins last, with their ports, and the others of the set. None:
-    there is no set, or one overlaps.
+    Returns:
+        The token that ends first and the one that begins last, with their ports; and the others of the set. None in
+        place of the two: no set without an overlap was found.
     """
     ports = [(name, here) for name, (_, here) in islice(tokens.items(), PORTS) if here]
     best: list[tuple[str, Tick, Tick]] = []

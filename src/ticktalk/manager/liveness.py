@@ -42,7 +42,7 @@ WATCH_PERIOD = 200_000
 """Microseconds between two looks for silent ensembles."""
 
 LOOKS = 8
-"""Lost ensembles at most that are looked for at one time, whether they have ended: each look may take a thread."""
+"""The most questions at one time whether a lost ensemble has ended: each may take a thread."""
 
 LOST_KEPT = 10_000
 """Ensembles that are gone and may come back; the manager knows their graphs."""

@@ -79,7 +79,7 @@ class Reports:
                 self._send(name, SyncMsg.REPORT, request)
 
     def back(self, ensemble: str) -> None:
-        """An ensemble that was cut off is heard again: what starts have lost that ended without it is counted anew."""
+        """An ensemble that was cut off is heard again: the losses of starts that ended without it are counted anew."""
         for state in self._state.graphs.values():
             for context in state.contexts.values():
                 if context.ended and ensemble in context.completion.latest:

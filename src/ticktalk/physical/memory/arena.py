@@ -44,11 +44,11 @@ KEPT = 32 << 20
 """Bytes that an empty memory keeps."""
 
 PATIENCE = 0.01
-"""Seconds for which a body waits for room: to send a value of 4 MB itself takes about as long."""
+"""Seconds for which a body waits for room. To send a whole value of 4 MB takes about as long."""
 
 CROWDED_PATIENCE = 0.1
-"""Seconds for which it waits while many bytes wait to be sent already. Else they would become ever more: values that
-are sent whole hold up those in memory, which find no room therefore."""
+"""Seconds for which it waits while many bytes wait to be sent already. Else they would become ever more: whole values
+delay those in memory, whose places are then taken for longer."""
 
 LOOK = 0.0002
 """Seconds between two looks for room."""
@@ -307,10 +307,10 @@ class ArenaWriter:
 
     def _wait(self, length: int) -> tuple[int, int] | None:
         """Wait for room; not again before readers have freed a place, unless many bytes wait to be sent."""
-        began, found = time.monotonic(), None
         if self._freed == self._in_vain and not self.memory.crowded:
             return None
         self._in_vain = self._freed
+        began, found = time.monotonic(), None
         while found is None and time.monotonic() - began < (CROWDED_PATIENCE if self.memory.crowded else PATIENCE):
             time.sleep(LOOK)
             found = self._take(length)

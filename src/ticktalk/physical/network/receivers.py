@@ -119,7 +119,7 @@ class Receivers:
         The instant's token may be sent to others. After some milliseconds of rest the processor's caches have lost the
         code and the tables of cipher and network: sealing and publishing then takes some 150 us, and 60 us after a
         rehearsal (64 bytes, medians of 400, two busy cores). A rehearsal happens only where tokens go to others, and
-        the timekeeper wakes then anyway. It runs without the role, and only sees here whether there are receivers.
+        the timekeeper wakes then anyway. It runs without the role, so it only looks whether there are receivers.
         """
         if self._known:
             peers = [_NO_KEYS] if self.guard.identity.proves else None  # as for tokens: else there is no cipher to warm

@@ -468,10 +468,8 @@ class Tokens:
         while len(self._early.tokens) != before:
             before = len(self._early.tokens)
             good = self._early.take(lambda each: self._good(each.incoming, each.sender, each.parcel))
-            for _, sender, incoming, parcel, _ in good:
-                passing = self._good(incoming, sender, parcel)
-                if passing is not None:
-                    self._take(passing, incoming, parcel)
+            for _, _, incoming, parcel, _ in good:
+                self._take(self.of[incoming.graph, parcel[0]], incoming, parcel)
 
     def _tend(self) -> None:
         """Give up tokens whose sender was not placed where they came from."""

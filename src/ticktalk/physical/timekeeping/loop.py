@@ -36,7 +36,8 @@ LOAN = 1_000
 """Microseconds for which the role of timekeeper is lent, unless a timer is due before."""
 
 SOCKETS = 20_000
-"""Microseconds for which answers of worker processes may wait until a loan is overdue: they cannot hurry it."""
+"""Microseconds after which a loan is overdue at the latest while worker processes may answer. Their answers come on
+sockets, and cannot hurry a loan."""
 
 SHORT = 100
 """Microseconds for which it is lent at least, except to slow work: about as long as waking another thread takes."""
