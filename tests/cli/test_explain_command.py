@@ -278,6 +278,16 @@ def test_an_interrupt_ends_the_trying_and_not_the_explanation(tmp_path: Path, mo
     assert told.stdout.endswith("  which changes make it come is not known: the trying was interrupted\n")
 
 
+def test_no_body_runs_again_where_no_changes_may_be_tried(tmp_path: Path) -> None:
+    file, ran = str(tmp_path / "pair.mcap"), tmp_path / "ran"
+    text = pair(NOW).replace("    return x\n", f"    open({str(ran)!r}, 'w').close()\n    return x\n")
+    assert not outputs_of(tmp_path, text, file)
+    ask = "explain", file, "--missing", "show-1@400ms"
+    told = ticktalk(*ask, "--no-tries").stdout
+    assert "fuse-1: nearest miss:" in told and "tried on" not in told and not ran.exists()
+    assert "tried on" in ticktalk(*ask).stdout and ran.exists()
+
+
 def test_where_bodies_raise_only_in_the_runs_that_try_changes_it_is_said(tmp_path: Path) -> None:
     file, program = str(tmp_path / "arm.mcap"), tmp_path / "prog.py"
     program.write_text(pair(NOW).replace("return [x, y]", 'return component("arm") + [x, y]'))

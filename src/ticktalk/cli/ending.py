@@ -80,7 +80,7 @@ def lateness_lines(lateness: dict[str, dict[str, int]]) -> list[str]:
 def wait_lines(status: dict[str, Any]) -> list[str]:
     """Drains and replacements that wait, and for whom; SQs that have waited long, and for what, the longest first.
 
-    One that stands still may hold up another one's answer.
+    An ensemble that is not heard is named there, too: another one's answer may depend on it.
     """
     waits = []
     for graph in status["graphs"]:

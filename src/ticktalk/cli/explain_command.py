@@ -28,6 +28,7 @@ from ticktalk.values.codec import ValueFormatError, decode_value
 
 if TYPE_CHECKING:
     from ticktalk.recording.mcap_file import Version
+    from ticktalk.records import AnyRecord
 
 
 def explain(
@@ -47,6 +48,10 @@ def explain(
     missing: Annotated[
         str | None, typer.Option("--missing", metavar="SQ@TIME", help="Say why an SQ gave nothing for a time.")
     ] = None,
+    no_tries: Annotated[
+        bool,
+        typer.Option("--no-tries", help="Try no changes for --missing: bodies would run again, with all they do."),
+    ] = False,
     manager: Annotated[
         str | None,
         typer.Option("--manager", metavar="IP:PORT", help="A running system: what its manager has recorded so far."),
@@ -73,7 +78,7 @@ def explain(
     file = Path(source or "") if manager is None else _recording_of(manager, credentials, name)
     tries: Iterable[tuple[int, str]] = ()
     if is_recording(file):
-        made, tries = _recorded(file, name, time, missing is not None, context, live=manager is not None)
+        made, tries = _recorded(file, name, time, missing is not None, context, manager is not None, not no_tries)
     else:
         made = _logged(file, name, time, missing is not None, context)
     for told in made.text().split("\n"):
@@ -88,11 +93,11 @@ def explain(
 
 
 def _recorded(
-    file: Path, name: str, time: str, missing: bool, context: int | None, live: bool
+    file: Path, name: str, time: str, missing: bool, context: int | None, live: bool, may_try: bool
 ) -> tuple[Explanation, Iterable[tuple[int, str]]]:
     """The explanation from a recording, and lines that follow it: changes are tried while these are asked for.
 
-    `live`: it is still being written, so that its end is not there is no lack.
+    `live`: it is still being written, so that its end is not there is no lack. `may_try`: bodies may run again.
     """
     read, versions = recorded_start(file, context)
     tick = arguments.recorded_tick(time, versions[0].since)
@@ -104,27 +109,28 @@ def _recorded(
         return explain_output(rows_of(read), name, tick, missing, setup.context, _row_shown), ()
     if not live:
         tell_lacks(file, read.lacks)
-    begun, records = versions[0].since, read.records(setup.context)
-    if live and records:
+    begun = versions[0].since
+    if live and (records := read.records(setup.context)):
         say(f"the run goes on; it is recorded up to {instant_text(max(record.tick for _, record in records))}")
     if begun:
         say(f"times are after the start, {instant_text(begun)}")
 
-    def of(version: Version) -> tuple[History, Explanation]:
+    def of(version: Version) -> tuple[list[tuple[str, AnyRecord]], History, Explanation]:
         graph = TTGraph.from_json(version.setup.graph.encode(), str(file))
-        history = History(graph, after(begun, read.records(version.setup.context)), begun)
-        return history, _why(history, name, tick - begun, missing)
+        records = read.records(version.setup.context)
+        history = History(graph, after(begun, records), begun)
+        return records, history, _why(history, name, tick - begun, missing)
 
     try:
-        version, (history, made) = (counts, of(counts)) if missing else of_any(versions, tick, of)
+        version, (records, history, made) = (counts, of(counts)) if missing else of_any(versions, tick, of)
     except TTError:
         tell_versions(versions, f"looked at first is start {setup.context}")
         raise
     tell_versions(versions, f"explained is start {version.setup.context}")
-    if made.tries and not live and version is versions[0]:  # one that took over began with states of another
+    first = version is versions[0]  # one that took over began with states of another
+    if may_try and made.tries and first and not live:
         from ticktalk.cli.trying import tried
 
-        records = read.records(version.setup.context)
         return made, tried(version.setup, records, history, sq_of(history, name), tick - begun)
     return made, ()
 

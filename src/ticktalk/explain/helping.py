@@ -15,7 +15,7 @@ from ticktalk.engine.prepared_graph import wiring_of
 from ticktalk.explain.applied import applied
 from ticktalk.explain.history import History
 from ticktalk.explain.least_change import Change
-from ticktalk.explain.why import why_missing
+from ticktalk.explain.why import distance, why_missing
 from ticktalk.graph.graph import TTGraph
 from ticktalk.time import Tick
 
@@ -83,7 +83,7 @@ def what_helps(history: History, name: str, tick: int, run: Run, most: int = RUN
                 frontier.append((score, (*done, change), changed))
         frontier = sorted(frontier, key=lambda entry: entry[0])[-WIDE:]
     kinds: dict[tuple[str, ...], Help] = {}
-    for each in sorted(found, key=lambda each: _distance(tick, each.start, each.stop)):
+    for each in sorted(found, key=lambda each: distance(tick, each.start, each.stop)):
         kinds.setdefault(tuple(change.setting for change in each.changes), each)
     return list(kinds.values())[:SHOWN], runs
 
@@ -107,13 +107,9 @@ def nearest(history: History, name: str, tick: int) -> tuple[Tick, Tick]:
     kinds = {f"{name}/{index}": arc.kind for index, arc in enumerate(history.graph.sq(name).arcs)}
     sent = [(each.start, each.stop) for each in history.tokens.values() if kinds.get(each.arc) == "value"]
     far = tick + FAR, tick + FAR + 1
-    return min(sent, key=lambda interval: (_distance(tick, *interval), interval), default=far)
+    return min(sent, key=lambda interval: (distance(tick, *interval), interval), default=far)
 
 
 def _away(history: History, name: str, tick: int) -> int:
     """How many ticks the nearest result of an SQ is away."""
-    return int(_distance(tick, *nearest(history, name, tick)))
-
-
-def _distance(tick: int, start: Tick, stop: Tick) -> Tick:
-    return max(0, start - tick, tick - stop + 1)
+    return int(distance(tick, *nearest(history, name, tick)))

@@ -98,7 +98,7 @@ def token_at(history: History, what: str, tick: int) -> Key:
     there = [(sent.stop - sent.start, sent.start, key) for key, sent in tokens if sent.start <= tick < sent.stop]
     if there:
         return min(there)[2]
-    near = sorted(tokens, key=lambda entry: _distance(tick, entry[1].start, entry[1].stop))[:2]
+    near = sorted(tokens, key=lambda entry: distance(tick, entry[1].start, entry[1].stop))[:2]
     others = " and ".join(interval_text(sent.start, sent.stop) for _, sent in near)
     hint = f"the nearest are {others}" if near else "it gave none at all"
     ask = f"--missing {what}@{duration_text(tick)}"
@@ -260,7 +260,7 @@ def _to_hold(history: History, sq: TTSQ, tick: int) -> Iterator[Change]:
     if _instant_for(history, sq, tick) is not None and history.firings[sq.name]:
         return  # no setting of it keeps it from coming
     firings = history.firings[sq.name]
-    near = min(firings, key=lambda firing: _distance(tick, firing.start, firing.stop), default=None)
+    near = min(firings, key=lambda firing: distance(tick, firing.start, firing.stop), default=None)
     first = instant_after(history.begun, sq.every, sq.phase) - history.begun
     centre = first if near is None else int(near.start) + sq.width // 2
     yield from to_hold(history.graph, sq, centre, tick, history.begun)
@@ -286,11 +286,12 @@ def _holds(came: Came, tick: int) -> bool:
 def _at_port(history: History, sq: TTSQ, port: int, tick: int) -> list[Came]:
     """The tokens of a port that are nearest to a tick."""
     tokens = [came for came in history.came[sq.name] if came.record.port == port]
-    tokens.sort(key=lambda came: (_distance(tick, came.record.start, came.record.stop), came.record.start))
+    tokens.sort(key=lambda came: (distance(tick, came.record.start, came.record.stop), came.record.start))
     return tokens[:AROUND]
 
 
-def _distance(tick: int, start: Tick, stop: Tick) -> Tick:
+def distance(tick: int, start: Tick, stop: Tick) -> Tick:
+    """The root ticks between a tick and an interval; 0: the interval holds it."""
     return max(0, start - tick, tick - stop + 1)
 
 
@@ -322,7 +323,7 @@ def _no_instant(history: History, sq: TTSQ, tick: int) -> str:
     starts = [firing.start for firing in history.firings[sq.name]]
     if not starts:
         return "it never fired: its inputs left no window, or had not come"
-    near = min(history.firings[sq.name], key=lambda firing: _distance(tick, firing.start, firing.stop))
+    near = min(history.firings[sq.name], key=lambda firing: distance(tick, firing.start, firing.stop))
     if tick >= near.stop and near.tick + sq.every > history.last:
         there = interval_text(near.start, near.stop)
         return f"its last instant has {there}, and what is recorded ends at {instant_text(history.last)}: a longer run"
