@@ -93,12 +93,8 @@ def entry(name, **other):
     }  # fmt: skip
 
 
-def test_the_ensembles_of_a_manager_are_looked_at(monkeypatch):
-    ensembles = [
-        entry("fine"), entry("away", heard_us_ago=9_000_000), entry("old", python="3.13.1"),
-        entry("vague", clock_uncertainty_us=40_000), entry("hidden", direct=False),
-        entry("ending", certificate_expires=time.time() + 3_600), entry("runtime-manager"),
-    ]  # fmt: skip
+def let_manager_answer(monkeypatch, ask):
+    """Let `ask` stand in for the way to a manager and back."""
 
     class System:
         def __init__(self, manager, credentials): ...
@@ -109,9 +105,22 @@ def test_the_ensembles_of_a_manager_are_looked_at(monkeypatch):
         def __exit__(self, *error): ...
 
         def ask(self, do):
-            return {"manager": "runtime-manager", "ensembles": ensembles}
+            return ask(do)
 
     monkeypatch.setattr(remote, "Remote", System)
+
+
+def test_the_ensembles_of_a_manager_are_looked_at(monkeypatch):
+    ensembles = [
+        entry("fine"), entry("away", heard_us_ago=9_000_000), entry("old", python="3.13.1"),
+        entry("vague", clock_uncertainty_us=40_000), entry("hidden", direct=False),
+        entry("ending", certificate_expires=time.time() + 3_600), entry("runtime-manager"),
+    ]  # fmt: skip
+
+    def ask(do):
+        return {"manager": "runtime-manager", "ensembles": ensembles}
+
+    let_manager_answer(monkeypatch, ask)
     status, found = look("--manager", "10.0.0.1:5555")
     assert status == 1
     levels = {name: found[name]["level"] for name in ("manager", "fine", "away", "old", "vague", "hidden", "ending")}
@@ -129,18 +138,10 @@ def test_credentials_of_an_ensemble_are_good_where_the_manager_answers(role, lev
     init_authority(tmp_path / "keys", ["10.0.0.1"])
     bundle = issue(tmp_path / "keys", "edge", ["10.0.0.2"], role=role)
 
-    class System:
-        def __init__(self, manager, credentials): ...
+    def ask(do):
+        raise remote.CommandRefused(f"the role {role} may not ask for 'status'")
 
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *error): ...
-
-        def ask(self, do):
-            raise remote.CommandRefused(f"the role {role} may not ask for 'status'")
-
-    monkeypatch.setattr(remote, "Remote", System)
+    let_manager_answer(monkeypatch, ask)
     _, found = look("--manager", "10.0.0.1:5555", "--credentials", str(bundle))
     assert found["manager"]["level"] == level and found["credentials"]["level"] == "good"
 
