@@ -299,7 +299,7 @@ def test_where_bodies_raise_only_in_the_runs_that_try_changes_it_is_said(tmp_pat
     assert told[-2] == "    bodies raised in these runs, but not in the recording: fuse-1. So it may come all the same."
 
 
-def test_runs_that_try_changes_do_not_repeat_what_a_deployment_lacks(tmp_path: Path) -> None:
+def test_what_is_said_of_a_deployment_where_changes_are_tried(tmp_path: Path) -> None:
     file, deployment = str(tmp_path / "pair.mcap"), tmp_path / "site.yaml"
     deployment.write_text("ensembles: [{name: a}, {name: b}]\n")
     program = tmp_path / "prog.py"
@@ -310,6 +310,9 @@ def test_runs_that_try_changes_do_not_repeat_what_a_deployment_lacks(tmp_path: P
     assert "it comes, on [390ms, 410ms)" in told.stdout and not told.stderr
     deployment.write_text("ensembles: [\n")
     assert "  changes could not be tried: " in ticktalk("explain", file, "--missing", "show-1@400ms").stdout
+    deployment.unlink()
+    told = ticktalk("explain", file, "--missing", "show-1@400ms").stdout
+    assert f"  there is no file {deployment} here: runs have no --deployment." in told and "tried on" in told
 
 
 LATE = """

@@ -50,7 +50,10 @@ def tried(
     if most < FEWEST:
         yield 0, "changes were not tried, for the recording is long up to there: record a shorter run"
         return
-    deployment, events = (_file(setup.options.get(option)) for option in ("deployment", "events"))
+    files = {option: Path(setup.options[option]) for option in ("deployment", "events") if option in setup.options}
+    for option in [option for option, path in files.items() if not path.is_file()]:
+        gone = files.pop(option)
+        yield 0, f"there is no file {gone} here: runs have no --{option}. Ask in the folder of the recorded run"
     ends, left = time.monotonic() + SECONDS, 0
     raised: set[str] = set()
 
@@ -60,6 +63,7 @@ def tried(
             if sq.name not in hosts:  # an instruction before a port: it lives beside the receiver
                 hosts[sq.name] = hosts[sq.arcs[0].to[0].sq]
         there = msgspec.structs.replace(setup, host_of=hosts)
+        deployment, events = files.get("deployment"), files.get("events")
         with redirect_stderr(io.StringIO()):  # what a run says of its files was said when it was recorded
             found = simulated(there, records, graph, tick + AFTER_STREAMS, deployment=deployment, events=events)
         raised.update(_raised(found))
@@ -102,7 +106,3 @@ def tried(
 def _raised(records: list[tuple[str, AnyRecord]]) -> set[str]:
     """The SQs of which a body raised."""
     return {record.sq for _, record in records if isinstance(record, Fired) and record.outcome == "failed"}
-
-
-def _file(option: str | None) -> Path | None:
-    return Path(option) if option is not None and Path(option).is_file() else None
