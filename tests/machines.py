@@ -18,7 +18,7 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
-from wheels import ROOT, done
+from wheels import ROOT, done, readme_program
 
 FOLDER = ROOT / "build" / "machines"
 
@@ -94,8 +94,7 @@ def tools() -> str:
 def tried(machine: Machine, wheel: Path) -> str:
     """Install a wheel; simulate the README's program, run it on devices, and run tests."""
     folder = made(machine)
-    readme = (ROOT / "README.md").read_text("utf-8")
-    title, program = re.findall(r'```python title="([\w.]+)"\n(.*?)```', readme, re.S)[0]
+    title, program = readme_program()
     shutil.copy(wheel, folder / "tmp")
     (folder / "tmp" / title).write_text(program, "utf-8")
     inside(folder, f"rm -rf /venv; {machine.python} -m venv /venv; pip install -q /tmp/{wheel.name} {tools()}")

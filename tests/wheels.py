@@ -39,6 +39,13 @@ def done(*command: object, cwd: Path | None = None) -> str:
     return found.stdout
 
 
+def readme_program() -> tuple[str, str]:
+    """The name and the text of the README's program."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    title, program = re.findall(r'```python title="([\w.]+)"\n(.*?)```', readme, re.S)[0]
+    return title, program
+
+
 def interpreters() -> list[str]:
     """One interpreter of each version that is here."""
     found = []
@@ -55,9 +62,7 @@ def tried(python: str, package: Path, folder: Path) -> str:
     run = folder / "bin" / "python"
     done(run, "-m", "pip", "install", "--quiet", package, "pytest")
     version = done(folder / "bin" / "ticktalk", "--version").strip()
-    title, program = re.findall(r'```python title="([\w.]+)"\n(.*?)```', (ROOT / "README.md").read_text("utf-8"), re.S)[
-        0
-    ]
+    title, program = readme_program()
     (folder / title).write_text(program, "utf-8")
     outputs = done(folder / "bin" / "ticktalk", "simulate", title, "--until", "2s", "--jsonl", cwd=folder)
     done(folder / "bin" / "ticktalk", "new", "first", cwd=folder)

@@ -258,7 +258,7 @@ def run(
                 **options,
             )
         except TTError as error:
-            # Whoever gave what a file would hold knows no file: the message says `events.yaml:2`, without its folder.
+            # The test gave no file, so the message says `events.yaml:2`, without the folder that is gone by then.
             if folder not in str(error):
                 raise
             raise type(error)(str(error).replace(f"{folder}{os.sep}", "")) from None
