@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from systems import LIMIT
+from systems import LIMIT, until
 
 from ticktalk.physical.timekeeping.role import Role
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
@@ -100,6 +100,25 @@ def test_closing_frees_all_threads_and_descriptors() -> None:
         end.wait(0.01)
     left = set(os.listdir("/proc/self/fd")) - before
     raise AssertionError(f"left: {left}, {threading.enumerate()}")
+
+
+def test_a_thread_that_wakes_as_the_role_ends_leaves_the_timer_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a thread that still stood by slept for ever, and the timer stayed open."""
+    role = Role(lambda: None, "test")
+    role.mutex.acquire()
+    threads = [threading.Thread(target=role._stand_by, daemon=True) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    until(lambda: role._standing_by == 2, "both stand by")
+    role._timer.set(0)
+    until(lambda: role._standing_by == 1, "one wakes, and waits for the role")
+    cleared: list[int] = []
+    monkeypatch.setattr(role._timer, "clear", lambda: cleared.append(1))
+    role.end()
+    for thread in threads:
+        thread.join(LIMIT)
+    assert not any(thread.is_alive() for thread in threads)
+    assert not cleared
 
 
 def test_rests_that_end_at_about_the_same_time_set_the_timer_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,9 @@ class Role:
                         self._timer.close()
                     return
             self.mutex.acquire()
+            if self.ended.is_set():  # meanwhile: the timer now wakes the other threads, so it is left alone
+                self.mutex.release()
+                return
             if self._lent and monotonic_us() >= self._due:
                 self._lent = 0
                 self._begin()
