@@ -238,3 +238,16 @@ def test_lists_of_others_that_nobody_can_have_are_forgotten() -> None:
         for name in state.ensembles:
             votes.ping(Ping(name, turn, voters=votes.present.number), turn, -1)
     assert set(state.voters) == {before, votes.present.number}, "that of the lost one, and the present one"
+
+
+def test_while_many_join_no_list_is_kept_for_each_of_them() -> None:
+    """Nobody was told those in between, so a thousand ensembles take one list, not a thousand."""
+    state = ManagerState(EnsembleInfo(MANAGER))
+    votes = Votes(state, Times)
+    names = [f"e{number:04}" for number in range(1_000)]
+    for name in names:
+        state.ensembles[name] = EnsembleState(EnsembleInfo(name))
+        votes.joined(name)
+        votes.changed()
+    assert votes.told("e0000").names == names
+    assert list(state.voters.values()) == [names]

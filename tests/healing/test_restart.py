@@ -476,7 +476,7 @@ def test_nobody_hears_of_what_is_not_written() -> None:
     assert not started.done() and not changed.done()
     read = manager.ask(RuntimeMsg.STATUS, StatusRequest())
     assert read.done(), "who only looks waits for no disk"
-    liveness.ping(Ping("a", 0, voters=2), 0)
+    liveness.ping(Ping("a", 0, voters=liveness.votes.present.number), 0)
     assert [kind for _, kind, _ in manager.sent[before:]] == [NetMsg.PONG], "nor does a heartbeat"
     known = joined(manager.disk)
     assert known is not None and known.graphs["prog"].contexts == {}

@@ -57,11 +57,12 @@ class Votes:
         self._state, self._times = state, times
         self.heard_at: Callable[[str, int], int] = self._by_heartbeats
         self._heard: dict[str, _Heard] = {}
+        self._stale = True  # ensembles may have come or gone since the last list was numbered
 
     @property
     def present(self) -> Voters:
         """The present list."""
-        number = max(self._state.voters, default=0)
+        number = self._number()
         return Voters(number, self._state.voters.get(number, []))
 
     def joined(self, name: str) -> None:
@@ -70,10 +71,19 @@ class Votes:
 
     def changed(self) -> None:
         """Ensembles have come, or surely hold or have ended: all others are told of it."""
-        state, before = self._state, self.present
-        names = sorted(state.may_go_on)
-        if names != before.names:
-            state.voters[before.number + 1] = names
+        self._stale = True
+
+    def _number(self) -> int:
+        """The number of the present list. It gets one when it is asked for: nobody has those between many joins."""
+        voters = self._state.voters
+        number = max(voters, default=0)
+        if self._stale:
+            self._stale = False
+            names = sorted(self._state.may_go_on)
+            if names != voters.get(number, []):
+                number += 1
+                voters[number] = names
+        return number
 
     def told(self, name: str) -> Voters:
         """An ensemble is told the present list, and has it at once."""
@@ -106,12 +116,14 @@ class Votes:
         if heard.has is None or ping.voters > heard.has:
             heard.has = ping.voters
             self._prune()
-        lacks = self.present if ping.voters != self.present.number else None
-        heard.sent = max(heard.sent, self.present.number)
+        present = self.present
+        lacks = present if ping.voters != present.number else None
+        heard.sent = max(heard.sent, present.number)
         return lacks, silent_since >= 0 and at_least <= silent_since + self._times().vote
 
     def surely_holds(self, name: str, lost: LostEnsemble, now: int) -> bool:
         """True if an ensemble that is not heard cannot go on, as others contradict; its lease has ended."""
+        self._number()
         for number, names in self._state.voters.items():
             if self._may_have(name, number):
                 others = [other for other in names if other != name]
@@ -146,7 +158,8 @@ class Votes:
         state = self._state
         may_go_on = state.may_go_on
         self._heard = {name: heard for name, heard in self._heard.items() if name in may_go_on}
-        old = [number for number in state.voters if number != self.present.number]
+        present = self._number()
+        old = [number for number in state.voters if number != present]
         for number in [number for number in old if not any(self._may_have(name, number) for name in may_go_on)]:
             del state.voters[number]
         listed = {name for names in state.voters.values() for name in names}
