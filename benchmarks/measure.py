@@ -6,13 +6,26 @@ median over the rounds counts.
 
 from __future__ import annotations
 
+import os
 import statistics
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 Say = Callable[[str], None]
 """Shows what is being measured now."""
+
+
+def clocks() -> tuple[float, float]:
+    """Seconds of the wall clock, and of processor time: of this process and of its children that have ended."""
+    used = os.times()
+    return time.perf_counter(), used.user + used.system + used.children_user + used.children_system
+
+
+def lesser_since(began: tuple[float, float]) -> float:
+    """Seconds since `clocks` gave this, on the clock on which fewer have passed: other work of the machine is out."""
+    return min(now - before for now, before in zip(clocks(), began, strict=True))
 
 
 class Failure(Exception):
