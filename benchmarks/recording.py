@@ -28,9 +28,9 @@ from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.language.compiler import compile_source
 from ticktalk.otel.sending import Telemetry
 from ticktalk.recording.mcap_file import RecordingWriter, read_recording
+from ticktalk.recording.of_simulation import RecordedSimulation
 from ticktalk.recording.recorder import Recorder
 from ticktalk.recording.replay import Replay
-from ticktalk.recording.simulated import RecordedSimulation
 from ticktalk.recording.writer import Writer, lacks_text
 
 RECORDED = Floor(least=0.5, binding=False)

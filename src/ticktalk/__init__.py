@@ -6,8 +6,8 @@ from typing import Any
 # Where each public name lives. They are loaded at first use. So a worker process on a small device need not load the
 # compiler, the simulator and the network.
 _PLACES = {
-    "ticktalk.cli.exploring": "explore",
-    "ticktalk.cli.simulated": "Simulated simulate",
+    "ticktalk.cli.explore_search": "explore",
+    "ticktalk.cli.simulated_run": "Simulated simulate",
     "ticktalk.cli.sweep": "sweep",
     "ticktalk.durations": "Hz ms s us",
     "ticktalk.engine.components": "component",

@@ -1,8 +1,8 @@
 """What `ticktalk` gives, as editors and type checkers see it; `__init__.py` loads each name at its first use."""
 
-from ticktalk.cli.exploring import explore as explore
-from ticktalk.cli.simulated import Simulated as Simulated
-from ticktalk.cli.simulated import simulate as simulate
+from ticktalk.cli.explore_search import explore as explore
+from ticktalk.cli.simulated_run import Simulated as Simulated
+from ticktalk.cli.simulated_run import simulate as simulate
 from ticktalk.cli.sweep import sweep as sweep
 from ticktalk.durations import Hz as Hz
 from ticktalk.durations import ms as ms

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from ticktalk.cli import doctor, remote
 from ticktalk.cli.main import app_of
 from ticktalk.defaults import RX_PORT
-from ticktalk.physical.trust import token
+from ticktalk.physical.trust import user_token
 from ticktalk.physical.trust.authority import init_authority, issue
 
 
@@ -39,7 +39,7 @@ def test_a_limit_that_is_too_low_is_wrong_and_says_how_to_raise_it(monkeypatch):
 
 
 def test_a_token_that_others_can_read_is_wrong(monkeypatch, tmp_path):
-    monkeypatch.setattr(token, "_folder", lambda: tmp_path)
+    monkeypatch.setattr(user_token, "_folder", lambda: tmp_path)
     tmp_path.chmod(0o755)
     status, found = look()
     assert (status, found["token"]["level"]) == (1, "wrong")

@@ -272,7 +272,7 @@ def test_an_interrupt_ends_the_trying_and_not_the_explanation(tmp_path: Path, mo
 
     file = str(tmp_path / "slow.mcap")
     assert not outputs_of(tmp_path, pair(NOW), file)
-    monkeypatch.setattr("ticktalk.cli.trying.simulated", interrupted)
+    monkeypatch.setattr("ticktalk.cli.tried_changes.simulated", interrupted)
     told = ticktalk("explain", file, "--missing", "show-1@400ms")
     assert told.exit_code == 0 and "fuse-1: nearest miss:" in told.stdout
     assert told.stdout.endswith("  which changes make it come is not known: the trying was interrupted\n")

@@ -17,13 +17,13 @@ from typer.testing import CliRunner
 
 import ticktalk
 from ticktalk import TTError
-from ticktalk.cli import explore_worker, exploring
+from ticktalk.cli import explore_search, explore_worker
 from ticktalk.cli.main import app_of
-from ticktalk.exploration.axis import bound
+from ticktalk.exploration.all_dimensions import least
 from ticktalk.exploration.certificate import AxisBound, Certificate
 from ticktalk.exploration.dimensions import Dimension, Point
+from ticktalk.exploration.one_dimension import bound
 from ticktalk.exploration.outcomes import FirstDifference
-from ticktalk.exploration.together import least
 from ticktalk.mapping.deployment_file import LinkSpec, Spread
 from ticktalk.simulation.event_file import events_text, parse_events
 
@@ -97,7 +97,7 @@ class Inline:
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Do the runs in this process."""
-    monkeypatch.setattr(exploring, "ProcessPoolExecutor", Inline)
+    monkeypatch.setattr(explore_search, "ProcessPoolExecutor", Inline)
     yield
     logging.disable(logging.NOTSET)
     explore_worker._runs = None
@@ -319,7 +319,7 @@ def test_the_resolution_is_of_durations_only(kind: str, step: int) -> None:
 
     name, _, target = kind.partition(":")
     space = [Dimension(name, tuple(target.split(",")), 0, 100_000)]
-    ((_, found, _),) = exploring.Search(Runs(), space, 0, 1, 10_000).bounds()  # type: ignore[arg-type]
+    ((_, found, _),) = explore_search.Search(Runs(), space, 0, 1, 10_000).bounds()  # type: ignore[arg-type]
     assert found.differs is not None and 4_001 - step <= found.safe <= 4_000
     assert found.differs - found.safe <= step
 
@@ -368,7 +368,7 @@ def test_the_command_gives_the_same_wherever_its_runs_are_done_and_a_file_that_s
     words += ["--bounds", str(tmp_path / "bounds.yaml"), "--runs", "16", "--json", "-o", str(tmp_path / "found")]
     words += ["-j", "2", "--expect", "link-delay:a,b=39ms", "--expect", "clock:a=40ms"]
     over_processes = CliRunner().invoke(app_of(words), words)
-    monkeypatch.setattr(exploring, "ProcessPoolExecutor", Inline)
+    monkeypatch.setattr(explore_search, "ProcessPoolExecutor", Inline)
     found = CliRunner().invoke(app_of(words), words)
     logging.disable(logging.NOTSET)
     assert found.stdout == over_processes.stdout

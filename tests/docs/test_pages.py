@@ -19,7 +19,7 @@ from pages import DOCS, ROOT, Runner, blocks, differs, groups, pages
 from readme import pictures
 
 from ticktalk.language.call_arguments import _ALL_KEYWORDS
-from ticktalk.language.templates import CONSTRUCTS, DECORATORS
+from ticktalk.language.function_templates import CONSTRUCTS, DECORATORS
 
 SHOWN = {
     "howto/raspberry-pi.md": ("sh",),  # they need a Raspberry Pi

@@ -15,8 +15,8 @@ from lineage_programs import body, programs
 from test_explain import history_of
 
 from ticktalk.engine.prepared_graph import wiring_of
-from ticktalk.explain.applied import applied
-from ticktalk.explain.helping import nearest, what_helps
+from ticktalk.explain.applied_change import applied
+from ticktalk.explain.helping_changes import nearest, what_helps
 from ticktalk.explain.history import History, Key
 from ticktalk.explain.why import why_missing
 from ticktalk.graph.graph import TTGraph

@@ -9,7 +9,7 @@ import pytest
 import ticktalk
 from programs import HEAD
 from ticktalk import TTError
-from ticktalk.cli.simulated import Simulated
+from ticktalk.cli.simulated_run import Simulated
 
 PROGRAM = (
     HEAD

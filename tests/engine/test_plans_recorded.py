@@ -13,8 +13,8 @@ from test_regions import at_once, programs
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.compiler import compile_source
+from ticktalk.recording.of_simulation import RecordedSimulation
 from ticktalk.recording.setup import Setup
-from ticktalk.recording.simulated import RecordedSimulation
 from ticktalk.records import AnyRecord, Records, Repeated, TookOver, each_of
 
 

@@ -13,7 +13,7 @@ import simpy
 
 from ticktalk import TTRuntimeManagerSim, compile_program
 from ticktalk.cli.ending import silence, wait_lines
-from ticktalk.explain.applied import applied
+from ticktalk.explain.applied_change import applied
 from ticktalk.explain.least_change import advice, changes
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted import silence as silence_module

@@ -15,7 +15,7 @@ from ticktalk import TTEnsemble, TTRuntimeManagerSim, compile_program
 from ticktalk.cli.ending import latency_lines, load_lines
 from ticktalk.manager.latency import SAMPLES, Grid, Latencies, Latency
 from ticktalk.mapping.deployment_file import parse_deployment
-from ticktalk.mapping.use import rates, use_lines, uses
+from ticktalk.mapping.expected_use import rates, use_lines, uses
 
 HEAD = "from ticktalk import *\n"
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import ticktalk
 from ticktalk import TTError
-from ticktalk.cli.simulated import Simulated
+from ticktalk.cli.simulated_run import Simulated
 from ticktalk.simulation.clocks import WrongClock
 
 HEAD = """

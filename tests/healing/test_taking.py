@@ -17,7 +17,7 @@ from ticktalk.hosted import until_taken
 from ticktalk.hosted.until_taken import UntilTaken
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.state import EnsembleState, ManagerState
-from ticktalk.manager.taking import AGAIN_AFTER, AGAIN_AT_MOST, Taking
+from ticktalk.manager.taken_outputs import AGAIN_AFTER, AGAIN_AT_MOST, Taking
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import NetMsg, RuntimeMsg, message
 from ticktalk.payloads import FiringError, OutputsTaken, OutputToken, OutputTokens, Ping

@@ -18,7 +18,7 @@ import ticktalk
 from ticktalk.instructions import BY_NAME
 from ticktalk.language.call_arguments import BODY_KEYWORDS, COMMON_KEYWORDS
 from ticktalk.language.compiler import compile_program, compile_source
-from ticktalk.language.templates import STREAM_KEYWORDS
+from ticktalk.language.function_templates import STREAM_KEYWORDS
 
 SOURCE = Path(ticktalk.__file__).parents[1]
 PROJECT = Path(__file__).parents[2]

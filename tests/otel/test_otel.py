@@ -21,14 +21,14 @@ from programs import HEAD
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.cli.main import app_of
 from ticktalk.cli.record import writer_to
-from ticktalk.explain import following
+from ticktalk.explain import running_history
 from ticktalk.language.compiler import compile_source
 from ticktalk.otel import sending
 from ticktalk.otel import spans as spans_of
 from ticktalk.otel.spans import HOLD, Spans
 from ticktalk.recording.mcap_file import read_recording
+from ticktalk.recording.of_simulation import RecordedSimulation
 from ticktalk.recording.setup import Setup
-from ticktalk.recording.simulated import RecordedSimulation
 from ticktalk.records import Decided, Fired, FiredTogether, Received, Records, Sent, TookOver
 from ticktalk.web.metrics import metrics_text
 
@@ -306,8 +306,8 @@ def test_a_batch_of_records_looks_at_no_firing_that_waits_for_others(monkeypatch
     graph = compile_source(PROGRAM, "prog.py", "prog")
     arc = next(f"count-1/{index}" for index, arc in enumerate(graph.sqs[0].arcs) if arc.kind == "value")
     looks: list[Any] = []
-    origin = following.Following.origin
-    monkeypatch.setattr(following.Following, "origin", lambda self, key: looks.append(key) or origin(self, key))
+    origin = running_history.Following.origin
+    monkeypatch.setattr(running_history.Following, "origin", lambda self, key: looks.append(key) or origin(self, key))
     spans = Spans()
     spans.begin(Setup("1", "devices", graph.to_json().decode(), "prog", 1, 0, None, {}, {}, 0), 0)
     count = 300
@@ -382,9 +382,9 @@ def test_the_order_of_two_ensembles_records_does_not_matter(first: str) -> None:
 
 
 def test_what_is_known_of_a_long_run_is_bounded_but_for_what_a_port_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "KEPT", 10)
+    monkeypatch.setattr(running_history, "KEPT", 10)
     graph = compile_source(PROGRAM, "prog.py", "prog")
-    known = following.Following(graph)
+    known = running_history.Following(graph)
     known.take("a", [Received(0, "both-1", 1, 1, 0, 9, "ones-1/0", 1, True)])
     for n in range(2, 200):
         (firing,) = known.take("a", [

@@ -44,8 +44,8 @@ from ticktalk.physical.node import Node
 from ticktalk.physical.timekeeping.root_clock import ClockDiscipline
 from ticktalk.physical.trust.guard import Guard
 from ticktalk.physical.trust.identity import ByToken
-from ticktalk.physical.trust.token import new_token
 from ticktalk.physical.trust.trust import Trust
+from ticktalk.physical.trust.user_token import new_token
 from ticktalk.processes import TTRuntimeManagerProcess
 from ticktalk.values.codec import encode_value
 

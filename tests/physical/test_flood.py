@@ -29,8 +29,8 @@ from ticktalk.physical.trust.authority import init_authority, issue
 from ticktalk.physical.trust.guard import Guard
 from ticktalk.physical.trust.identity import MET, ByToken, Certified
 from ticktalk.physical.trust.questions import Asking
-from ticktalk.physical.trust.token import new_token
 from ticktalk.physical.trust.trust import Trust
+from ticktalk.physical.trust.user_token import new_token
 from ticktalk.repeats import FEW
 
 

@@ -34,8 +34,8 @@ from ticktalk.physical.trust.authority import init_authority, issue, revoke
 from ticktalk.physical.trust.guard import Guard
 from ticktalk.physical.trust.identity import ByToken
 from ticktalk.physical.trust.questions import SealedAnswer
-from ticktalk.physical.trust.token import new_token
 from ticktalk.physical.trust.trust import Trust
+from ticktalk.physical.trust.user_token import new_token
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 from ticktalk.values.codec import encode_value
 

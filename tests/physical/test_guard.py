@@ -24,10 +24,10 @@ from ticktalk.physical.trust import identity, questions, token_seals, trust
 from ticktalk.physical.trust.authority import init_authority, issue, revoke
 from ticktalk.physical.trust.guard import DroppedError, Guard, NotForThisError
 from ticktalk.physical.trust.identity import ByToken
-from ticktalk.physical.trust.keys import WINDOW, Purpose
 from ticktalk.physical.trust.questions import NotNewError
-from ticktalk.physical.trust.token import new_token, own_token
+from ticktalk.physical.trust.shared_keys import WINDOW, Purpose
 from ticktalk.physical.trust.trust import Trust, is_loopback
+from ticktalk.physical.trust.user_token import new_token, own_token
 
 ADDRESS = "192.0.2.1:5555"
 MANAGER = "runtime-manager"

@@ -22,8 +22,8 @@ from ticktalk.physical.network.token_frames import apart_frame, parse_apart
 from ticktalk.physical.node import Node
 from ticktalk.physical.trust.guard import Guard, NotForThisError
 from ticktalk.physical.trust.identity import ByToken
-from ticktalk.physical.trust.token import new_token
 from ticktalk.physical.trust.token_seals import sealed_tokens
+from ticktalk.physical.trust.user_token import new_token
 from ticktalk.saved_state import InstanceState
 
 PROGRAM = """

@@ -36,8 +36,8 @@ from ticktalk.physical.network.token_frames import token_frame
 from ticktalk.physical.timekeeping.root_clock import RootClock
 from ticktalk.physical.trust.guard import Guard
 from ticktalk.physical.trust.identity import ByToken
-from ticktalk.physical.trust.token import own_token
 from ticktalk.physical.trust.trust import Trust
+from ticktalk.physical.trust.user_token import own_token
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical, TTRuntimeManagerSim
 from ticktalk.values.codec import encode_value
 

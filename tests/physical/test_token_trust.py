@@ -19,7 +19,7 @@ from ticktalk.language.compiler import compile_source
 from ticktalk.messages import NetMsg, Role, message
 from ticktalk.network_keys import arc_key
 from ticktalk.payloads import Deployment, Expect, HowFar, OutputToken, Placement, StartContext
-from ticktalk.physical.network import early, former
+from ticktalk.physical.network import early_tokens, former_hosts
 from ticktalk.physical.network.frames import HEAD
 from ticktalk.physical.network.token_frames import token_frame
 from ticktalk.physical.network.tokens import Passing
@@ -27,8 +27,8 @@ from ticktalk.physical.node import Node
 from ticktalk.physical.trust.authority import init_authority, issue
 from ticktalk.physical.trust.guard import Guard
 from ticktalk.physical.trust.identity import ByToken
-from ticktalk.physical.trust.token import new_token
 from ticktalk.physical.trust.trust import Trust
+from ticktalk.physical.trust.user_token import new_token
 from ticktalk.values.codec import encode_value, plain
 
 PROGRAM = """
@@ -168,7 +168,7 @@ def test_a_participant_feeds_no_arc_of_another(make: Callable[[], Edge], monkeyp
     edge.sent = 0
     edge.comes(edge.frame("far", 1))
     assert edge.values(1) == [10] and not edge.node.own
-    monkeypatch.setattr(former, "LIMIT", -1)
+    monkeypatch.setattr(former_hosts, "LIMIT", -1)
     edge.node.tokens._tend()
     assert edge.node.own == {"unauthorized": 2}
     edge.place("rogue")  # now it would be its token, but it waits no more
@@ -176,7 +176,7 @@ def test_a_participant_feeds_no_arc_of_another(make: Callable[[], Edge], monkeyp
 
 
 def test_what_waits_takes_no_room_of_others(make: Callable[[], Edge], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(early, "KEPT", 3)
+    monkeypatch.setattr(early_tokens, "KEPT", 3)
     edge = make()
     for _ in range(5):
         edge.comes(edge.frame("rogue", 7))
@@ -191,7 +191,7 @@ def test_what_waits_takes_no_room_of_others(make: Callable[[], Edge], monkeypatc
 
 
 def test_what_waits_is_bounded_in_all_its_parts(make: Callable[[], Edge], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(early, "KEPT_BYTES", 10_000)
+    monkeypatch.setattr(early_tokens, "KEPT_BYTES", 10_000)
     edge = make()
     key, start = arc_key("prog", "src-1/0"), edge.tick
 
@@ -229,7 +229,7 @@ def test_tokens_from_before_their_placement_is_heard_wait_for_it(
     assert edge.values(4) == [10, 20, 30, 40]
     edge.comes(under_way)
     assert edge.values(5)[-1] == 50, "that of the host before was under way"
-    monkeypatch.setattr(former, "LIMIT", -1)
+    monkeypatch.setattr(former_hosts, "LIMIT", -1)
     edge.place("far")
     edge.place("new")
     edge.comes(edge.frame("far", 6))
@@ -259,7 +259,7 @@ def test_many_tokens_that_wait_for_one_are_each_looked_at_a_few_times(
     make: Callable[[], Edge], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Time is kept meanwhile: each was looked at again whenever one came, and whenever one was taken."""
-    monkeypatch.setattr(former, "UNDER_WAY_LIMIT", 60_000_000)
+    monkeypatch.setattr(former_hosts, "UNDER_WAY_LIMIT", 60_000_000)
     looks: list[None] = []
     overtakes = Passing.overtakes
 
@@ -285,7 +285,7 @@ def test_many_tokens_that_wait_for_one_are_each_looked_at_a_few_times(
 def test_tokens_wait_no_longer_for_others_that_are_lost(
     make: Callable[[], Edge], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(former, "UNDER_WAY_LIMIT", 20_000)
+    monkeypatch.setattr(former_hosts, "UNDER_WAY_LIMIT", 20_000)
     edge = make()
     edge.begin()
     edge.comes(edge.frame("far", 1))

@@ -16,7 +16,7 @@ from ticktalk.payloads import Pong
 from ticktalk.physical.network import outbox
 from ticktalk.physical.network.control_frames import parse_control
 from ticktalk.physical.network.link import Link, LinkError, NobodyAnswersError, Withdraw
-from ticktalk.physical.trust.door import Door
+from ticktalk.physical.trust.connection_keys import Door
 
 
 class Session(Link):

@@ -27,7 +27,7 @@ from ticktalk.physical.network.frames import HEAD, InvalidError
 from ticktalk.physical.timekeeping.root_clock import ClockDiscipline, Exchange
 from ticktalk.physical.trust.guard import Guard
 from ticktalk.physical.trust.identity import ByToken
-from ticktalk.physical.trust.token import own_token
+from ticktalk.physical.trust.user_token import own_token
 from ticktalk.values.codec import Encoded, encode_value
 
 

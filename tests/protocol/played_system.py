@@ -36,7 +36,7 @@ from ticktalk.physical.network import joining
 from ticktalk.physical.node import Node
 from ticktalk.physical.timekeeping import root_clock
 from ticktalk.physical.timekeeping.loop import NEVER, Loop
-from ticktalk.physical.trust import keys, questions, token_seals
+from ticktalk.physical.trust import questions, shared_keys, token_seals
 from ticktalk.physical.trust.guard import Guard
 from ticktalk.physical.trust.identity import ByToken, Known
 from ticktalk.physical.trust.revocations import Revocation, Revocations
@@ -563,12 +563,12 @@ class played:
         self._choice, self._seals = choice, seals
 
     def __enter__(self) -> None:
-        self._before = root_clock.time, questions.time, os.urandom, keys.AESGCM, token_seals.AESGCM
+        self._before = root_clock.time, questions.time, os.urandom, shared_keys.AESGCM, token_seals.AESGCM
         root_clock.time = questions.time = TIME  # type: ignore[assignment]
         os.urandom = self._choice.randbytes
         if not self._seals:
-            keys.AESGCM = token_seals.AESGCM = PlayedLock  # type: ignore[assignment,misc]
+            shared_keys.AESGCM = token_seals.AESGCM = PlayedLock  # type: ignore[assignment,misc]
         assert threading.main_thread() is threading.current_thread()
 
     def __exit__(self, *error: object) -> None:
-        root_clock.time, questions.time, os.urandom, keys.AESGCM, token_seals.AESGCM = self._before  # type: ignore[misc]
+        root_clock.time, questions.time, os.urandom, shared_keys.AESGCM, token_seals.AESGCM = self._before  # type: ignore[misc]

@@ -27,8 +27,8 @@ from ticktalk.recording.columns import Column
 from ticktalk.recording.json_values import as_json
 from ticktalk.recording.mcap_chunks import McapWriter
 from ticktalk.recording.mcap_file import RecordingWriter, read_recording
+from ticktalk.recording.of_simulation import RecordedSimulation
 from ticktalk.recording.setup import Setup
-from ticktalk.recording.simulated import RecordedSimulation
 from ticktalk.records import (
     Decided,
     Fired,

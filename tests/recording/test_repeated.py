@@ -14,7 +14,7 @@ from programs import HEAD
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.language.compiler import compile_source
 from ticktalk.recording.mcap_file import RecordingWriter, read_recording
-from ticktalk.recording.simulated import RecordedSimulation
+from ticktalk.recording.of_simulation import RecordedSimulation
 from ticktalk.records import Received, Records, Repeated, Sent, Turn
 
 VALUES = {

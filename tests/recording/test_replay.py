@@ -24,11 +24,11 @@ from ticktalk.hosted.tapping import Tapped
 from ticktalk.language.compiler import compile_source
 from ticktalk.mapping.deployment_file import parse_deployment
 from ticktalk.network_keys import OUTPUT
-from ticktalk.recording.compare import Departure, told
+from ticktalk.recording.departures import Departure, told
 from ticktalk.recording.mcap_file import Recording
+from ticktalk.recording.of_simulation import RecordedSimulation
 from ticktalk.recording.replay import Replay
 from ticktalk.recording.setup import Setup
-from ticktalk.recording.simulated import RecordedSimulation
 from ticktalk.records import AnyRecord, Counted, Deadline, Decided, Fired, Records, Sent, TokenLeft, TookOver
 from ticktalk.simulation.network import SimulatedNetwork, TTNetworkInterfaceSim
 from ticktalk.values.codec import encode_value

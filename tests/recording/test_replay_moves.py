@@ -13,10 +13,10 @@ from test_unmatched import NAMES, networks
 from world import MANAGER, World
 
 from ticktalk.graph.sq import TTDestination
-from ticktalk.recording.compare import same_value
+from ticktalk.recording.departures import same_value
 from ticktalk.recording.moment import moments
+from ticktalk.recording.of_simulation import RecordedSimulation
 from ticktalk.recording.replay import Replay
-from ticktalk.recording.simulated import RecordedSimulation
 from ticktalk.records import InstanceMoved, TokenLeft
 
 

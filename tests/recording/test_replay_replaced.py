@@ -19,8 +19,8 @@ from world import HEAD, MANAGER, MS, World, graph_of
 from commands import ticktalk
 from ticktalk.graph.sq import TTDestination
 from ticktalk.recording.mcap_file import read_recording
+from ticktalk.recording.of_simulation import RecordedSimulation
 from ticktalk.recording.replay import Replay
-from ticktalk.recording.simulated import RecordedSimulation
 from ticktalk.records import Sent
 
 

@@ -16,7 +16,7 @@ from test_regions import programs
 from test_replay import Kept, recorded
 
 from programs import HEAD
-from ticktalk.cli.simulated import SimulatedRun
+from ticktalk.cli.simulated_run import SimulatedRun
 from ticktalk.cli.what_if import check_same, what_if, write_picture
 from ticktalk.errors import TTError
 from ticktalk.explain.what_if_picture import Mark, draw_comparison

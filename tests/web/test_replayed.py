@@ -16,8 +16,8 @@ from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.language.compiler import compile_source
 from ticktalk.recording.as_system import ReplayedSystem
 from ticktalk.recording.mcap_file import RecordingWriter, read_recording
+from ticktalk.recording.of_simulation import RecordedSimulation
 from ticktalk.recording.replay import Replay
-from ticktalk.recording.simulated import RecordedSimulation
 
 PROGRAM = (
     HEAD

@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 from ticktalk import TTError, TTRuntimeManagerSim, compile_program
 from ticktalk.cli.dashboard import SimulatedPages, acts, address
 from ticktalk.payloads import OutputToken
-from ticktalk.web.memory import Streams
+from ticktalk.web.latest_looks import Streams
 from ticktalk.web.server import Dashboard
 
 PROGRAM = """
@@ -154,7 +154,7 @@ def test_a_page_that_waits_for_looks_leaves_nothing_behind(system, monkeypatch):
 
 
 def test_outputs_of_an_sq_that_comes_again_are_shown(monkeypatch):
-    monkeypatch.setattr("ticktalk.web.memory.ROWS", 1)
+    monkeypatch.setattr("ticktalk.web.latest_looks.ROWS", 1)
     streams = Streams()
     known = {}
     seen = []

@@ -136,7 +136,7 @@ def _realtime() -> str:
 
 
 def _token() -> str:
-    from ticktalk.physical.trust.token import own_token
+    from ticktalk.physical.trust.user_token import own_token
 
     own_token()
     return ""

@@ -11,7 +11,7 @@ from ticktalk.accelerate.chosen import body_in
 from ticktalk.accelerate.events import Unsettled
 from ticktalk.accelerate.periods import Plan
 from ticktalk.cli import arguments, options
-from ticktalk.cli.planned import planned
+from ticktalk.cli.simulation_plans import planned
 from ticktalk.cli.streams import say
 from ticktalk.counters import Counters
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME

@@ -14,11 +14,11 @@ from ticktalk.cli.streams import say
 from ticktalk.cli.tables import terminal
 from ticktalk.durations import EPOCH_SECONDS, UNITS, instant_text
 from ticktalk.errors import TTError
+from ticktalk.explain.from_log import explain_output
 from ticktalk.explain.history import History, after
-from ticktalk.explain.outputs import explain_output
 from ticktalk.explain.picture import draw_explanation
 from ticktalk.explain.silence import silence_line
-from ticktalk.explain.versions import of_any, version_at
+from ticktalk.explain.which_version import of_any, version_at
 from ticktalk.explain.why import Explanation, indented, shown_value, sq_of, token_at, why, why_missing
 from ticktalk.graph.graph import TTGraph
 from ticktalk.output_log import read_log
@@ -104,7 +104,7 @@ def _recorded(
     counts = version_at(versions, tick)
     setup = counts.setup
     if setup.outputs_only:
-        from ticktalk.recording.tokens import rows_of
+        from ticktalk.recording.token_rows import rows_of
 
         return explain_output(rows_of(read), name, tick, missing, setup.context, _row_shown), ()
     if not live:
@@ -129,7 +129,7 @@ def _recorded(
     tell_versions(versions, f"explained is start {version.setup.context}")
     first = version is versions[0]  # one that took over began with states of another
     if may_try and made.tries and first and not live:
-        from ticktalk.cli.trying import tried
+        from ticktalk.cli.tried_changes import tried
 
         return made, tried(version.setup, records, history, sq_of(history, name), tick - begun)
     return made, ()

@@ -12,8 +12,8 @@ import msgspec
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.exploring import RUNS
-from ticktalk.cli.exploring import explore as explored
+from ticktalk.cli.explore_search import RUNS
+from ticktalk.cli.explore_search import explore as explored
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import table, terminal
 from ticktalk.exploration.certificate import Certificate, Counterexample

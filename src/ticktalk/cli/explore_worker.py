@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.synchronize import Event as Stopped
 from typing import Any, NamedTuple
 
-from ticktalk.cli.simulated import SimulatedRun, endless
+from ticktalk.cli.simulated_run import SimulatedRun, endless
+from ticktalk.exploration.all_dimensions import SearchBox, least, search
 from ticktalk.exploration.dimensions import Point, events_of
 from ticktalk.exploration.outcomes import FirstDifference, Outcome, difference, outcome
-from ticktalk.exploration.together import SearchBox, least, search
 from ticktalk.factories import imported
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.body_output import BodyOutput

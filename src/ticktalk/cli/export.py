@@ -94,7 +94,7 @@ def _rows(log: Path) -> Iterator[dict[str, Any]]:
     if not is_recording(log):
         return outputs_in(log)
     recording = recording_at(log)
-    from ticktalk.recording.tokens import rows_of
+    from ticktalk.recording.token_rows import rows_of
 
     return rows_of(recording)
 

@@ -16,7 +16,7 @@ from ticktalk.cli.replay import check_names, replayable
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import table, terminal
 from ticktalk.durations import duration_text, interval_and_ticks
-from ticktalk.explain.versions import version_at
+from ticktalk.explain.which_version import version_at
 from ticktalk.hosted.body_output import BodyOutput, keep_bodies_from_stdout
 from ticktalk.recording.moment import Moment, moments
 from ticktalk.recording.replay import Replay

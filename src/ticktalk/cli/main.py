@@ -11,7 +11,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from ticktalk.cli.guard import run_guarded
+from ticktalk.cli.exit_status import run_guarded
 from ticktalk.cli.settings import read_settings
 from ticktalk.cli.streams import say_lines
 from ticktalk.source_problems import did_you_mean

@@ -17,8 +17,8 @@ from ticktalk.cli.tables import ROWS, add, some, table, terminal
 from ticktalk.durations import about
 from ticktalk.errors import TTError
 from ticktalk.mapping.deployment_file import read_deployment
+from ticktalk.mapping.expected_use import use_lines, uses
 from ticktalk.mapping.schedule import MappingProblem, Objective, ScheduledMapping
-from ticktalk.mapping.use import use_lines, uses
 
 STRATEGIES = ("heft", "optimal")
 

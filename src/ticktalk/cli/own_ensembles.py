@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import NamedTuple
 
-from ticktalk.cli.guard import run_guarded
+from ticktalk.cli.exit_status import run_guarded
 from ticktalk.cli.priority import keep_time
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.ensemble import TTEnsemble

@@ -193,7 +193,7 @@ def record_outputs(
         return lambda: None
     writer = recording_writer(path)
     from ticktalk.physical.manager_node import Callbacks
-    from ticktalk.recording.outputs import RecordedOutputs
+    from ticktalk.recording.outputs_only import RecordedOutputs
     from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 
     given = {name: value for name, value in options.items() if value}

@@ -27,7 +27,7 @@ from ticktalk.source_problems import did_you_mean
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 
 if TYPE_CHECKING:
-    from ticktalk.recording.compare import Departure
+    from ticktalk.recording.departures import Departure
     from ticktalk.recording.mcap_file import Recording, Version
     from ticktalk.recording.replay import Replay
     from ticktalk.recording.what_if import Pair

@@ -32,7 +32,7 @@ from ticktalk.mapping.mapper import TTMapper
 from ticktalk.payloads import OutputToken
 from ticktalk.physical.manager_node import Callbacks
 from ticktalk.physical.output_values import opened
-from ticktalk.physical.trust.token import new_token
+from ticktalk.physical.trust.user_token import new_token
 from ticktalk.physical.workers.native_output import shown_apart
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 

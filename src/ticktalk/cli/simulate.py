@@ -15,7 +15,7 @@ from ticktalk.cli import arguments, options
 from ticktalk.cli.console import Results, ResultsGone
 from ticktalk.cli.ending import tell_end
 from ticktalk.cli.firing_errors import FiringErrors
-from ticktalk.cli.simulated import SimulatedRun, network_delay_of
+from ticktalk.cli.simulated_run import SimulatedRun, network_delay_of
 from ticktalk.cli.streams import say
 from ticktalk.defaults import CHECKPOINT_PERIOD
 from ticktalk.durations import duration_text
@@ -175,7 +175,7 @@ def simulate(
         if record is not None or otel is not None:
             from ticktalk.cli.record import tell_lacks, writer_to
             from ticktalk.cli.telemetry import telemetry
-            from ticktalk.recording.simulated import RecordedSimulation
+            from ticktalk.recording.of_simulation import RecordedSimulation
 
             writer = writer_to(record, None if otel is None else telemetry(otel, manager))
             assert writer is not None

@@ -15,7 +15,7 @@ import msgspec
 
 from ticktalk.cli.console import counter_lines
 from ticktalk.cli.firing_errors import FiringErrors
-from ticktalk.cli.simulated import SimulatedRun
+from ticktalk.cli.simulated_run import SimulatedRun
 from ticktalk.cli.streams import say
 from ticktalk.cli.what_if import ensembles_of
 from ticktalk.durations import duration_text

@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from ticktalk.cli import arguments
-from ticktalk.cli.simulated import SimulatedRun, network_delay_of
+from ticktalk.cli.simulated_run import SimulatedRun, network_delay_of
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import table, terminal
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
@@ -23,7 +23,7 @@ from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.hosted.tapping import Tapped
 from ticktalk.manager.deploy import with_instants
-from ticktalk.recording.compare import shown
+from ticktalk.recording.departures import shown
 from ticktalk.recording.setup import Setup
 from ticktalk.recording.what_if import Comparison, Pair, RecordedStreams, compared, kind_of, usual_delay
 from ticktalk.records import AnyRecord, Sent

@@ -9,8 +9,8 @@ An SQ that is handed over loses no token and takes none twice:
 3. The receiver places it, and gives it the kept tokens that the old host had not taken (`place`).
 
 Tokens that the SQ itself sent may still be under way: its next tokens go behind those at the receiver, and on other
-ensembles, too (`physical/network/former.py`). After a loss, an SQ comes without steps 1 and 2, under a new generation:
-tokens of its old one are dropped. For one graph, one of these is done after the other, as the manager asked for them.
+ensembles, too (`physical/network/former_hosts.py`). After a loss, an SQ comes without steps 1 and 2, under a new
+generation: tokens of its old one are dropped. For one graph, one of these is done after the other, as it was asked for.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import builtins
 from collections.abc import Collection, Iterator
 from importlib import import_module
 
-from ticktalk.language.templates import KNOWN, Function, is_ticktalk
+from ticktalk.language.function_templates import KNOWN, Function, is_ticktalk
 from ticktalk.source_problems import Problems, did_you_mean
 
 _BY_TEXT = frozenset({"globals", "locals", "vars", "exec", "setattr"})

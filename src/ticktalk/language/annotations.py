@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
+from ticktalk.language.function_templates import Function, is_ticktalk
 from ticktalk.language.scope import statements_in
-from ticktalk.language.templates import Function, is_ticktalk
 from ticktalk.language.value_types import (
     ANY,
     NONE,

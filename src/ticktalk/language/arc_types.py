@@ -20,10 +20,10 @@ from ticktalk.graph.constants import decode_constant
 from ticktalk.instructions import INSTRUCTIONS
 from ticktalk.language import folding
 from ticktalk.language.annotations import Annotations
-from ticktalk.language.draft import Arc, Constant, GraphDraft, InputDraft, SQDraft
 from ticktalk.language.evaluation import Reference
+from ticktalk.language.function_templates import Template
+from ticktalk.language.graph_draft import Arc, Constant, GraphDraft, InputDraft, SQDraft
 from ticktalk.language.input_types import input_type
-from ticktalk.language.templates import Template
 from ticktalk.language.value_types import (
     ANY,
     BOOL,

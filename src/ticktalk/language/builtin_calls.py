@@ -10,8 +10,8 @@ from typing import Any
 from ticktalk.instructions import BY_NAME
 from ticktalk.language import folding
 from ticktalk.language.call_arguments import Argument, Arguments
-from ticktalk.language.draft import Arc, Constant
 from ticktalk.language.evaluation import UNKNOWN, Attempts, Foreign, Listing, NoValue, Unknown, Value
+from ticktalk.language.graph_draft import Arc, Constant
 from ticktalk.time import TTClock
 
 _LIST_METHODS = {

@@ -10,9 +10,9 @@ from typing import Any
 
 from ticktalk.durations import duration_text
 from ticktalk.language import folding
-from ticktalk.language.draft import Constant
 from ticktalk.language.evaluation import UNKNOWN, Attempts, Evaluation, Listing, NoValue, Unknown, Value
-from ticktalk.language.templates import STREAM_KEYWORDS, Parameter
+from ticktalk.language.function_templates import STREAM_KEYWORDS, Parameter
+from ticktalk.language.graph_draft import Constant
 from ticktalk.source_problems import Place, did_you_mean
 from ticktalk.time import ROOT, TTClock
 from ticktalk.time.clock import whole_tick

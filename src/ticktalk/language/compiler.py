@@ -3,12 +3,12 @@
 The file is parsed, never imported or run. The graph's body is evaluated once on its syntax tree: expressions of
 constants are computed, every other expression becomes an SQ. Read on in this order:
 
-    scope.py         the meaning of module-level names; `templates.py`: TickTalk's names, decorated functions
+    scope.py         the meaning of module-level names; `function_templates.py`: TickTalk's names, decorated functions
     graph_body.py    the statements of the graph
     expressions.py   names, attributes and calls; `displays.py`, `operators.py`: the other expressions
     instances.py     calls that make SQs; `constructs.py`, `builtin_calls.py`: the other calls
     evaluation.py    the base of all these; `call_arguments.py`: the base of calls; `folding.py`: constants
-    draft.py         the SQs and arcs of the graph while it is made
+    graph_draft.py   the SQs and arcs of the graph while it is made
     modules.py       the modules that the program imports
     arc_types.py     the types of values along the arcs; `annotations.py`, `value_types.py`: what annotations say
     travelling_sources.py   the sources that travel with the graph; `sibling_modules.py`: modules beside the program
@@ -33,12 +33,12 @@ from ticktalk.language.annotations import Annotations
 from ticktalk.language.arc_types import ArcTypes
 from ticktalk.language.due_times import due_times, mentioning_firing
 from ticktalk.language.evaluation import Reference
+from ticktalk.language.function_templates import Function, Template
 from ticktalk.language.graph_body import GraphBody
 from ticktalk.language.imported_modules import ImportedModules
 from ticktalk.language.modules import Modules
 from ticktalk.language.scope import ModuleScope
 from ticktalk.language.sibling_modules import sibling_modules
-from ticktalk.language.templates import Function, Template
 from ticktalk.language.travelling_sources import TravellingSources
 from ticktalk.source_problems import Problems, did_you_mean
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from ticktalk.language import folding
 from ticktalk.language.call_arguments import CALLABLE, COMMON_KEYWORDS, MOST_TICKS, OPTIONAL, Argument
-from ticktalk.language.draft import Arc, Constant, PortDraft, SQDraft
 from ticktalk.language.evaluation import Attempts, Foreign, Meaning, NoValue, Reference, Unknown, Value
+from ticktalk.language.function_templates import Parameter
+from ticktalk.language.graph_draft import Arc, Constant, PortDraft, SQDraft
 from ticktalk.language.instances import Instances
-from ticktalk.language.templates import Parameter
 from ticktalk.time import ROOT, TTClock
 
 

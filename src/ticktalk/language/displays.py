@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import Any
 
 from ticktalk.language import folding
-from ticktalk.language.draft import Arc, Constant, PortDraft, SQDraft
 from ticktalk.language.evaluation import UNKNOWN, Attempts, Evaluation, Listing, NoValue, Operand, Unknown, Value
+from ticktalk.language.graph_draft import Arc, Constant, PortDraft, SQDraft
 
 
 class Displays(Evaluation):

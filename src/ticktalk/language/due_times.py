@@ -9,7 +9,7 @@ from typing import Literal
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTFunction, TTStatement
 from ticktalk.instructions import ON_TOKENS
-from ticktalk.language.draft import Arc, InputDraft, SQDraft
+from ticktalk.language.graph_draft import Arc, InputDraft, SQDraft
 
 Since = Literal["instant", "now", "middle", "start"]
 

@@ -14,8 +14,8 @@ from typing import Any, Literal, TypeVar, TypeVarTuple
 from ticktalk.durations import UNITS, duration_text
 from ticktalk.instructions import INSTRUCTIONS
 from ticktalk.language import folding
-from ticktalk.language.draft import Arc, Branch, Constant, GraphDraft, PortDraft
-from ticktalk.language.templates import KNOWN, Function, Template
+from ticktalk.language.function_templates import KNOWN, Function, Template
+from ticktalk.language.graph_draft import Arc, Branch, Constant, GraphDraft, PortDraft
 from ticktalk.source_problems import Place, Problems
 
 T = TypeVar("T")

@@ -16,10 +16,10 @@ from ticktalk.language import folding
 from ticktalk.language.builtin_calls import BuiltinCalls
 from ticktalk.language.constructs import Constructs
 from ticktalk.language.displays import Displays
-from ticktalk.language.draft import Arc, Constant
 from ticktalk.language.evaluation import UNKNOWN, Foreign, GiveUp, Home, Meaning, NoValue, Reference, Unknown, Value
+from ticktalk.language.function_templates import KNOWN, construct_at
+from ticktalk.language.graph_draft import Arc, Constant
 from ticktalk.language.operators import Operators
-from ticktalk.language.templates import KNOWN, construct_at
 from ticktalk.source_problems import did_you_mean
 from ticktalk.time import TTClock
 

@@ -13,7 +13,6 @@ from ticktalk.graph.constants import encode_constant
 from ticktalk.graph.sq import TTConstraintSpec
 from ticktalk.language import folding
 from ticktalk.language.call_arguments import CALLABLE, Argument
-from ticktalk.language.draft import Arc, Branch, Constant, GivenArgument, GraphDraft, PortDraft, SQDraft, TooLarge
 from ticktalk.language.evaluation import (
     UNKNOWN,
     GiveUp,
@@ -26,8 +25,9 @@ from ticktalk.language.evaluation import (
     Value,
 )
 from ticktalk.language.expressions import Expressions, reference_to, refused_form
+from ticktalk.language.function_templates import Function, check_body, is_ticktalk, our_names, parameters_of
+from ticktalk.language.graph_draft import Arc, Branch, Constant, GivenArgument, GraphDraft, PortDraft, SQDraft, TooLarge
 from ticktalk.language.scope import bound_names
-from ticktalk.language.templates import Function, check_body, is_ticktalk, our_names, parameters_of
 from ticktalk.mapping.ensembles import check_ensemble_name
 from ticktalk.source_problems import Problems
 from ticktalk.time import TTClock

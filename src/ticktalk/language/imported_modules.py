@@ -14,8 +14,8 @@ import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from ticktalk.language.function_templates import PACKAGES
 from ticktalk.language.scope import is_main_guard, statements_in
-from ticktalk.language.templates import PACKAGES
 
 Tree = Callable[[str], tuple[ast.Module, str] | None]
 """The syntax tree of a module, and its package; None of one that is not looked into."""

@@ -14,9 +14,9 @@ from ticktalk.graph.sq import Trigger, TTConstraintSpec
 from ticktalk.instructions import BY_NAME, REQUIRED, Instruction
 from ticktalk.language import folding
 from ticktalk.language.call_arguments import BODY_KEYWORDS, COMMON_KEYWORDS, OPTIONAL, Argument, Arguments
-from ticktalk.language.draft import Arc, Constant, PortDraft, SQDraft
 from ticktalk.language.evaluation import Attempts, Foreign, Home, NoValue, Reference, Unknown
-from ticktalk.language.templates import STREAM_KEYWORDS, Parameter, Template
+from ticktalk.language.function_templates import STREAM_KEYWORDS, Parameter, Template
+from ticktalk.language.graph_draft import Arc, Constant, PortDraft, SQDraft
 from ticktalk.time import ROOT, TTClock
 from ticktalk.time.grid import Period, repeats_after
 

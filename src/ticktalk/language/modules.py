@@ -13,10 +13,10 @@ from ticktalk.errors import Problem
 from ticktalk.graph.graph import TTFunction
 from ticktalk.language.evaluation import UNKNOWN, Foreign, Meaning, Reference
 from ticktalk.language.expressions import reference_to
+from ticktalk.language.function_templates import KNOWN, OLDER, PACKAGES, Template
 from ticktalk.language.imported_modules import ImportedModules
 from ticktalk.language.scope import ModuleScope, elsewhere
 from ticktalk.language.sibling_modules import file_beside, installed, read_source
-from ticktalk.language.templates import KNOWN, OLDER, PACKAGES, Template
 from ticktalk.language.travelling_sources import TravellingSources
 from ticktalk.source_problems import Problems, did_you_mean
 

@@ -8,9 +8,9 @@ from operator import getitem
 
 from ticktalk.graph.constants import encode_constant
 from ticktalk.language import folding
-from ticktalk.language.draft import Arc, Branch, Constant, PortDraft
 from ticktalk.language.evaluation import Attempts, Evaluation, Listing, Meaning, NoValue, Operand, Unknown, Value
 from ticktalk.language.folding import OPERATORS
+from ticktalk.language.graph_draft import Arc, Branch, Constant, PortDraft
 
 
 class Operators(Evaluation):

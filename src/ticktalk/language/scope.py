@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from ticktalk.language.annotation_names import check_names
-from ticktalk.language.draft import Constant
 from ticktalk.language.evaluation import (
     Foreign,
     GiveUp,
@@ -21,7 +20,7 @@ from ticktalk.language.evaluation import (
     Resolve,
 )
 from ticktalk.language.expressions import Expressions, reference_to
-from ticktalk.language.templates import (
+from ticktalk.language.function_templates import (
     DECORATORS,
     KNOWN,
     Function,
@@ -33,6 +32,7 @@ from ticktalk.language.templates import (
     read_template,
     stream_settings_in,
 )
+from ticktalk.language.graph_draft import Constant
 from ticktalk.module_search import find_module
 from ticktalk.source_problems import Problems
 

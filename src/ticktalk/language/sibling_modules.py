@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ticktalk.input_file import read_source_text
-from ticktalk.language.templates import OLDER, PACKAGES
+from ticktalk.language.function_templates import OLDER, PACKAGES
 from ticktalk.module_search import find_module
 from ticktalk.source_problems import Problems
 

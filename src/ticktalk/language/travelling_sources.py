@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ticktalk.graph.graph import TTFunction, TTStatement
+from ticktalk.language.function_templates import PACKAGES, Template, components_in
 from ticktalk.language.imported_modules import (
     Definition,
     ImportedModules,
@@ -35,7 +36,6 @@ from ticktalk.language.imported_modules import (
     run_by_function,
 )
 from ticktalk.language.scope import ModuleScope, bound_names, is_main_guard, statements_in
-from ticktalk.language.templates import PACKAGES, Template, components_in
 
 BY_TEXT = frozenset({"globals", "exec", "eval"})
 """Functions that reach the module's names by text, wherever they are called."""

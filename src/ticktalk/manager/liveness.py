@@ -30,7 +30,7 @@ from ticktalk.manager.heal import Heal
 from ticktalk.manager.replace import Replace
 from ticktalk.manager.reports import Reports
 from ticktalk.manager.state import EnsembleState, LostEnsemble, ManagerState
-from ticktalk.manager.taking import Taking
+from ticktalk.manager.taken_outputs import Taking
 from ticktalk.manager.votes import Votes
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import NetMsg

@@ -28,8 +28,8 @@ import msgspec
 from ticktalk.durations import about
 from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.graph import TTGraph
-from ticktalk.manager import rest
-from ticktalk.manager.carry import carry, values_by_host
+from ticktalk.manager import coming_to_rest as rest
+from ticktalk.manager.carried_state import carry, values_by_host
 from ticktalk.manager.deploy import Deploy, check_inputs
 from ticktalk.manager.driver import Driver, Send, Tell
 from ticktalk.manager.events import NotReplaced, Replaced, RolledBack

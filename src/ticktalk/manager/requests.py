@@ -29,7 +29,7 @@ from ticktalk.manager.replace import Replace
 from ticktalk.manager.reports import Losses, Reports
 from ticktalk.manager.state import GraphState, ManagerState
 from ticktalk.manager.status import status
-from ticktalk.manager.taking import Taking
+from ticktalk.manager.taken_outputs import Taking
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ROWS, NetMsg, RuntimeMsg, SyncMsg
 from ticktalk.payloads import (

@@ -16,8 +16,8 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from ticktalk.explain.following import Following
 from ticktalk.explain.history import Key, NotedFiring
+from ticktalk.explain.running_history import Following
 from ticktalk.graph.graph import TTGraph
 from ticktalk.recording.setup import Setup
 from ticktalk.records import Records, count_of, each_of

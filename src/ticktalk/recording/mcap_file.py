@@ -26,7 +26,7 @@ from ticktalk.ranges import FARTHEST
 from ticktalk.recording.columns import Column, in_json
 from ticktalk.recording.json_values import as_json, values_together
 from ticktalk.recording.mcap_chunks import McapWriter, messages_of
-from ticktalk.recording.repeated import BEGIN, TokenSeries, series_of, tokens_of
+from ticktalk.recording.repeated_tokens import BEGIN, TokenSeries, series_of, tokens_of
 from ticktalk.recording.setup import Setup
 from ticktalk.records import (
     AnyRecord,

@@ -30,8 +30,8 @@ from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.switching import go_on_late, late
 from ticktalk.hosted.tapping import Tapped
 from ticktalk.payloads import FiringError, InstanceState
-from ticktalk.recording.bodies import RecordedBody, RecordedFiring, WholeGraph
-from ticktalk.recording.compare import Compared, Departure, content_of, put_off, same_tokens, same_value, shown, told
+from ticktalk.recording.departures import Compared, Departure, content_of, put_off, same_tokens, same_value, shown, told
+from ticktalk.recording.replayed_bodies import RecordedBody, RecordedFiring, WholeGraph
 from ticktalk.recording.setup import Setup
 from ticktalk.records import (
     LONGEST,

@@ -20,7 +20,7 @@ from ticktalk.engine.firing.base import Fire
 from ticktalk.engine.firing_chain import Elsewhere
 from ticktalk.graph.graph import TTGraph
 from ticktalk.payloads import FiringError
-from ticktalk.recording.compare import same_value, shown
+from ticktalk.recording.departures import same_value, shown
 from ticktalk.records import AnyRecord, Counted, Decided, Fired, Received, Sent
 from ticktalk.time import Tick
 from ticktalk.values.codec import Parts, decode_value

@@ -34,7 +34,7 @@ from ticktalk.hosted.watchdog import overran
 from ticktalk.manager.driver import Usage
 from ticktalk.payloads import FiringError
 from ticktalk.simulation.clocks import ClockedAgenda
-from ticktalk.simulation.use import Use, UseNotes
+from ticktalk.simulation.resource_use import Use, UseNotes
 from ticktalk.time import Tick, TTEmpty
 from ticktalk.values.codec import Parts, handed_on, plain
 

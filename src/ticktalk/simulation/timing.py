@@ -19,7 +19,7 @@ from ticktalk.manager.driver import Usage
 from ticktalk.mapping.deployment_file import DeploymentFile, EnsembleSpec, LinkSpec, Spread
 from ticktalk.simulation.clocks import ClockedAgenda
 from ticktalk.simulation.cores import ClockedCores, Cores
-from ticktalk.simulation.use import Use, UseNotes
+from ticktalk.simulation.resource_use import Use, UseNotes
 from ticktalk.values.codec import Data, encode_value
 
 

@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 import typer
 
 from ticktalk.cli.arguments import duration
-from ticktalk.cli.simulated import Simulated, simulate
+from ticktalk.cli.simulated_run import Simulated, simulate
 from ticktalk.durations import interval_text
 from ticktalk.engine.tap import Tap
 from ticktalk.errors import TTError
 from ticktalk.explain.history import History, after
 from ticktalk.explain.silence import silence_line
-from ticktalk.explain.versions import of_any, version_at
+from ticktalk.explain.which_version import of_any, version_at
 from ticktalk.explain.why import shown_value, token_at, why, why_missing
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.tapping import Tapped

@@ -36,7 +36,7 @@ from ticktalk.graph.drawing import draw
 from ticktalk.manager.state import ManagerState
 from ticktalk.payloads import OutputToken
 from ticktalk.physical.trust.trust import is_loopback
-from ticktalk.web.memory import Looks, Streams
+from ticktalk.web.latest_looks import Looks, Streams
 from ticktalk.web.metrics import metrics_text
 
 logger = logging.getLogger("ticktalk")

@@ -23,7 +23,7 @@ from ticktalk.network_keys import NOBODY, Path, control_key
 from ticktalk.physical.network.control_frames import control_frame
 from ticktalk.physical.network.frames import FrameError
 from ticktalk.physical.network.outbox import TOKENS_HELD, Outbox
-from ticktalk.physical.trust.door import Door
+from ticktalk.physical.trust.connection_keys import Door
 
 logger = logging.getLogger("ticktalk.link")
 

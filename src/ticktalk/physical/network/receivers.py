@@ -25,7 +25,7 @@ from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.trust.guard import Guard
 from ticktalk.physical.trust.identity import Known
-from ticktalk.physical.trust.keys import Keys
+from ticktalk.physical.trust.shared_keys import Keys
 from ticktalk.physical.trust.token_seals import seal_tokens
 from ticktalk.values.codec import Data
 

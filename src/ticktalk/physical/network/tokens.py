@@ -24,8 +24,8 @@ from ticktalk.network_interface import TTNetworkInterface
 from ticktalk.network_keys import arc_key
 from ticktalk.payloads import HowFar, StopGraph
 from ticktalk.physical.memory.sharing import Sharing
-from ticktalk.physical.network import former
-from ticktalk.physical.network.early import Early, EarlyToken
+from ticktalk.physical.network import former_hosts
+from ticktalk.physical.network.early_tokens import Early, EarlyToken
 from ticktalk.physical.network.frames import LONG, FrameError, InvalidError
 from ticktalk.physical.network.inboxes import Inboxes
 from ticktalk.physical.network.receivers import NO_ARC, Receivers, TokenWay
@@ -235,7 +235,7 @@ class Passing:
         except FrameError:
             return False  # it is told when it is taken
         each = numbers if isinstance(numbers, list) else [numbers] * len(names)
-        return former.overtakes(zip(names, each, strict=False), self.numbers.numbers)
+        return former_hosts.overtakes(zip(names, each, strict=False), self.numbers.numbers)
 
     def _bundle(self, sq: str, arcs: bytes) -> tuple[tuple[int, ...], ArcBundle]:
         """Arcs of an SQ whose tokens come together: their indexes, and how their tokens are counted."""
@@ -334,7 +334,7 @@ class Tokens:
         self.incoming(*NO_ARC)
         self._early = Early()
         self._look_again = False  # some of those may be good now
-        self._former = former.Former(loop.after, self._take_early)
+        self._former = former_hosts.Former(loop.after, self._take_early)
         self._coming: dict[tuple[str, str], set[str]] = {}  # by graph and SQ: where receivers of its tokens will come
         loop.every(TEND, self._tend)
 
@@ -478,7 +478,7 @@ class Tokens:
 
         def is_in_vain(token: EarlyToken) -> bool:
             is_host = self._former.is_host(token.graph, token.incoming.sq, token.sender)
-            return now - token.came > former.LIMIT and not is_host
+            return now - token.came > former_hosts.LIMIT and not is_host
 
         for token in self._early.take(is_in_vain):
             self.drop(DroppedError("unauthorized", f"{token.incoming.sq} is not placed at {token.sender!r}"))

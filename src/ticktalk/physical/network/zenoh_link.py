@@ -19,7 +19,7 @@ import zenoh
 from ticktalk.network_interface import Handle, Receive, Reply, Wanted, any_reply
 from ticktalk.network_keys import Path
 from ticktalk.physical.network.link import Link, LinkError, NobodyAnswersError, PortInUseError, Withdraw
-from ticktalk.physical.trust.door import Door, Tls
+from ticktalk.physical.trust.connection_keys import Door, Tls
 
 logger = logging.getLogger("ticktalk.link")
 

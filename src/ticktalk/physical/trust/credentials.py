@@ -27,7 +27,7 @@ from ticktalk.physical.trust.certificates import (
     role_of,
     serial_text,
 )
-from ticktalk.physical.trust.door import Tls
+from ticktalk.physical.trust.connection_keys import Tls
 from ticktalk.physical.trust.signing import CODE, REVOCATION, Signer, Verifier, require_cryptography
 
 if TYPE_CHECKING:

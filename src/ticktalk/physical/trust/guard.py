@@ -23,9 +23,9 @@ from ticktalk.errors import TTError
 from ticktalk.network_keys import Path
 from ticktalk.physical.network.frames import HEAD, FrameError, body, check_length
 from ticktalk.physical.trust.identity import Identity, Known
-from ticktalk.physical.trust.keys import MARK, Keys, Peer, Purpose, any_number
 from ticktalk.physical.trust.questions import Asked, Asking, Challenges, SealedQuestion, asked_for
 from ticktalk.physical.trust.revocations import Revocations
+from ticktalk.physical.trust.shared_keys import MARK, Keys, Peer, Purpose, any_number
 from ticktalk.physical.trust.signing import Verifier
 from ticktalk.physical.trust.token_seals import open_tokens, published, seal_tokens, sealed_tokens
 from ticktalk.values.codec import Data

@@ -18,7 +18,7 @@ import msgspec
 
 from ticktalk.errors import TTError
 from ticktalk.physical.trust.identity import Known
-from ticktalk.physical.trust.keys import Keys, Purpose, any_number
+from ticktalk.physical.trust.shared_keys import Keys, Purpose, any_number
 
 CHALLENGE_MARK = 16
 """Bytes by which a challenge is known to be this manager's."""

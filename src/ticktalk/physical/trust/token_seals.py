@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ticktalk.physical.network.frames import HEAD, FrameError, body
-from ticktalk.physical.trust.keys import MARK, Keys, Purpose
+from ticktalk.physical.trust.shared_keys import MARK, Keys, Purpose
 from ticktalk.ranges import Count
 from ticktalk.values.codec import Data
 

@@ -12,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 
 from ticktalk.errors import TTError
 from ticktalk.messages import Role
+from ticktalk.physical.trust.connection_keys import Door
 from ticktalk.physical.trust.credentials import Credentials
-from ticktalk.physical.trust.door import Door
 from ticktalk.physical.trust.guard import Guard
 from ticktalk.physical.trust.identity import ByToken, Certified, Known
 from ticktalk.physical.trust.revocations import REVOCATIONS_FILE, RevocationFile
-from ticktalk.physical.trust.token import own_token
+from ticktalk.physical.trust.user_token import own_token
 
 logger = logging.getLogger("ticktalk.credentials")
 

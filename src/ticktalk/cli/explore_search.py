@@ -21,12 +21,12 @@ import typer
 
 from ticktalk.cli import arguments
 from ticktalk.cli import explore_worker as worker
-from ticktalk.cli.simulated import SimulatedRun, network_delay_of
+from ticktalk.cli.simulated_run import SimulatedRun, network_delay_of
 from ticktalk.cli.sweep import words_of
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.durations import duration_text
 from ticktalk.errors import TTError
-from ticktalk.exploration.axis import Bound, bound
+from ticktalk.exploration.all_dimensions import SearchBox, corners
 from ticktalk.exploration.certificate import AllTogether, AxisBound, Certificate, Counterexample
 from ticktalk.exploration.dimensions import (
     KINDS,
@@ -42,8 +42,8 @@ from ticktalk.exploration.dimensions import (
     moment,
     read_range,
 )
+from ticktalk.exploration.one_dimension import Bound, bound
 from ticktalk.exploration.outcomes import FirstDifference, Outcome
-from ticktalk.exploration.together import SearchBox, corners
 from ticktalk.graph.graph import TTGraph
 from ticktalk.mapping.deployment_file import DeploymentFile, LinkSpec
 from ticktalk.simulation.event_file import FileEvent, events_text

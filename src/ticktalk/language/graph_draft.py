@@ -16,7 +16,7 @@ from typing import Any, Literal
 from ticktalk.graph.constants import encode_constant
 from ticktalk.graph.sq import TTSQ, TTArc, TTConstraintSpec, TTDestination, TTInput, TTPort
 from ticktalk.instructions import INSTRUCTIONS
-from ticktalk.language.templates import Template
+from ticktalk.language.function_templates import Template
 from ticktalk.source_problems import Place
 from ticktalk.time import TTClock
 

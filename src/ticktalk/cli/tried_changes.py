@@ -14,7 +14,7 @@ import typer
 from ticktalk.cli.what_if import AFTER_STREAMS, simulated
 from ticktalk.durations import interval_text
 from ticktalk.errors import TTError
-from ticktalk.explain.helping import RUNS, SHOWN, nearest, what_helps
+from ticktalk.explain.helping_changes import RUNS, SHOWN, nearest, what_helps
 from ticktalk.explain.history import History, after
 from ticktalk.graph.graph import TTGraph
 from ticktalk.recording.setup import Setup

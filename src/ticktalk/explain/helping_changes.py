@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ticktalk.durations import interval_text
 from ticktalk.engine.prepared_graph import wiring_of
-from ticktalk.explain.applied import applied
+from ticktalk.explain.applied_change import applied
 from ticktalk.explain.history import History
 from ticktalk.explain.least_change import Change
 from ticktalk.explain.why import distance, why_missing
