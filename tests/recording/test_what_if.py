@@ -22,7 +22,8 @@ from ticktalk.errors import TTError
 from ticktalk.explain.what_if_picture import Mark, draw_comparison
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.language.compiler import compile_source
-from ticktalk.recording.what_if import Comparison, Output, usual_delay
+from ticktalk.recording.outputs_compared import Comparison, Output
+from ticktalk.recording.what_if import usual_delay
 
 PROGRAM = (
     HEAD

@@ -29,8 +29,8 @@ from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 if TYPE_CHECKING:
     from ticktalk.recording.departures import Departure
     from ticktalk.recording.mcap_file import Recording, Version
+    from ticktalk.recording.outputs_compared import Pair
     from ticktalk.recording.replay import Replay
-    from ticktalk.recording.what_if import Pair
 
 SLICE = 0.02
 """Seconds between two looks at the time, with `--speed`."""

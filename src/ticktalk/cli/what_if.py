@@ -24,8 +24,9 @@ from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.hosted.tapping import Tapped
 from ticktalk.manager.deploy import with_instants
 from ticktalk.recording.departures import shown
+from ticktalk.recording.outputs_compared import Comparison, Pair, compared, kind_of
 from ticktalk.recording.setup import Setup
-from ticktalk.recording.what_if import Comparison, Pair, RecordedStreams, compared, kind_of, usual_delay
+from ticktalk.recording.what_if import RecordedStreams, usual_delay
 from ticktalk.records import AnyRecord, Sent
 from ticktalk.time import INFINITY, Tick
 from ticktalk.values.codec import decode_value

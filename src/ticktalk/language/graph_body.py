@@ -3,64 +3,28 @@
 from __future__ import annotations
 
 import ast
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from ticktalk.graph.constants import encode_constant
 from ticktalk.graph.sq import TTConstraintSpec
 from ticktalk.language import folding
-from ticktalk.language.call_arguments import CALLABLE, Argument
-from ticktalk.language.evaluation import (
-    UNKNOWN,
-    GiveUp,
-    Listing,
-    Meaning,
-    ModuleNames,
-    NoValue,
-    Reference,
-    Unknown,
-    Value,
-)
+from ticktalk.language.call_arguments import Argument
+from ticktalk.language.evaluation import UNKNOWN, GiveUp, Listing, NoValue, Reference, Unknown, Value
 from ticktalk.language.expressions import Expressions, reference_to, refused_form
-from ticktalk.language.function_templates import Function, check_body, is_ticktalk, our_names, parameters_of
-from ticktalk.language.graph_draft import Arc, Branch, Constant, GivenArgument, GraphDraft, PortDraft, SQDraft, TooLarge
+from ticktalk.language.function_templates import check_body, is_ticktalk, our_names, parameters_of
+from ticktalk.language.graph_draft import Arc, Constant, GraphDraft, PortDraft, SQDraft, TooLarge
+from ticktalk.language.graphs_in_graphs import Ending, Frame, GraphCalls, local_names
 from ticktalk.language.scope import bound_names
 from ticktalk.mapping.ensembles import check_ensemble_name
-from ticktalk.source_problems import Problems
 from ticktalk.time import TTClock
-
-_Ending = Literal["return", "break", "continue"]
 
 _MAKES_AN_SQ = (ast.Call, ast.BinOp, ast.UnaryOp, ast.Compare, ast.BoolOp, ast.Subscript, ast.IfExp)
 """Expressions whose value an SQ made just now computes; a name or a display may lead to one made before."""
 
 
-MOST_NESTED = 200
-"""The depth to which graphs expand in graphs: a deeper recursion was meant to end."""
-FRAMES = 60
-"""Calls of functions of Python that one expansion may take at most, beside what an expression of its own takes."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Frame:
-    """The meanings of a graph's names while its body is evaluated: see `Evaluation`; `file`: see `GraphDraft`."""
-
-    problems: Problems
-    module: ModuleNames
-    local_names: frozenset[str]
-    scopes: list[dict[str, Meaning]]
-    outer_branch: Branch | None
-    file: str
-
-
-def _local_names(node: Function) -> frozenset[str]:
-    return frozenset(name for statement in node.body for name in bound_names(statement))
-
-
-class GraphBody(Expressions):
+class GraphBody(GraphCalls):
     """Evaluates the body of a graph: its SQs go to `draft`, its mistakes to the problems."""
 
     def __init__(self, graph: Reference) -> None:
@@ -76,16 +40,12 @@ class GraphBody(Expressions):
         # Evaluation goes on without inputs, to find further mistakes.
         draft = GraphDraft(inputs or ["trigger"])
         super().__init__(problems, home.names, draft)
-        self.local_names = _local_names(node)
+        self.local_names = local_names(node)
         self._deadlines: list[int | None] = []  # of the `with` blocks around; None: an erroneous one
-        self._plans: list[tuple[Argument, _Frame]] = []
+        self._plans: list[tuple[Argument, Frame]] = []
         self._plans_used: set[int] = set()  # plans with a deadline around or inside them
         draft.file = home.file
-        self.files = {home.file: problems}  # those in which calls stand
-        self._expanded: set[str] = set()
-        self._depth = 0  # of graphs that are being expanded
-        self._returned: tuple[Value, Arc | None] | None = None
-        self._tag: tuple[ast.expr, Arc | None] | None = None  # of the graph called last
+        self.files[home.file] = problems
         defaults = Expressions(problems, home.names)
         for parameter, source in zip(parameters, draft.inputs, strict=False):
             if parameter.default is not None:
@@ -106,7 +66,7 @@ class GraphBody(Expressions):
     def run(self) -> None:
         """Evaluate all statements."""
         with suppress(GiveUp):
-            self._block(self.node.body)
+            self.block(self.node.body)
         first: dict[str, SQDraft] = {}
         for made in self.draft.sqs:
             other = first.setdefault(made.sq.name, made)
@@ -114,7 +74,7 @@ class GraphBody(Expressions):
                 what = f"two SQs are called `{made.sq.name}`; the other one is in line {other.sq.line}"
                 self.files[made.sq.file].report(made.place, what, "give one of them another `TTName`")
 
-    def _block(self, statements: Sequence[ast.stmt]) -> _Ending | None:
+    def block(self, statements: Sequence[ast.stmt]) -> Ending | None:
         for statement in statements:
             try:
                 ending = self._statement(statement)
@@ -133,7 +93,7 @@ class GraphBody(Expressions):
                 return ending
         return None
 
-    def _statement(self, statement: ast.stmt) -> _Ending | None:
+    def _statement(self, statement: ast.stmt) -> Ending | None:
         match statement:
             case ast.Assign(targets=targets, value=value):
                 self._assign(targets, value)
@@ -149,7 +109,7 @@ class GraphBody(Expressions):
                 return self._loop(statement)
             case ast.With():
                 with self._entered(statement.items):
-                    return self._block(statement.body)
+                    return self.block(statement.body)
             case ast.If():
                 return self._if(statement)
             case ast.Return(value=value):
@@ -172,76 +132,6 @@ class GraphBody(Expressions):
     def _bind_unknown(self, statement: ast.stmt) -> None:
         self.scopes[0].update(dict.fromkeys(bound_names(statement), UNKNOWN))
 
-    # -- graphs in graphs
-
-    def expand(self, node: ast.Call, callee: Reference) -> Value:
-        """The value of the call of a graph, whose body is evaluated there."""
-        graph, home = callee.node, callee.home
-        assert graph is not None and home is not None
-        if self._depth >= MOST_NESTED:
-            what = f"`{callee.name}` is expanded more than {MOST_NESTED} times within itself"
-            raise self.refused(node, what, "end the recursion by an `if` over constants")
-        arguments = self.arguments_of(node)
-        self.evaluate_all([each for each in arguments if each.keyword is None or each.keyword.arg not in CALLABLE])
-        check_body(graph, "@GRAPHify", home.problems)
-        parameters = parameters_of(graph, "@GRAPHify", home.problems)
-        bound = self.bind_arguments(node, callee.name, parameters, arguments, ("TTName",))
-        draft = self.draft
-        counted = draft.counted(callee.name)
-        name = draft.prefix + self.common(bound).get("name", counted)
-        if name in self._expanded:
-            raise self.refused(node, f"two graphs are called `{name}`", "give one of them another `TTName`")
-        self._expanded.add(name)
-        names: dict[str, Meaning] = {}
-        for parameter in parameters:
-            if (argument := bound.get(parameter.name)) is not None:
-                value = argument.given
-                if isinstance(value, Listing) and draft.branch is not self.outer_branch:
-                    value = replace(value, frozen=True)
-                names[parameter.name] = value
-                if (hint := parameter.annotation) is not None:
-                    place, file = argument.where, draft.file
-                    draft.handed.append(
-                        GivenArgument(
-                            value, place, file, callee.name, parameter.name, hint, home.name, home.problems.file
-                        )
-                    )
-            elif parameter.default is not None:
-                names[parameter.name] = self.at_home(home, parameter.default)
-        self.files[home.file] = home.problems
-        before = draft.prefix, self._returned
-        limit = sys.getrecursionlimit()
-        sys.setrecursionlimit(limit + FRAMES)
-        self._depth += 1
-        try:
-            with self._within(_Frame(home.problems, home.names, _local_names(graph), [names], draft.branch, home.file)):
-                draft.prefix, self._returned = f"{name}/", None
-                self._block(graph.body)
-            value, tag = self._returned or (Constant(None), None)
-        finally:
-            self._depth -= 1
-            sys.setrecursionlimit(limit)
-            draft.prefix, self._returned = before
-        self._tag = node, tag
-        return value
-
-    def _frame(self) -> _Frame:
-        return _Frame(self.problems, self.module, self.local_names, self.scopes, self.outer_branch, self.draft.file)
-
-    @contextmanager
-    def _within(self, frame: _Frame) -> Iterator[None]:
-        """Evaluate in the names of another graph."""
-        before = self._frame()
-        self._enter_frame(frame)
-        try:
-            yield
-        finally:
-            self._enter_frame(before)
-
-    def _enter_frame(self, frame: _Frame) -> None:
-        self.problems, self.module, self.local_names = frame.problems, frame.module, frame.local_names
-        self.scopes, self.outer_branch, self.draft.file = frame.scopes, frame.outer_branch, frame.file
-
     # -- assignments and returns
 
     def _value(self, node: ast.expr) -> tuple[Value, Arc | None]:
@@ -252,8 +142,8 @@ class GraphBody(Expressions):
         if made is None or not isinstance(node, _MAKES_AN_SQ):
             return value, None
         tag = made.arc("tag") if made.is_source and isinstance(node, ast.Call) else None
-        if self._tag is not None and self._tag[0] is node:
-            tag = self._tag[1]
+        if self.tag_of_graph is not None and self.tag_of_graph[0] is node:
+            tag = self.tag_of_graph[1]
         if self._deadlines:
             value = self.seen(self._by_deadline, node, made)
         return value, tag
@@ -267,7 +157,7 @@ class GraphBody(Expressions):
         plan_b = None
         if self._plans:
             plan, frame = self._plans[-1]
-            with self._within(frame):
+            with self.within(frame):
                 plan_b = self.plan_b(Argument(plan.place))
         return self.deadline(node, made.whole, made.arc("tag"), plan_b, offset=ticks)
 
@@ -320,8 +210,8 @@ class GraphBody(Expressions):
 
     def _return(self, node: ast.expr) -> None:
         found = self._value(node)
-        if self._depth:
-            self._returned = found
+        if self.depth:
+            self.returned = found
             return
         value = self.seen(self.to_port, found[0], node)
         if isinstance(value, Constant) or (isinstance(value, Arc) and not isinstance(value.source, SQDraft)):
@@ -331,30 +221,30 @@ class GraphBody(Expressions):
 
     # -- blocks
 
-    def _loop(self, statement: ast.For) -> _Ending | None:
+    def _loop(self, statement: ast.For) -> Ending | None:
         if statement.orelse:
             self.problems.report(statement.orelse[0], "`else` of a `for` has no meaning in a graph", "leave it out")
         for item in self.items_seen(self.data(statement.iter), statement.iter):
             self.spend(statement)
             self.assign(statement.target, item)
-            ending = self._block(statement.body)
+            ending = self.block(statement.body)
             if ending == "return":
                 return ending
             if ending == "break":
                 break
         return None
 
-    def _if(self, statement: ast.If) -> _Ending | None:
+    def _if(self, statement: ast.If) -> Ending | None:
         value = self.data(statement.test)
         truth = self.truth(value, statement.test)
         if truth is not None:
-            return self._block(statement.body if truth else statement.orelse)
+            return self.block(statement.body if truth else statement.orelse)
         if isinstance(value, Arc):
             what = "an `if` statement needs a condition that is known at compile time, but this is an arc"
             self.problems.report(statement.test, what, "write `x = a if condition else b`")
         # Both sides are looked at, so that their problems show and their names are bound.
-        self._block(statement.body)
-        self._block(statement.orelse)
+        self.block(statement.body)
+        self.block(statement.orelse)
         return None
 
     @contextmanager
@@ -402,7 +292,7 @@ class GraphBody(Expressions):
             clock = self.clock(given["TTClock"])
             self._deadlines[-1] = self.ticks(given["deadline"], "the deadline", least=0, clock=clock)
         elif name == "TTPlanB":
-            self._plans.append((given["plan_b"], self._frame()))
+            self._plans.append((given["plan_b"], self.frame()))
         else:
             self._constrain(node, name, given)
 

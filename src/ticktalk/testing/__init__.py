@@ -125,7 +125,7 @@ class Run(Simulated):
         """
         __tracebackhide__ = True
         from ticktalk.recording.mcap_file import read_recording
-        from ticktalk.recording.what_if import Pair, compared, kind_of
+        from ticktalk.recording.outputs_compared import Pair, compared, kind_of
 
         read = read_recording(recording)
         versions = {version.setup.context: version.setup for version in read.versions()}
