@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 from ticktalk.engine.forwarding import arc_name
 from ticktalk.engine.prepared_graph import PreparedGraph
+from ticktalk.graph.sq import TTSQ
 from ticktalk.network_interface import Receive, TTNetworkInterface
 from ticktalk.network_keys import arc_key
 
@@ -47,14 +48,20 @@ class Listening:
 
 def arcs_to(prepared: PreparedGraph, expected: Collection[str] = ()) -> Iterator[str]:
     """The arcs of SQs elsewhere that end at an SQ here, or that may carry tokens for SQs that will come."""
-    here = prepared.here
-    for sq in prepared.graph.sqs:
-        if prepared.host_of[sq.name] != here:
-            # Tokens of arcs that lead to the same ensembles go on the key of one of them.
-            all_of_them = any(to.sq in expected for arc in sq.arcs for to in arc.to)
-            for index, arc in enumerate(sq.arcs):
-                if all_of_them or any(prepared.host_of[to.sq] == here for to in arc.to):
-                    yield arc_name(sq.name, index)
+    host_of, wiring = prepared.host_of, prepared.wiring
+
+    def feeders(sq: TTSQ) -> Iterator[tuple[str, int]]:
+        for port in range(len(sq.ports)):
+            for producer, index in wiring.feeders.get((sq.name, port), ()):
+                if producer and host_of[producer] != prepared.here:
+                    yield producer, index
+
+    found = dict.fromkeys(arc for sq in prepared.sqs for arc in feeders(sq))
+    # Tokens of arcs that lead to the same ensembles go on the key of one of them: all of a sender's may carry them.
+    for name in wiring.by_name.keys() & expected:
+        for sender, _ in feeders(wiring.by_name[name]):
+            found.update(dict.fromkeys((sender, index) for index in range(len(wiring.by_name[sender].arcs))))
+    return (arc_name(name, index) for name, index in found)
 
 
 def senders_to(prepared: PreparedGraph | None, sqs: Collection[str]) -> dict[str, list[str]]:
