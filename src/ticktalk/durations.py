@@ -14,6 +14,9 @@ Number = int | float | Fraction | Decimal
 UNITS = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000}
 """The microseconds of each unit."""
 
+NANOSECONDS = 1_000
+"""Of a root tick."""
+
 
 def s(seconds: Number) -> int:
     """So many seconds in ticks of the root clock (microseconds).

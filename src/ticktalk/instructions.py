@@ -30,7 +30,7 @@ from ticktalk.time.grid import Period, instant_at, last_instant
 REQUIRED: Any = inspect.Parameter.empty
 """In place of a setting's default: a call must give it."""
 
-Sent = Iterable[tuple[Any, Tick, Tick]]
+Results = Iterable[tuple[Any, Tick, Tick]]
 Input = tuple[Tick, Tick, Any]
 
 _syslog = logging.getLogger("ticktalk.SYSLOG")
@@ -158,25 +158,25 @@ def _tuple(*values: Any) -> tuple[Any, ...]:
     return values
 
 
-def _on_trigger(value_of: Callable[[Setting], Any]) -> Callable[[Setting, Input], Sent]:
+def _on_trigger(value_of: Callable[[Setting], Any]) -> Callable[[Setting, Input], Results]:
     """A value on the interval of the trigger."""
     return lambda setting, trigger: [(value_of(setting), *trigger[:2])]
 
 
-def _read_ttclock(setting: Setting, trigger: Input) -> Sent:
+def _read_ttclock(setting: Setting, trigger: Input) -> Results:
     start, stop, _ = trigger
     # At the start of a context every ensemble must read the same, however late the trigger gets there.
     now = setting.start_tick if start == NEG_INFINITY and stop == INFINITY else setting.now
     return [(setting.clock.from_root(now) + (setting.parameter("delay") or 0), start, stop)]
 
 
-def _if(setting: Setting, value: Input, condition: Input) -> Sent:
+def _if(setting: Setting, value: Input, condition: Input) -> Results:
     if bool(condition[2]) is not setting.parameter("when"):
         return []
     return [(value[2], max(value[0], condition[0]), min(value[1], condition[1]))]
 
 
-def _values_to_tttime(setting: Setting, a: Input, b: Input) -> Sent:
+def _values_to_tttime(setting: Setting, a: Input, b: Input) -> Results:
     start, stop = _end(a[2], NEG_INFINITY), _end(b[2], INFINITY)
     if not start < stop:
         raise ValueError(f"an interval holds at least one tick: {interval_text(start, stop)} is empty")
@@ -187,20 +187,20 @@ def _end(value: Any, infinity: Tick) -> Tick:
     return infinity if isinstance(value, float) and value == infinity else whole_tick(value, "an interval's end")
 
 
-def _add_time_delay(setting: Setting, token: Input) -> Sent:
+def _add_time_delay(setting: Setting, token: Input) -> Results:
     delay = whole_tick(setting.parameter("delay"), "a delay")
     start, stop, value = token
     return [(value, start + delay, stop + delay)]
 
 
-def _set_timeout(setting: Setting, token: Input) -> Sent:
+def _set_timeout(setting: Setting, token: Input) -> Results:
     start, stop, value = token
     if stop == INFINITY:
         raise ValueError(f"SET_TIMEOUT begins where the interval ends, but {interval_text(start, stop)} has no end")
     return [(value, stop, INFINITY)]
 
 
-def _resample(setting: Setting, token: Input) -> Sent:
+def _resample(setting: Setting, token: Input) -> Results:
     """For each instant of the new grid in [centre of the sample before, centre of this one): its value there."""
     start, stop, value = token
     if start == NEG_INFINITY or stop == INFINITY:

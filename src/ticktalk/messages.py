@@ -109,7 +109,7 @@ class RuntimeMsg(enum.Enum):
     ExecuteGraphOnInputs = EXECUTE_GRAPH
 
 
-Kind = SyncMsg | ExecuteMsg | NetMsg | RuntimeMsg
+MessageKind = SyncMsg | ExecuteMsg | NetMsg | RuntimeMsg
 
 
 class Recipient(enum.Enum):

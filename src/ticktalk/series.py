@@ -13,10 +13,10 @@ import msgspec
 
 from ticktalk.ranges import Count
 
-Kind = Literal["gauge", "counter", "histogram"]
+SeriesKind = Literal["gauge", "counter", "histogram"]
 """A gauge is the last value. A counter is a sum that only grows. A histogram says how often values came in a range."""
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[SeriesKind, ...] = get_args(SeriesKind)
 
 MOST = 20
 """Names of an SQ."""
@@ -41,13 +41,13 @@ class Series(msgspec.Struct, array_like=True):
     """The values of a metric.
 
     Attributes:
-        kind: see `Kind`.
+        kind: see `SeriesKind`.
         value: of a gauge: the last one; else the sum of all.
         count: how often it was set.
         buckets: of a histogram: by index among `BOUNDS` (their number: above all), how many values came.
     """
 
-    kind: Kind
+    kind: SeriesKind
     value: float = 0.0
     count: Count = 0
     buckets: dict[Annotated[int, msgspec.Meta(ge=0, le=len(BOUNDS))], Count] = {}

@@ -15,7 +15,7 @@ import simpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ticktalk.instructions import INSTRUCTIONS, Sent, Setting
+from ticktalk.instructions import INSTRUCTIONS, Results, Setting
 from ticktalk.language.compiler import compile_source
 from ticktalk.runtime_manager import TTRuntimeManagerSim
 
@@ -33,8 +33,8 @@ class Resampled:
         parameters = {"order": 1, **parameters}
         self._setting = Setting(parameters.get, grid=(period, 0, period), state={}, tally=self.counted.append)
 
-    def take(self, centre: int, value: Any) -> Sent:
-        sent: Sent = INSTRUCTIONS["RESAMPLE"].compute(self._setting, (centre - 10, centre + 10, value))
+    def take(self, centre: int, value: Any) -> Results:
+        sent: Results = INSTRUCTIONS["RESAMPLE"].compute(self._setting, (centre - 10, centre + 10, value))
         return sent
 
     def values(self, *samples: tuple[int, Any]) -> list[Any]:

@@ -22,7 +22,7 @@ from ticktalk.errors import TTError
 from ticktalk.explain.what_if_picture import Mark, draw_comparison
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.language.compiler import compile_source
-from ticktalk.recording.outputs_compared import Comparison, Output
+from ticktalk.recording.outputs_compared import ComparedOutput, Comparison
 from ticktalk.recording.what_if import usual_delay
 
 PROGRAM = (
@@ -62,7 +62,7 @@ def asked(kept: Kept, **what: Any) -> Comparison:
     return what_if(kept.setups[-1], kept.records(), **what)
 
 
-def of(comparison: Comparison, name: str) -> Output:
+def of(comparison: Comparison, name: str) -> ComparedOutput:
     return next(each for each in comparison.outputs if each.name == name)
 
 
@@ -70,13 +70,13 @@ def test_with_nothing_changed_all_is_the_same(run: Kept) -> None:
     assert usual_delay(run.records()) == 100
     comparison = asked(run)
     assert comparison.counters == {}
-    assert of(comparison, DATA) == Output(DATA, 10, 10, 0, 0, 0, (0, 0), [])
+    assert of(comparison, DATA) == ComparedOutput(DATA, 10, 10, 0, 0, 0, (0, 0), [])
     assert of(comparison, "plain-1").is_same
 
 
 def test_a_slower_link_is_told_by_how_much_it_makes_outputs_later(run: Kept) -> None:
     comparison = asked(run, network_delay="150us")
-    assert of(comparison, DATA) == Output(DATA, 10, 10, 0, 0, 0, (100, 100), [])
+    assert of(comparison, DATA) == ComparedOutput(DATA, 10, 10, 0, 0, 0, (100, 100), [])
 
 
 def test_a_link_that_is_too_slow_lets_plan_b_fire(run: Kept) -> None:
@@ -229,7 +229,7 @@ def main(trigger):
 def test_a_last_output_that_is_later_than_all_that_was_recorded_is_not_gone() -> None:
     kept, _ = recorded(compile_source(LINE, "line.py", "line"), 3_000_000, delay=2_000)
     comparison = asked(kept, network_delay="20ms")
-    assert of(comparison, "double-1") == Output("double-1", 5, 5, 0, 0, 0, (18_000, 18_000), [])
+    assert of(comparison, "double-1") == ComparedOutput("double-1", 5, 5, 0, 0, 0, (18_000, 18_000), [])
     comparison = asked(kept, network_delay="600ms")
     assert (of(comparison, "double-1").same, of(comparison, "double-1").gone) == (4, 1), "it comes after the run's end"
 
@@ -258,7 +258,7 @@ def test_a_stream_that_is_stamped_by_its_body_sends_what_was_recorded() -> None:
     kept, outputs = recorded(compile_source(text, "prog.py", "prog"), 4_500, costs=costs)
     # The body runs from n * 1000 on for 300 ticks, so its middle is 150 later.
     assert [row[1:] for row in outputs] == [(n, n * 1000 + 50, n * 1000 + 250) for n in range(1, 5)]
-    assert of(asked(kept), "count-1") == Output("count-1", 4, 4, 0, 0, 0, (0, 0), [])
+    assert of(asked(kept), "count-1") == ComparedOutput("count-1", 4, 4, 0, 0, 0, (0, 0), [])
 
 
 def test_another_width_can_be_asked_for_and_where_nothing_is_compared_nothing_is_the_same(run: Kept) -> None:

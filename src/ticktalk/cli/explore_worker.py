@@ -135,14 +135,14 @@ def tried(point: Point) -> FirstDifference | None:
 
 
 def searched(box: SearchBox, runs: int, chance: int) -> tuple[Point | None, int]:
-    """Search a box (`exploration.together.search`)."""
+    """Search a box (`exploration.all_dimensions.search`)."""
     assert _runs is not None
     mine = _runs
     return search(box, runs, chance, lambda point: mine.tried(point) is not None)
 
 
 def lessened(point: Point) -> tuple[Point, int]:
-    """The same made less (`exploration.together.least`)."""
+    """The same made less (`exploration.all_dimensions.least`)."""
     assert _runs is not None
     mine = _runs
     return least(point, lambda point: mine.tried(point) is not None)

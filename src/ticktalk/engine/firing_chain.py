@@ -43,7 +43,7 @@ from ticktalk.values.codec import PLAIN, as_number, handed_on
 Report = Callable[[FiringError], None]
 """Takes the error of a firing."""
 
-Failed = Callable[[Tick, Tick, BaseException], None]
+TellFailure = Callable[[Tick, Tick, BaseException], None]
 """`(start, stop, error)`: takes the exception of a firing on that interval."""
 
 
@@ -69,7 +69,7 @@ class Elsewhere(NamedTuple):
     all_paths: tuple[tuple[int, ...], ...]
     send: Send
     report: Report
-    failed: Failed
+    failed: TellFailure
     tally: Callable[[str], None]
     done: Callable[[], None]
     away: Callable[[int], None]

@@ -24,12 +24,12 @@ RECORD = (
 NEAR = 2
 """Outputs before and after a time that are shown."""
 
-Row = dict[str, Any]
+LogRow = dict[str, Any]
 """An output, as `output_log.read_log` has it."""
 
 
 def explain_output(
-    rows: Iterable[Row], sq: str, tick: int, missing: bool, context: int | None, shown: Callable[[Row], str]
+    rows: Iterable[LogRow], sq: str, tick: int, missing: bool, context: int | None, shown: Callable[[LogRow], str]
 ) -> Explanation:
     """What outputs alone say of that of an SQ at a root tick, or of its absence.
 
@@ -88,23 +88,23 @@ def explain_output(
     return made
 
 
-def _start(row: Row) -> Tick:
+def _start(row: LogRow) -> Tick:
     return NEG_INFINITY if row["start"] is None else int(row["start"])
 
 
-def _stop(row: Row) -> Tick:
+def _stop(row: LogRow) -> Tick:
     return INFINITY if row["stop"] is None else int(row["stop"])
 
 
-def _arrival(row: Row) -> int:
+def _arrival(row: LogRow) -> int:
     return int(row["arrival"] or 0)
 
 
-def _interval(row: Row) -> str:
+def _interval(row: LogRow) -> str:
     return interval_text(row["start"], row["stop"])
 
 
-def _came(row: Row) -> str:
+def _came(row: LogRow) -> str:
     if row["arrival"] is None:
         return "came at a time that the log does not say"
     came, end = int(row["arrival"]), row["stop"]
@@ -112,5 +112,5 @@ def _came(row: Row) -> str:
     return f"came to the manager at {instant_text(came)}{after}"
 
 
-def _bar(row: Row, shown: Callable[[Row], str]) -> Bar:
+def _bar(row: LogRow, shown: Callable[[LogRow], str]) -> Bar:
     return Bar(row["sq"], _start(row), _stop(row), shown(row), row["arrival"], 0)

@@ -34,7 +34,7 @@ TOGETHER = 4
 FAR = 1 << 60
 """Root ticks to a result that there is not."""
 
-Run = Callable[[TTGraph], History | None]
+RunGraph = Callable[[TTGraph], History | None]
 """Runs a changed graph, under the circumstances in which the output was missing; None: that would take too long."""
 
 
@@ -51,7 +51,7 @@ class Help(NamedTuple):
         return f"with {changes} it comes, on {interval_text(self.start, self.stop)}"
 
 
-def what_helps(history: History, name: str, tick: int, run: Run, most: int = RUNS) -> tuple[list[Help], int]:
+def what_helps(history: History, name: str, tick: int, run: RunGraph, most: int = RUNS) -> tuple[list[Help], int]:
     """The changes with which an SQ gives an output for a root tick, or nearer to it than any was; the nearest first.
 
     Of each kind of change there is the one with which the output is nearest; of several, the least. An output counts

@@ -11,17 +11,15 @@ from ticktalk.engine.firing.base import takes_full_tokens
 from ticktalk.engine.prepared_graph import Wiring, wiring_of
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
+from ticktalk.hosted.silence import Near
 from ticktalk.time import INFINITY, Tick
 
 FAR = 60_000_000
 """Root ticks between two tokens from which on their clocks or programs differ, not their widths."""
 
-Near = tuple[str, Tick, Tick, str, Tick, Tick]
-"""Two ports, and the intervals of two tokens there; the first one ends before the second one begins."""
-
 
 class Change(NamedTuple):
-    """A change of a program with which an output would have come (`explain.applied` makes it).
+    """A change of a program with which an output would have come (`explain.applied_change` makes it).
 
     Attributes:
         sq: the SQ's name.

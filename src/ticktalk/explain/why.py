@@ -15,10 +15,10 @@ from ticktalk.engine.matching import Waiting
 from ticktalk.engine.prepared_graph import wiring_of
 from ticktalk.errors import TTError
 from ticktalk.explain.history import Came, History, Key, NotedFiring
-from ticktalk.explain.least_change import Change, Near, advice, changes, later_deadline, to_hold, to_meet
+from ticktalk.explain.least_change import Change, advice, changes, later_deadline, to_hold, to_meet
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
-from ticktalk.hosted.silence import nearest
+from ticktalk.hosted.silence import Near, nearest
 from ticktalk.json_text import stable_repr
 from ticktalk.records import Sent
 from ticktalk.time import INFINITY, Tick
@@ -61,7 +61,7 @@ class Explanation:
         tokens: the same by arc and number, the explained one first; empty: it is missing.
         changes: the changes with which tokens that missed one another would have met.
         outside: an instant did not come though it was due: no change of the program is looked for.
-        tries: the changes with which a missing output may come, these among them; only a run says (`explain.helping`).
+        tries: the changes with which a missing output may come, these among them; only a run says (`helping_changes`).
     """
 
     title: str

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from ticktalk.engine.components import what_runs
 from ticktalk.engine.execution import TTSQExecute
 from ticktalk.errors import TTWarning
-from ticktalk.series import BySQ, Kind, Series, set_value
+from ticktalk.series import BySQ, Series, SeriesKind, set_value
 
 _set: WeakKeyDictionary[TTSQExecute, dict[str, Series]] = WeakKeyDictionary()
 
@@ -21,7 +21,7 @@ ANY_SET: set[str] = set()
 """The SQs of this process that have set any. While there is none, a firing pays no more than a look here."""
 
 
-def metric(name: str, value: float, kind: Kind = "gauge") -> None:
+def metric(name: str, value: float, kind: SeriesKind = "gauge") -> None:
     """Set a metric of the SQ whose body runs: `metric("temperature", 21.5)`. The program gives the same without it.
 
     Outside a graph, as in a unit test, it checks its arguments and warns, because nobody sees the value.

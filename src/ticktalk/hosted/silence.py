@@ -30,6 +30,7 @@ PORTS = 10
 """Ports whose tokens are compared."""
 
 Near = tuple[str, Tick, Tick, str, Tick, Tick]
+"""Two ports, and the intervals of two tokens there; the first one ends before the second one begins."""
 
 
 def all_stuck(context: Context, most: int | None = None) -> dict[str, Stuck]:

@@ -18,11 +18,11 @@ from ticktalk.language.value_types import (
     ANY,
     NONE,
     InstanceType,
+    KnownValue,
     ProgramClass,
     TupleOf,
     Type,
     UnionOf,
-    Value,
     Variable,
     bounded,
     union,
@@ -50,7 +50,7 @@ _NO_CLASSES = frozenset({"Any", "ByteString", "Callable", "Generic", "Protocol",
 
 Tree = tuple[ast.Module, str]
 """The syntax tree of a module, and the dotted name of its package."""
-Path = tuple[str, str]
+DottedName = tuple[str, str]
 """A module that cannot be read, and a dotted name in it; "" for the module itself."""
 Here = tuple[str, ast.stmt]
 """A module, and the statement in it that binds a name."""
@@ -112,7 +112,7 @@ class Annotations:
 
     # -- names
 
-    def _lookup(self, module: str, node: ast.expr) -> Path | Here | None:
+    def _lookup(self, module: str, node: ast.expr) -> DottedName | Here | None:
         """What a name, or the attribute of a module, means; None if that is not known."""
         if isinstance(node, ast.Name):
             return self._find(module, node.id, ("builtins", node.id))
@@ -129,7 +129,7 @@ class Annotations:
                 return (home, inner[0]) if len(inner) == 1 else None
         return None
 
-    def _find(self, module: str, name: str, unbound: Path | None = None) -> Path | Here | None:
+    def _find(self, module: str, name: str, unbound: DottedName | None = None) -> DottedName | Here | None:
         """What a name at the level of a module means; `unbound`: where the module does not bind it."""
         tree = self._tree_of(module)
         if tree is None:
@@ -163,7 +163,7 @@ class Annotations:
             return unbound
         return found[0] if all(each == found[0] for each in found) else None
 
-    def _bound(self, module: str, package: str, statement: ast.stmt, name: str) -> Path | Here | None:
+    def _bound(self, module: str, package: str, statement: ast.stmt, name: str) -> DottedName | Here | None:
         match statement:
             case ast.Import(names=names):
                 for alias in names:
@@ -183,7 +183,7 @@ class Annotations:
                 return module, statement
         return None
 
-    def _named(self, found: Path | Here | None) -> Type:
+    def _named(self, found: DottedName | Here | None) -> Type:
         match found:
             case (str() as module, str() as name):
                 return self._elsewhere(module, name)
@@ -272,7 +272,7 @@ class Annotations:
         if isinstance(node, ast.Constant) and node.value is None:
             return NONE
         try:
-            return Value(ast.literal_eval(node))
+            return KnownValue(ast.literal_eval(node))
         except (ValueError, TypeError):
             return self._named(self._lookup(module, node)) if isinstance(node, ast.Name) else ANY
 

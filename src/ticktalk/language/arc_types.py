@@ -29,12 +29,12 @@ from ticktalk.language.value_types import (
     BOOL,
     NONE,
     InstanceType,
+    KnownValue,
     ProgramClass,
     Solution,
     TupleOf,
     Type,
     UnionOf,
-    Value,
     bounded,
     can_meet,
     fits,
@@ -154,7 +154,7 @@ class ArcTypes:
 
     def _report(self, file: str, place: Place, wanted: str, way: ValuePath, instead: str = "") -> None:
         mend = "mend one of the two annotations, or put an SQ between that converts the value"
-        if isinstance(way.type, Value):
+        if isinstance(way.type, KnownValue):
             mend = "give another value, or mend the annotation"
         self._files[file].report(place, f"{wanted}, but {way.said}", instead or mend)
 
@@ -323,7 +323,7 @@ class ArcTypes:
                 continue
             shown = " and ".join(f"`{_widened(each)}`" for each in combination)
             samples = [_SAMPLES[cls] for cls in classes if cls is not None]
-            if name == "GETITEM" and isinstance(combination[1], Value):
+            if name == "GETITEM" and isinstance(combination[1], KnownValue):
                 samples[1] = combination[1].value
             try:
                 result = row.compute(*samples)
@@ -363,7 +363,8 @@ def _constant(value: Any) -> Ways:
     value = folding.settled(value)
     if isinstance(value, Fraction):  # a period, which fits wherever a duration does
         return _UNKNOWN
-    return (ValuePath(Value(value), f"{folding.shown(value)} is of type `{type(value).__name__}`", declared=False),)
+    what = f"{folding.shown(value)} is of type `{type(value).__name__}`"
+    return (ValuePath(KnownValue(value), what, declared=False),)
 
 
 def _written(made: SQDraft) -> str:
@@ -382,14 +383,14 @@ def _alternatives(type_: Type) -> Iterable[Type]:
 
 
 def _widened(type_: Type) -> Type:
-    return type_.widened if isinstance(type_, Value) else type_
+    return type_.widened if isinstance(type_, KnownValue) else type_
 
 
 def _truth(type_: Type) -> bool | None:
     """Whether values of a type are true; None if some may be, and some not."""
     if type_ == NONE:
         return False
-    if isinstance(type_, Value):
+    if isinstance(type_, KnownValue):
         return bool(type_.value)
     if isinstance(type_, UnionOf):
         truths = {_truth(member) for member in type_.members}
@@ -425,9 +426,9 @@ def _result(name: str, operands: tuple[Type, ...], result: Any) -> Type:
 def _indexed(operands: tuple[Type, ...]) -> Type:
     """The type of `a[b]`."""
     container, index = operands[0], operands[1]
-    if len(operands) != 2 or (isinstance(index, Value) and isinstance(index.value, slice)):
+    if len(operands) != 2 or (isinstance(index, KnownValue) and isinstance(index.value, slice)):
         return _widened(container) if not isinstance(container, TupleOf) else ANY
-    if isinstance(container, TupleOf) and isinstance(index, Value) and type(index.value) is int:
+    if isinstance(container, TupleOf) and isinstance(index, KnownValue) and type(index.value) is int:
         return container.items[index.value] if -len(container.items) <= index.value < len(container.items) else ANY
     if isinstance(container, InstanceType) and container.cls is dict:
         return container.args[1] if len(container.args) == 2 else ANY
@@ -447,8 +448,8 @@ def _element(type_: Type, index: int) -> Type:
 def _items(type_: Type) -> tuple[Type, ...] | None:
     if isinstance(type_, TupleOf):
         return type_.items
-    if isinstance(type_, Value) and isinstance(type_.value, tuple):
-        return tuple(map(Value, type_.value))
+    if isinstance(type_, KnownValue) and isinstance(type_.value, tuple):
+        return tuple(map(KnownValue, type_.value))
     if isinstance(type_, InstanceType) and isinstance(type_.cls, ProgramClass) and type_.cls.kind == "named tuple":
         return tuple(type_.cls.fields.values())
     return None

@@ -29,7 +29,7 @@ _PERIODS = ("TTPeriod", "TTTimeout")
 OPTIONAL = ast.Constant(None)
 """Stands for some default where only its presence matters."""
 
-_ALL_KEYWORDS = {*STREAM_KEYWORDS, *COMMON_KEYWORDS, *BODY_KEYWORDS, "TTPlanB", "TTTimeDeadline", "TTWillContinue"}
+ALL_KEYWORDS = {*STREAM_KEYWORDS, *COMMON_KEYWORDS, *BODY_KEYWORDS, "TTPlanB", "TTTimeDeadline", "TTWillContinue"}
 
 
 @dataclass(slots=True)
@@ -160,7 +160,7 @@ class Arguments(Evaluation):
         elif name == "TTExecuteOnFullToken":
             what = "`TTExecuteOnFullToken` belongs in the signature of the function"
         else:
-            instead = did_you_mean(name, [*known, *_ALL_KEYWORDS]) or f"it takes {_listed(known)}"
+            instead = did_you_mean(name, [*known, *ALL_KEYWORDS]) or f"it takes {_listed(known)}"
         return self.refused(argument.where, what, instead)
 
     # -- constants that are fixed at compile time

@@ -15,10 +15,10 @@ from ticktalk.language.value_types import (
     MOST_ITEMS,
     NONE,
     InstanceType,
+    KnownValue,
     TupleOf,
     Type,
     UnionOf,
-    Value,
     fits,
     union,
 )
@@ -39,7 +39,7 @@ def input_type(type_: Type) -> str:
 
 def misfit(text: str, value: Any) -> str | None:
     """The fault of a value for an input of a type; None: it surely has none."""
-    if not text or not _is_plain(value) or fits(Value(value), _type(ast.parse(text, mode="eval").body)):
+    if not text or not _is_plain(value) or fits(KnownValue(value), _type(ast.parse(text, mode="eval").body)):
         return None
     return f"is {bounded(repr(value), _SHOWN)}, of type `{type(value).__name__}`, but the graph takes `{text}`"
 
@@ -54,7 +54,7 @@ def _text(type_: Type) -> str:
         case UnionOf(members=[_, *_] as members):
             texts = dict.fromkeys(map(_text, members))
             return "Any" if "Any" in texts else " | ".join(texts)
-        case Value(value=None | bool() | int() | str() | bytes() as value):
+        case KnownValue(value=None | bool() | int() | str() | bytes() as value):
             return f"Literal[{value!r}]" if type(value) in (*_PLAIN.values(), type(None)) else "Any"
     return "None" if type_ == NONE else "Any"
 
@@ -69,7 +69,7 @@ def _type(node: ast.expr) -> Type:
         case ast.Name(id=name) if name in _PLAIN:
             return InstanceType(_PLAIN[name])
         case ast.Subscript(value=ast.Name(id="Literal"), slice=value):
-            return Value(ast.literal_eval(value))
+            return KnownValue(ast.literal_eval(value))
         case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=[item, ast.Constant(value=end)])) if (
             end is Ellipsis
         ):

@@ -97,7 +97,7 @@ class UnionOf(msgspec.Struct, frozen=True):
         return " | ".join(dict.fromkeys(map(str, self.members))) or "Never"
 
 
-class Value(msgspec.Struct, frozen=True, eq=False):
+class KnownValue(msgspec.Struct, frozen=True, eq=False):
     """A value that is known: a constant, or one that `Literal` names."""
 
     value: Any
@@ -122,7 +122,7 @@ class Variable(msgspec.Struct, frozen=True, eq=False):
         return self.name
 
 
-Type = Anything | InstanceType | TupleOf | UnionOf | Value | Variable
+Type = Anything | InstanceType | TupleOf | UnionOf | KnownValue | Variable
 Solution = dict[Variable, "Type"]
 """What type variables stand for in one call."""
 
@@ -164,14 +164,14 @@ def fits(source: Type, target: Type, solution: Solution | None = None) -> bool:
         return all(fits(member, target, solution) for member in source.members)
     if isinstance(target, UnionOf):
         members = sorted(target.members, key=lambda member: isinstance(member, Variable))
-        if source == BOOL and any(isinstance(member, Value) for member in members):
-            return fits(BOOL, UnionOf(tuple(m for m in members if not isinstance(m, Value)))) or all(
-                fits(Value(each), target) for each in (True, False)
+        if source == BOOL and any(isinstance(member, KnownValue) for member in members):
+            return fits(BOOL, UnionOf(tuple(m for m in members if not isinstance(m, KnownValue)))) or all(
+                fits(KnownValue(each), target) for each in (True, False)
             )
         return any(fits(source, member, solution) for member in members)
-    if isinstance(source, Value):
+    if isinstance(source, KnownValue):
         return _value_fits(source.value, target, solution)
-    if isinstance(target, Value):
+    if isinstance(target, KnownValue):
         return False
     if isinstance(target, TupleOf):
         items = _tuple_items(source)
@@ -199,10 +199,10 @@ def item_of(source: Type) -> Type | None:
     if isinstance(source, UnionOf):
         items = [item_of(member) for member in source.members]
         return None if None in items else union(item for item in items if item is not None)
-    if isinstance(source, Value):
+    if isinstance(source, KnownValue):
         if not isinstance(source.value, Iterable):
             return None
-        return union(Value(item) for item in islice(source.value, MOST_ITEMS))
+        return union(KnownValue(item) for item in islice(source.value, MOST_ITEMS))
     if isinstance(source, TupleOf):
         return union(source.items)
     if not isinstance(source, InstanceType):
@@ -287,17 +287,17 @@ def _tuple_items(source: Type) -> tuple[Type, ...] | None:
 
 def _value_fits(value: Any, target: Type, solution: Solution | None) -> bool:
     """`fits` for a constant, whose items are looked at one by one."""
-    if isinstance(target, Value):
+    if isinstance(target, KnownValue):
         return type(value) is type(target.value) and bool(value == target.value)
     if isinstance(target, TupleOf):
         if not isinstance(value, tuple) or len(value) != len(target.items):
             return False
-        return all(fits(Value(item), each, solution) for item, each in zip(value, target.items, strict=True))
+        return all(fits(KnownValue(item), each, solution) for item, each in zip(value, target.items, strict=True))
     assert isinstance(target, InstanceType)
     cls = target.cls
     if isinstance(cls, ProgramClass) and cls.kind == "typed dict" and isinstance(value, dict):
         return cls.required <= value.keys() <= cls.fields.keys() and all(
-            fits(Value(item), cls.fields[key], solution) for key, item in value.items()
+            fits(KnownValue(item), cls.fields[key], solution) for key, item in value.items()
         )
     if not _instance_fits(InstanceType(type(value)), target, solution):
         return False
@@ -305,9 +305,9 @@ def _value_fits(value: Any, target: Type, solution: Solution | None) -> bool:
         return True
     if isinstance(value, dict) and len(target.args) == 2:
         items = islice(value.items(), MOST_ITEMS)
-        parts = [(Value(each), arg) for item in items for each, arg in zip(item, target.args, strict=True)]
+        parts = [(KnownValue(each), arg) for item in items for each, arg in zip(item, target.args, strict=True)]
     elif isinstance(value, Iterable) and len(target.args) == 1 and _holds_items(cls):
-        parts = [(Value(item), target.args[0]) for item in islice(value, MOST_ITEMS)]
+        parts = [(KnownValue(item), target.args[0]) for item in islice(value, MOST_ITEMS)]
     else:
         return True
     return all(fits(*part, solution) for part in parts)

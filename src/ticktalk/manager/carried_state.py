@@ -24,7 +24,7 @@ NUMBERS = ("newest", "number", "last_start", "considered", "not_before", "known"
 OF_A_DEADLINE = ("due", "missed", "answered", "data")
 """Parts that only a deadline has."""
 
-Setting = tuple[Tick, Tick, bytes]
+StreamSetting = tuple[Tick, Tick, bytes]
 """A token without end: its start and stop, the value as MessagePack."""
 
 
@@ -165,10 +165,10 @@ def _tokens(sq: TTSQ, state: InstanceState) -> Iterator[tuple[int, Tick, Tick, b
         yield 0, start, stop, data
 
 
-def _settings(graph: TTGraph, states: Mapping[str, InstanceState]) -> dict[tuple[str, int], Setting]:
+def _settings(graph: TTGraph, states: Mapping[str, InstanceState]) -> dict[tuple[str, int], StreamSetting]:
     """By the arc that brought them, tokens without end: they came once, and a new receiver is to have them too."""
     feeders = wiring_of(graph).feeders
-    found: dict[tuple[str, int], Setting] = {}
+    found: dict[tuple[str, int], StreamSetting] = {}
     for sq in graph.sqs:
         for port, start, stop, data in _tokens(sq, states[sq.name]) if sq.name in states else ():
             arcs = feeders.get((sq.name, port), ())

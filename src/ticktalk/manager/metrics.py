@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ticktalk.counters import KINDS
-from ticktalk.series import BOUNDS, Kind
+from ticktalk.series import BOUNDS, SeriesKind
 
 
 class Histogram(NamedTuple):
@@ -28,7 +28,7 @@ class Family(NamedTuple):
     """
 
     name: str
-    kind: Kind
+    kind: SeriesKind
     text: str
     labels: tuple[str, ...]
     samples: Sequence[tuple[tuple[str, ...], float | Histogram]]
@@ -55,11 +55,11 @@ def _of_ensembles(entries: list[dict[str, Any]]) -> Iterator[Family]:
 
 
 def _of_graphs(graphs: list[dict[str, Any]]) -> Iterator[Family]:
-    def of_each(name: str, kind: Kind, text: str, values: list[float]) -> Family:
+    def of_each(name: str, kind: SeriesKind, text: str, values: list[float]) -> Family:
         named = zip(graphs, values, strict=True)
         return Family(name, kind, text, ("graph",), [((graph["name"],), value) for graph, value in named])
 
-    def of_parts(name: str, kind: Kind, text: str, field: str, *labels: str) -> Family:
+    def of_parts(name: str, kind: SeriesKind, text: str, field: str, *labels: str) -> Family:
         samples: list[tuple[tuple[str, ...], float | Histogram]] = []
         for graph in graphs:
             for part, found in graph[field].items():
@@ -67,7 +67,7 @@ def _of_graphs(graphs: list[dict[str, Any]]) -> Iterator[Family]:
                 samples += [((graph["name"], part, *filter(None, (inner,))), value) for inner, value in each]
         return Family(name, kind, text, ("graph", *labels), samples)
 
-    def of_work(name: str, kind: Kind, text: str, what: str, unit: float = 1) -> Family:
+    def of_work(name: str, kind: SeriesKind, text: str, what: str, unit: float = 1) -> Family:
         rows = [(graph["name"], sq, work.get(what)) for graph in graphs for sq, work in graph["work"].items()]
         return Family(name, kind, text, ("graph", "sq"), [((g, sq), n / unit) for g, sq, n in rows if n is not None])
 
@@ -87,11 +87,11 @@ def _of_graphs(graphs: list[dict[str, Any]]) -> Iterator[Family]:
 
 def _of_bodies(graphs: list[dict[str, Any]]) -> Iterator[Family]:
     """The metrics that bodies set, by their names there; a name's second kind is shown as NAME_KIND."""
-    found: dict[tuple[str, Kind], list[tuple[tuple[str, ...], float | Histogram]]] = {}
+    found: dict[tuple[str, SeriesKind], list[tuple[tuple[str, ...], float | Histogram]]] = {}
     for graph in graphs:
         for sq, by_name in graph.get("metrics", {}).items():
             for name, told in by_name.items():
-                kind: Kind = told["kind"]
+                kind: SeriesKind = told["kind"]
                 value = _histogram(told) if kind == "histogram" else told["value"]
                 found.setdefault((name, kind), []).append(((graph["name"], sq), value))
     named: set[str] = set()

@@ -16,14 +16,12 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from ticktalk.durations import NANOSECONDS
 from ticktalk.explain.history import Key, NotedFiring
 from ticktalk.explain.running_history import Following
 from ticktalk.graph.graph import TTGraph
 from ticktalk.recording.setup import Setup
 from ticktalk.records import Records, count_of, each_of
-
-NANOSECONDS = 1000
-"""Of a root tick."""
 
 HOLD = 2.0
 """Seconds for which a firing waits for those that sent its tokens."""

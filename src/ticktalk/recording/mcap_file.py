@@ -21,6 +21,7 @@ from mcap.exceptions import EndOfFile, McapError
 from mcap.records import Attachment, Channel, Chunk, Metadata
 from mcap.stream_reader import StreamReader
 
+from ticktalk.durations import NANOSECONDS
 from ticktalk.errors import TTError
 from ticktalk.ranges import FARTHEST
 from ticktalk.recording.columns import Column, in_json
@@ -52,9 +53,6 @@ TOOK_OVER = "took over"
 
 LONGEST_RECORD = 256 << 20
 """Bytes of what is read at a time."""
-
-NANOSECONDS = 1000
-"""Of a root tick: the unit of MCAP's times."""
 
 BLOCK = 1 << 14
 """Tokens of a period that comes again and again, of which those of one arc follow one another in the file."""

@@ -12,7 +12,7 @@ from ticktalk.values.classes import as_data
 from ticktalk.values.codec import decode_value
 
 
-class Token(msgspec.Struct, frozen=True):
+class WaitingToken(msgspec.Struct, frozen=True):
     """A token at a port: its interval (None: infinite), its value as text, and whether it stays there (sticky)."""
 
     port: str
@@ -38,7 +38,7 @@ class Moment(msgspec.Struct, frozen=True):
 
     sq: str
     ensemble: str
-    tokens: list[Token]
+    tokens: list[WaitingToken]
     deadlines: list[tuple[int | None, int | None, int]]
     running: list[tuple[int | None, int | None]]
     state: str
@@ -55,11 +55,11 @@ def _moment(replay: Replay, name: str) -> Moment:
     sync = replay.context.syncs[name]
     saved = sync.save(Saver(everything=True))
     ports = sync.sq.ports
-    tokens: list[Token] = []
+    tokens: list[WaitingToken] = []
 
     def add(port: int, start: Tick, stop: Tick, data: bytes, stays: bool) -> None:
         value = _text(data)
-        tokens.append(Token(ports[port].name, _finite(start), _finite(stop), value, stays))
+        tokens.append(WaitingToken(ports[port].name, _finite(start), _finite(stop), value, stays))
 
     for slot, start, _, stop, data in saved.get("ports", ()):
         add(sync.arc_ports[slot], start, stop, data, ports[sync.arc_ports[slot]].sticky)

@@ -33,7 +33,7 @@ class Difference(msgspec.Struct, frozen=True):
     now: str
 
 
-class Output(msgspec.Struct, frozen=True):
+class ComparedOutput(msgspec.Struct, frozen=True):
     """One output, recorded and now.
 
     Attributes:
@@ -66,7 +66,7 @@ class Comparison(msgspec.Struct, frozen=True):
         counters: by kind, how many there were in the recording, and how many there are now; those that differ.
     """
 
-    outputs: list[Output]
+    outputs: list[ComparedOutput]
     counters: dict[str, tuple[int, int]]
 
 
@@ -137,7 +137,7 @@ def kind_of(pair: Pair) -> str:
     return "same" if same_value(was.value, now.value) else "changed"
 
 
-def _output(name: str, pairs: list[Pair]) -> Output:
+def _output(name: str, pairs: list[Pair]) -> ComparedOutput:
     counts: Counter[str] = Counter()
     later: list[int] = []
     differences: list[Difference] = []
@@ -154,4 +154,4 @@ def _output(name: str, pairs: list[Pair]) -> Output:
     recorded = sum(was is not None for was, _ in pairs)
     spread = (int(median(later)) if later else 0, max(later, key=abs, default=0))
     same, changed, gone, new = (counts[kind] for kind in ("same", "changed", "gone", "new"))
-    return Output(name, recorded, same, changed, gone, new, spread, differences[:KEPT])
+    return ComparedOutput(name, recorded, same, changed, gone, new, spread, differences[:KEPT])

@@ -14,15 +14,12 @@ from typing import Any
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import TracePacket, TrackEvent
 from perfetto.trace_builder.proto_builder import StreamingTraceProtoBuilder
 
-from ticktalk.durations import interval_text
+from ticktalk.durations import NANOSECONDS, interval_text
 from ticktalk.errors import TTError
 from ticktalk.explain.history import History, Key
 from ticktalk.graph.graph import TTGraph
 from ticktalk.recording.mcap_file import Recording
 from ticktalk.records import AnyRecord, Counted, Deadline, Fired, TokenLeft
-
-NANOSECONDS = 1000
-"""Of a root tick."""
 
 _SEQUENCE = 1
 

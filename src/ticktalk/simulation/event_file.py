@@ -25,7 +25,7 @@ import json
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import yaml
 
@@ -37,8 +37,8 @@ from ticktalk.replacement import WATCH
 from ticktalk.source_problems import did_you_mean
 from ticktalk.yaml_file import YamlFile, kind_of, number, read_text
 
-Kind = Literal["fail", "recover", "join", "cut", "heal", "slow", "cost", "link", "clock", "replace"]
-KINDS: tuple[Kind, ...] = ("fail", "recover", "join", "cut", "heal", "slow", "cost", "link", "clock", "replace")
+EventKind = Literal["fail", "recover", "join", "cut", "heal", "slow", "cost", "link", "clock", "replace"]
+EVENT_KINDS: tuple[EventKind, ...] = get_args(EventKind)
 CHANGES = ("cost", "link", "clock")
 """Kinds that are no faults: nobody has to notice them."""
 
@@ -62,7 +62,7 @@ class FileEvent(NamedTuple):
     """
 
     at: int
-    kind: Kind
+    kind: EventKind
     ensembles: tuple[str, ...]
     components: tuple[str, ...] = ()
     factor: Fraction = Fraction(1)
@@ -152,17 +152,17 @@ class _Reader(YamlFile):
         return sorted(found, key=lambda event: event.at)
 
     def event(self, node: yaml.Node) -> FileEvent | None:
-        found = self.fields(node, "an event", ("at", *KINDS))
+        found = self.fields(node, "an event", ("at", *EVENT_KINDS))
         if not found:
             if isinstance(node, yaml.MappingNode) and not node.value:
                 self.wrong(node, "the event is empty: write `at: 5s` and what happens")
             return None
-        kinds = [kind for kind in KINDS if kind in found]
+        kinds = [kind for kind in EVENT_KINDS if kind in found]
         if "at" not in found:
             self.wrong(node, "the event says not when: write `at: 5s`")
         if not kinds:
             if len(found) == len(node.value):  # else a key is wrong, and reported already
-                self.wrong(node, f"the event says not what happens: one of {', '.join(KINDS)}")
+                self.wrong(node, f"the event says not what happens: one of {', '.join(EVENT_KINDS)}")
             return None
         for kind in kinds[1:]:
             self.wrong(
@@ -196,7 +196,9 @@ class _Reader(YamlFile):
             self.wrong(node, f"a link is between two ensembles: write `{key}: [a, b]`")
         return ()
 
-    def parts(self, node: yaml.Node, kind: Kind, needed: tuple[str, ...], more: tuple[str, ...], example: str) -> Any:
+    def parts(
+        self, node: yaml.Node, kind: EventKind, needed: tuple[str, ...], more: tuple[str, ...], example: str
+    ) -> Any:
         """The fields of an event; none, if one that is needed is not there."""
         found = self.fields(node, f"`{kind}`", (*needed, *more))
         if not isinstance(node, yaml.MappingNode):

@@ -1,7 +1,7 @@
 """Questions to a manager, and its answers: each question is answered once and soon, each answer is for its question.
 
 A question holds a challenge that the manager has made a moment before. Both are sealed by keys that only requester and
-manager have (`keys`).
+manager have (`shared_keys`).
 """
 
 from __future__ import annotations
