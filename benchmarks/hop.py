@@ -3,7 +3,7 @@
 A stream on one ensemble, its sink on another, each an OS process; 100 tokens a second. Zenoh alone: from a put of 64
 bytes in one process to the direct callback in another, at the same rate. Every token must arrive. On loopback tokens
 are sealed by keys that follow from the user's token; beside that, it is measured with nothing proven, and with
-certificates and TLS.
+certificates and TLS. A heads-up goes ahead of each token (`physical/network/heads_up.py`); Zenoh alone sends none.
 """
 
 from __future__ import annotations

@@ -86,10 +86,6 @@ class TTNetworkInterface(Protocol):
             size: bytes of the part, where what waits is to be bounded in bytes.
         """
 
-    def rehearse(self, frame: Any) -> None:
-        """Do what publishing a frame takes, in this thread and at once, on a key that nobody subscribes to."""
-        return
-
     @abstractmethod
     def subscribe(self, key: str, receive: Receive) -> None:
         """Have `receive` called with the publications on a key from now on."""

@@ -15,7 +15,7 @@ import pytest
 from systems import LIMIT
 
 from ticktalk.engine.agenda import Agenda
-from ticktalk.physical.timekeeping.loop import LONG, REHEARSAL, Loop
+from ticktalk.physical.timekeeping.loop import LOAN, LONG, REHEARSAL, Job, Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock
 
 pytestmark = pytest.mark.usefixtures("means")
@@ -252,24 +252,53 @@ def test_a_writable_socket_is_reported_only_on_request(running: Running) -> None
 def test_only_a_long_sleep_to_an_instant_is_followed_by_a_rehearsal(
     running: Running, seconds: float, to_tick: bool, woken: bool, left: int, rehearsed: int
 ) -> None:
-    calls: list[str] = []
+    calls: list[object] = []
     loop: Any = running.loop
     loop._descriptors.sleep = lambda seconds: calls.append("slept") or woken
-    loop.before_instant = lambda: calls.append("rehearsed")
+    loop.before_instant = calls.append
     loop._to_tick, loop._wakes_at = to_tick, running.clock.now() + left
     assert loop._sleep(seconds) is woken
-    assert calls == ["slept", *["rehearsed"] * rehearsed], "once, and after the sleep"
+    if loop._early:
+        loop._rehearse()
+    assert calls == ["slept", *[loop._wakes_at] * rehearsed] and not loop._early, "once, and after the sleep"
+
+
+def test_a_timekeeper_rehearses_an_instant_before_it_comes_and_sends_before_it_too(running: Running) -> None:
+    """What a rehearsal has sent is a job: its thread may block, and another one keeps time then."""
+    done: list[str] = []
+    enough = threading.Event()
+
+    def rehearse(tick: int) -> None:
+        done.append(f"{tick} rehearsed")
+        running.loop.do_aside(lambda: Job(LOAN, done.append, (f"{tick} sent",)))
+
+    def come(tick: int) -> None:
+        if done:  # else a busy machine left no time for it
+            done.append(f"{tick} came")
+            enough.set()
+        else:
+            begin(running.clock.now() + 20_000)
+
+    def begin(tick: int) -> None:
+        running.agenda.deliver_at(tick, come, tick)
+
+    loop: Any = running.loop
+    loop.before_instant = rehearse
+    begin(running.clock.now() + 20_000)
+    running.begin()
+    assert enough.wait(LIMIT)
+    tick = done[0].split()[0]
+    assert done == [f"{tick} rehearsed", f"{tick} sent", f"{tick} came"]
 
 
 def test_an_error_in_a_rehearsal_ends_no_timekeeper(running: Running, caplog: pytest.LogCaptureFixture) -> None:
-    def broken() -> None:
+    def broken(tick: int) -> None:
         raise ValueError("broken")
 
     loop: Any = running.loop
-    loop._descriptors.sleep = lambda seconds: False
     loop.before_instant = broken
-    loop._to_tick, loop._wakes_at = True, running.clock.now() + 60_000_000
-    assert loop._sleep(2 * LONG) is False
+    loop._wakes_at = running.clock.now() + 60_000_000
+    loop._rehearse()
     assert "an error in the runtime itself" in caplog.text
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fuzz_messages import NoLink, turn
 
+from ticktalk.engine.firing.grid import GridSync
 from ticktalk.errors import InvalidMessageError
 from ticktalk.language.compiler import compile_source
 from ticktalk.messages import Message, NetMsg, message
@@ -282,12 +283,12 @@ def test_a_rehearsal_before_an_instant_reaches_nobody_and_takes_no_number(
 
     monkeypatch.setattr(receivers, "seal_tokens", seal)
     assert far.loop.before_instant is not None
-    far.loop.before_instant()
+    far.loop.before_instant(5)
     assert not sealed, "no tokens go from here"
     pair.publish(10)
     number = pair.guards["far"].tokens_sealed
     pair.links["far"].kept.clear()
-    far.loop.before_instant()
+    far.loop.before_instant(5)
     pair.turn()
     assert sealed == [""] and pair.guards["far"].tokens_sealed == number
     ((key, frame, _),) = pair.links["far"].kept
@@ -296,8 +297,52 @@ def test_a_rehearsal_before_an_instant_reaches_nobody_and_takes_no_number(
         with pytest.raises(NotForThisError):
             pair.guards[receiver].open_tokens(KEY, frame)
     pair.links["far"].is_open = False
-    far.loop.before_instant()
+    far.loop.before_instant(5)
+    pair.turn()
     assert len(pair.links["far"].kept) == 1, "there is no session"
+
+
+def test_a_heads_up_goes_ahead_of_a_streams_token_and_is_none(pair: Pair) -> None:
+    far, edge = pair.nodes["far"], pair.nodes["edge"]
+    link, stream, came = pair.links["far"], pair.passing.context.syncs["src-1"], edge.tokens.of["prog", 1].numbers
+    assert isinstance(stream, GridSync) and far.loop.before_instant is not None
+
+    def announced(instant: int) -> list[tuple[str, bytes, bytes | None]]:
+        link.kept.clear()
+        stream.instant, before = 5_000, far.loop.before_instant
+        assert before is not None
+        before(instant)
+        pair.turn()
+        return list(link.kept)
+
+    pair.receivers = ["edge"]
+    first = pair.publish(10)
+    (heads_up,) = announced(5_000)
+    assert heads_up[0] == KEY and not announced(5_000), "the stream has sent nothing since"
+    second = pair.publish(10)
+    assert [key for key, *_ in announced(6_000)] == [NOBODY], "the instant is another stream's"
+    for key, payload, attached in (*first, heads_up, *second):
+        assert key == KEY
+        edge.tokens.incoming("prog", "src-1/0")(payload, attached)
+        turn(edge)
+    assert came.came == 2 and came.numbers["src-1/0"] == 2, "it takes no number on the arc"
+    assert not edge.own and not pair.links["edge"].taken(), "it is neither counted nor answered"
+
+
+def test_a_receiver_that_stands_still_gets_no_heads_up_but_the_others_do(pair: Pair) -> None:
+    pair.publish(STEP, 5)
+    stream, link = pair.passing.context.syncs["src-1"], pair.links["far"]
+    pair.publish(10)
+    link.kept.clear()
+    assert isinstance(stream, GridSync) and pair.nodes["far"].loop.before_instant is not None
+    stream.instant = 5_000
+    pair.nodes["far"].loop.before_instant(5_000)
+    link.flush()
+    ((key, frame, _),) = link.kept
+    assert key == apart_key("edge")
+    pair.nodes["edge"].tokens.take_apart(frame, None)
+    turn(pair.nodes["edge"])
+    assert not pair.nodes["edge"].own
 
 
 @pytest.mark.parametrize("insecure", [False, True])
@@ -309,5 +354,6 @@ def test_a_rehearsal_warms_the_cipher_only_where_tokens_are_proven(insecure: boo
     sending = receivers.Receivers(link, loop, guard, lambda: None)
     sending.way(KEY, "src-1", ["edge"], [])
     sending.rehearse()
+    link.flush()
     ((_, frame, _),) = link.kept
     assert (sealed_tokens(frame).slots == b"") is insecure

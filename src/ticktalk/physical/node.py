@@ -179,7 +179,7 @@ class Node:
             self.dropped,
             lambda sender: self.link.mode == "peer" and sender != manager,
         )
-        self.loop.before_instant = self.tokens.receivers.rehearse
+        self.loop.before_instant = self.tokens.before_instant
         self.guard = guard
         self._inboxes = Inboxes(self.loop.post, MESSAGES, _room, self.dropped)
         self._told = Repeats(few=1)

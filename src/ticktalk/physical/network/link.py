@@ -19,7 +19,7 @@ from typing import Any
 from ticktalk.errors import TTRuntimeError
 from ticktalk.messages import ROWS, Message
 from ticktalk.network_interface import Handle, Join, Receive, TTNetworkInterface
-from ticktalk.network_keys import NOBODY, Path, control_key
+from ticktalk.network_keys import Path, control_key
 from ticktalk.physical.network.control_frames import control_frame
 from ticktalk.physical.network.frames import FrameError
 from ticktalk.physical.network.outbox import TOKENS_HELD, Outbox
@@ -178,14 +178,6 @@ class Link(TTNetworkInterface):
     def unsent(self) -> int:
         """See `TTNetworkInterface`."""
         return self._tokens.size
-
-    def rehearse(self, frame: Any) -> None:
-        """See `TTNetworkInterface`. Only the first call in a session sends something, because it declares the key."""
-        if self.is_open:
-            try:
-                self._put(Path.TOKENS, NOBODY, frame, None)
-            except LinkError as error:
-                logger.debug("a rehearsal: %s", error)  # the session has just ended
 
     def _put_in(self, path: Path, key: str, frame: bytes) -> None:
         """Have a frame sent to one receiver."""

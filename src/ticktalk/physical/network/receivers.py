@@ -114,17 +114,16 @@ class Receivers:
         return found or self._known.setdefault(name, _Receiver(name))
 
     def rehearse(self) -> None:
-        """Seal a frame and publish it on a key that nobody subscribes to, shortly before an instant.
+        """Publish a frame on a key that nobody subscribes to, shortly before an instant whose token may go to others.
 
-        The instant's token may be sent to others. After some milliseconds of rest the processor's caches have lost the
-        code and the tables of cipher and network: sealing and publishing then takes some 150 us, and 60 us after a
-        rehearsal (64 bytes, medians of 400, two busy cores). A rehearsal happens only where tokens go to others, and
-        the timekeeper wakes then anyway. It runs without the role, so it only looks whether there are receivers.
+        After some milliseconds of rest the processor's caches have lost the code and the tables of cipher and network:
+        sealing and publishing then takes some 150 us, and 60 us after a rehearsal (64 bytes, medians of 400, two busy
+        cores). Only the first one in a session sends something, because it declares the key.
         """
         if self._known:
             peers = [_NO_KEYS] if self.guard.identity.proves else None  # as for tokens: else there is no cipher to warm
             frame, _ = seal_tokens("", peers, 0, NOBODY, token_frame([(0, 0, b"", 0, 0, 1, b"")]), None)
-            self._link.rehearse(frame)
+            self._link.publish(NOBODY, frame)
 
     def way(self, key: str, sq: str, ensembles: Sequence[str], more: Sequence[str]) -> TokenWay:
         """The way of tokens of an SQ to its receivers, and to `more` that will be."""
@@ -163,7 +162,7 @@ class Receivers:
         if not receiver.stands_still or self._known.get(receiver.name) is not receiver:
             return
         sealing = Sealing(self, arc_key(*NO_ARC), [receiver], apart=True)
-        self._link.publish(apart_key(receiver.name), lambda: [(sealing([]), None)], None, [receiver.name])
+        self._link.publish(apart_key(receiver.name), sealing.nothing, None, [receiver.name])
         self._loop.after(ASK_AGAIN, lambda: self._ask(receiver))
 
     def took(self, taken: Taken) -> None:
@@ -198,22 +197,34 @@ class Sealing:
         key: the arc's.
         to: those that it seals for.
         apart: it is published on a key of its receiver's own.
+
+    Attributes:
+        used: tokens were sealed since the last frame without any.
     """
 
-    __slots__ = ("_apart", "_key", "_names", "_receivers", "_seal", "_to")
+    __slots__ = ("_apart", "_key", "_names", "_receivers", "_seal", "_to", "used")
 
     def __init__(self, receivers: Receivers, key: str, to: Sequence[_Receiver], apart: bool = False) -> None:
         self._receivers, self._key, self._to, self._apart = receivers, key, to, apart
         self._names, self._seal = [receiver.name for receiver in to], receivers.guard.seal_tokens
+        self.used = False
 
     def __call__(self, parcels: list[Parcel]) -> Data:
         """The frame of some parcels."""
+        self.used = True
         sealed = self._seal(self._key, self._names, token_frame(parcels))[0]
         self._receivers.sent(self._to, len(sealed))
         return apart_frame(self._key, sealed) if self._apart else sealed
 
+    def nothing(self) -> list[tuple[Data, None]]:
+        """A frame without tokens."""
+        frame = self([])
+        self.used = False
+        return [(frame, None)]
+
     def each(self, frames: Callable[[], Iterable[tuple[Data, bytes]]]) -> Iterator[tuple[Data, bytes | None]]:
         """Long data and their frames."""
+        self.used = True
         for data, frame in frames():
             payload, sealed = self._seal(self._key, self._names, data, frame)
             self._receivers.sent(self._to, len(payload))

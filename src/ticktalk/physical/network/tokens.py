@@ -25,8 +25,10 @@ from ticktalk.network_keys import arc_key
 from ticktalk.payloads import HowFar, StopGraph
 from ticktalk.physical.memory.sharing import Sharing
 from ticktalk.physical.network import former_hosts
+from ticktalk.physical.network.coming_receivers import ComingReceivers
 from ticktalk.physical.network.early_tokens import Early, EarlyToken
 from ticktalk.physical.network.frames import LONG, FrameError, InvalidError
+from ticktalk.physical.network.heads_up import HeadsUps
 from ticktalk.physical.network.inboxes import Inboxes
 from ticktalk.physical.network.receivers import NO_ARC, Receivers, TokenWay
 from ticktalk.physical.network.token_frames import (
@@ -70,6 +72,9 @@ class Passing:
         tokens: those of all contexts.
         context: wired here.
         numbers: how many passed on each arc.
+
+    Attributes:
+        heads_ups: go ahead of the tokens of its streams.
     """
 
     def __init__(self, tokens: Tokens, context: Context, numbers: ContextArcs) -> None:
@@ -81,6 +86,7 @@ class Passing:
         self._number = context.number
         self._arcs: dict[str, TokenWay] = {}
         self._sent: dict[SharedRoute, tuple[TokenWay, bytes, ArcBundle]] = {}
+        self.heads_ups = HeadsUps(tokens.link)
         self._came: dict[tuple[str, bytes], tuple[tuple[int, ...], ArcBundle]] = {}
 
     # Tokens that go.
@@ -115,12 +121,15 @@ class Passing:
     def _way(self, arc: str, ensembles: Sequence[str]) -> TokenWay:
         sq = arc.rpartition("/")[0]
         more = [name for name in self._tokens.coming_to(self._graph, sq) if name not in ensembles]
-        return self._tokens.receivers.way(arc_key(self._graph, arc), sq, ensembles, more)
+        way = self._tokens.receivers.way(arc_key(self._graph, arc), sq, ensembles, more)
+        self.heads_ups.add(self.context.syncs.get(sq), arc, way)
+        return way
 
     def receivers_changed(self) -> None:
         """Tokens have other receivers from now on."""
         self._arcs.clear()
         self._sent.clear()
+        self.heads_ups.clear()
 
     def _publish(self, way: TokenWay, arcs: bytes, numbers: Numbers, start: Tick, stop: Tick, data: Data) -> None:
         link, sq = self._tokens.link, way.sq
@@ -335,7 +344,7 @@ class Tokens:
         self._early = Early()
         self._look_again = False  # some of those may be good now
         self._former = former_hosts.Former(loop.after, self._take_early)
-        self._coming: dict[tuple[str, str], set[str]] = {}  # by graph and SQ: where receivers of its tokens will come
+        self._coming = ComingReceivers()
         loop.every(TEND, self._tend)
 
     def incoming(self, graph: str, arc: str) -> Incoming:
@@ -370,7 +379,7 @@ class Tokens:
             else:
                 find = functools.partial(incoming.find, came.sender)
                 parcels = parse_parcels(came.payload, came.attached, find)
-            self.receivers.receipts.took(came.sender, came.number, came.size if parcels else -1)
+            self.receivers.receipts.took(came.sender, came.number, came.size if incoming.graph else -1)
             for parcel in parcels:
                 passing = self._good(incoming, came.sender, parcel)
                 if passing is not None:
@@ -407,6 +416,11 @@ class Tokens:
         self._own[getattr(error, "kind", FrameError.kind)] += 1
         logger.debug("a bad frame was dropped: %s", error)
 
+    def before_instant(self, tick: Tick) -> None:
+        """Let the ways of the tokens of an instant be awake; called shortly before it."""
+        if not sum(passing.heads_ups.send(tick) for passing in self.of.values()):
+            self.receivers.rehearse()
+
     def add(self, context: Context, numbers: ContextArcs) -> Passing:
         """Let the tokens of a context that has been wired go and come."""
         passing = self.of[context.prepared.graph.name, context.number] = Passing(self, context, numbers)
@@ -422,10 +436,7 @@ class Tokens:
         come = self._former.placed(graph, self._prepared[graph].host_of)
         if come is None:
             return
-        # A placement that has other reasons leaves alone what is still to come.
-        for key, names in self._coming.items():
-            if key[0] == graph:
-                names -= come
+        self._coming.came(graph, come)
         self._receivers_changed(graph)
         if self._early.tokens and not self._look_again:
             # They go behind the tokens that were kept for SQs which come now.
@@ -433,28 +444,19 @@ class Tokens:
             self.loop.post(self._take_early)
 
     def will_come(self, asked: HowFar) -> None:
-        """Receivers of SQs' tokens will come to an ensemble: it gets these tokens, too, until it is their host.
-
-        Without arcs: none will come.
-        """
-        if not asked.arcs:
-            self.will_not_come(asked.name, asked.graph)
+        """Receivers of SQs' tokens will come to an ensemble, or none will: see `ComingReceivers`."""
         here = self._prepared.get(asked.graph)
-        for sq in {arc.rpartition("/")[0] for arc in asked.arcs}:
-            if here is not None and sq in here.host_of:
-                self._coming.setdefault((asked.graph, sq), set()).add(asked.name)
+        self._coming.add(asked, {} if here is None else here.host_of)
         self._receivers_changed(asked.graph)
 
     def will_not_come(self, ensemble: str, graph: str | None = None) -> None:
         """No receivers of tokens of a graph (None: of any) will come to an ensemble."""
-        for key, names in self._coming.items():
-            if graph in (None, key[0]):
-                names.discard(ensemble)
+        self._coming.withdraw(ensemble, graph)
         self._receivers_changed(graph)
 
     def coming_to(self, graph: str, sq: str) -> Collection[str]:
         """The ensembles to which receivers of an SQ's tokens will come."""
-        return self._coming.get((graph, sq), ())
+        return self._coming.to(graph, sq)
 
     def _receivers_changed(self, graph: str | None = None) -> None:
         for key, passing in self.of.items():
@@ -495,4 +497,4 @@ class Tokens:
         self._incoming = {key: each for key, each in self._incoming.items() if each.graph != graph}
         self._early.forget(graph)
         self._former.forget(graph)
-        self._coming = {key: names for key, names in self._coming.items() if key[0] != graph}
+        self._coming.forget(graph)

@@ -52,10 +52,10 @@ FREED = 500_000
 TURN = 5_000
 """Microseconds for which arrivals are handled before timers are looked at again."""
 
-EARLY = 0.0003
+EARLY = 0.0006
 """Seconds before an instant at which a long sleep is interrupted once. Most of its lateness comes from waking core and
-caches. They are awake by the instant. Time is left for a rehearsal (`before_instant`), too: the timekeeper wakes some
-100 us late."""
+caches. They are awake by the instant. Time is left for a rehearsal (`before_instant`), too, here and where it is heard:
+the timekeeper wakes some 100 us late."""
 
 REHEARSAL = 150
 """Microseconds that a rehearsal may take. An instant that is nearer is not rehearsed: that would make it late."""
@@ -98,8 +98,8 @@ class Loop:
         ensemble: the ensemble's name, for the message if the timekeeper ends by an error.
 
     Attributes:
-        before_instant: called shortly before an instant, after a long sleep and without the role, so it must not block
-            (`REHEARSAL`). None: nothing is called.
+        before_instant: called with the root tick of an instant shortly before it, after a long sleep (`REHEARSAL`).
+            None: nothing is called.
     """
 
     def __init__(self, clock: RootClock, agenda: Agenda, ensemble: str = "") -> None:
@@ -117,7 +117,8 @@ class Loop:
         self._wakes_at = 0  # when the sleeping timekeeper will look at its timers again (root ticks)
         self._to_tick = False  # whether that is a timer of the agenda
         self._woken = False  # the last sleep has ended early: descriptors are ready, or the wake has come
-        self.before_instant: Callable[[], None] | None = None
+        self._early = False  # the last sleep has ended early: an instant is near
+        self.before_instant: Callable[[int], None] | None = None
         self._visitor: int | None = None  # the thread of the visitor that does a job: one at a time
         self._visitor_wakes = False  # it wakes the timekeeper after that: what it has handed back wants it
         self._visitor_may = 0  # when arrivals may be followed by a job of a visitor again (monotonic microseconds)
@@ -320,6 +321,8 @@ class Loop:
                 self._woken = self._sleep(wait / 1e6)
                 mutex.acquire()
                 self._thread = thread
+                if self._early:
+                    self._rehearse()
             self._signalled = True
         self._thread = None
         self._role.end()
@@ -330,17 +333,21 @@ class Loop:
         if not self._to_tick:
             return sleep(seconds)
         if seconds > LONG:
-            if sleep(seconds - EARLY):
-                return True
-            if self.before_instant is not None and self._wakes_at - self.clock.now() > REHEARSAL:
-                self._guarded(self.before_instant)
-            return False
+            woken = sleep(seconds - EARLY)
+            self._early = not woken
+            return woken
         if sleep(max(0.0, seconds - NEAR)):
             return True
         due, now = self._wakes_at, self.clock.now
         while not self._signalled and now() < due:
             pass
         return self._signalled
+
+    def _rehearse(self) -> None:
+        """Do what prepares for the instant that is near, if there is time for it; what it sends follows as a job."""
+        self._early = False
+        if self.before_instant is not None and self._wakes_at - self.clock.now() > REHEARSAL:
+            self._guarded(self.before_instant, self._wakes_at)
 
     def _until_next(self) -> int:
         """Microseconds until a timer is due."""
