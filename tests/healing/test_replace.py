@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from concurrent.futures import Future
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -575,13 +577,15 @@ def test_a_graph_is_refused_when_an_ensemble_dies_before_it_has_prepared_it_and_
     assert set(hosts(world).values()) == {"a"}
 
 
-# Two that hold SQs: the lease of an ensemble that does not hear the manager, and the replacement.
+# What holds SQs: the lease of an ensemble that does not hear the manager, the replacement, a move.
 
 
-@pytest.mark.parametrize("first", ["lease", "switch"])
-@pytest.mark.parametrize("ends", ["lease", "switch"])
+@pytest.mark.parametrize("begin", list(permutations(["lease", "switch", "move"])), ids=" ".join)
+@pytest.mark.parametrize("end", list(permutations(["lease", "switch", "move"])), ids=" ".join)
 @pytest.mark.parametrize("hold", [False, True], ids=["streams", "all"])
-def test_what_the_lease_and_a_switch_hold_goes_on_when_both_have_ended(first: str, ends: str, hold: bool) -> None:
+def test_what_is_held_for_several_reasons_goes_on_when_all_have_ended(
+    begin: tuple[str, ...], end: tuple[str, ...], hold: bool
+) -> None:
     world = World(["a"])
     world.start(ADDS)
     world.run(250)
@@ -590,19 +594,56 @@ def test_what_the_lease_and_a_switch_hold_goes_on_when_both_have_ended(first: st
     assert host is not None
     (context,) = host.contexts.values()
     every = set(context.syncs)
-    begin = {"lease": host.hold, "switch": lambda: switching.switch(Switch("prog", 0, 1, hold=hold))}
-    end = {"lease": host.release, "switch": lambda: switching.switch(Switch("prog", 0, cancel=True))}
-    held = {"lease": every, "switch": every if hold else {"count-1"}}
+    begins: dict[str, Callable[[], object]] = {
+        "lease": host.hold,
+        "switch": lambda: switching.switch(Switch("prog", 0, 1, hold=hold)),
+        "move": lambda: context.hold(["total-1"]),
+    }
+    ends: dict[str, Callable[[], object]] = {
+        "lease": host.release,
+        "switch": lambda: switching.switch(Switch("prog", 0, cancel=True)),
+        "move": lambda: context.release(["total-1"]),
+    }
+    held = {"lease": every, "switch": every if hold else {"count-1"}, "move": {"total-1"}}
     assert every == {"count-1", "same-1", "total-1"} and not context.held
-    begin[first]()
-    assert context.held == held[first]
-    other = "switch" if first == "lease" else "lease"
-    begin[other]()
-    assert context.held == every
-    end[ends]()
-    assert context.held == held["lease" if ends == "switch" else "switch"], "that one still holds them"
-    end["lease" if ends == "switch" else "switch"]()
-    assert context.held == set()
+    for at, why in enumerate(begin, 1):
+        begins[why]()
+        assert context.held == set().union(*(held[each] for each in begin[:at]))
+    for at, why in enumerate(end, 1):
+        ends[why]()
+        assert context.held == set().union(*(held[each] for each in end[at:])), "those still hold them"
     outputs = len(world.outputs)
     world.run(1000)
     assert len(world.outputs) > outputs
+
+
+def test_a_switch_that_is_taken_back_before_its_tick_holds_nothing() -> None:
+    world = World(["a"])
+    world.start(ADDS)
+    world.run(250)
+    site = world.simulation.sites["a"]
+    assert site.host is not None
+    (context,) = site.host.contexts.values()
+    site.duties.switching.switch(Switch("prog", 500))
+    world.run(300)
+    site.duties.switching.switch(Switch("prog", 0, cancel=True))
+    world.run(1000)
+    assert context.held == set() and len(world.outputs) == 9
+
+
+def test_a_question_that_comes_before_its_tick_is_answered_at_that() -> None:
+    """The clock of an ensemble may be behind the manager's by more than a message takes."""
+    world = World(["a"])
+    world.start(ADDS)
+    world.run(250)
+    site = world.simulation.sites["a"]
+    assert site.host is not None
+    (context,) = site.host.contexts.values()
+    told: list[tuple[int, Switched]] = []
+    site.duties.switching._tell = lambda kind, answer: told.append((world.env.now, answer))
+    site.duties.switching.switch(Switch("prog", 350, 7))
+    world.run(349)
+    assert not told and not context.held
+    world.run(500)
+    ((tick, answer),) = told
+    assert (tick, answer.round, answer.fired) == (350, 7, {"count-1": 300}) and context.held == {"count-1"}

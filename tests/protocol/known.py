@@ -282,4 +282,18 @@ KNOWN = {
             Command(4_179_133, "kill", ("a",)),
         ),
     ),
+    "an SQ that comes to its new host while its graph is being stopped does not fire there": Plan(
+        3010404,
+        ("a", "b", "c"),
+        5,
+        0,
+        0,
+        (
+            Command(607_388, "again", ("b",)),
+            Command(1_919_533, "slow", ("b", "runtime-manager"), 50 * MS),
+            Command(2_179_828, "drain", ("b",)),
+            Command(2_350_418, "quick", ("b",)),
+            Command(2_360_713, "end", ("b",)),
+        ),
+    ),
 }

@@ -64,7 +64,7 @@ class Context:
         self.syncs: dict[str, TTSQSync] = {}
         self.forwards: dict[str, TTSQForward] = {}
         self.incoming: dict[str, list[tuple[TTSQSync, int]]] = {}  # where tokens of other ensembles' arcs go here
-        self.held: set[str] = set()
+        self._held: dict[str, set[str]] = {}  # by reason, instances that fire no more
         self.watched: set[str] = set()  # by the driver: each of their tokens is to pass `TTSQForward.along`
         self.behind: dict[str, set[str]] = {}  # by arc of an SQ that came: consumers of tokens sent before it did
         if self.tap is not None:
@@ -155,6 +155,8 @@ class Context:
                     execute.memory = load(body)
             if self.tap is not None:
                 self.tap.moved(sq.name, True, states.get(sq.name))
+        if "rest" in self._held:
+            self.rest()
         self.accelerate()
 
     def put_behind(self, arc: str, consumers: Collection[str]) -> None:
@@ -207,23 +209,35 @@ class Context:
         self.forwards.pop(name)
         self.executes.pop(name, None)
         self.chains.pop(name, None)
-        self.held.discard(name)
+        self._held = {why: names - {name} for why, names in self._held.items()}
         self.watched.discard(name)
 
-    def hold(self, names: Iterable[str]) -> None:
-        """Let instances fire no more until `release`; tokens for them wait."""
-        self.decelerate()
-        for name in names:
-            if name in self.syncs and name not in self.held:
-                self.held.add(name)
-                self.syncs[name].hold()
+    @property
+    def held(self) -> set[str]:
+        """The instances that fire no more, for whatever reason."""
+        return set[str]().union(*self._held.values())
 
-    def release(self, names: Iterable[str]) -> None:
-        """Let instances that were held go on."""
-        for name in self.held & set(names):
-            self.held.discard(name)
+    def hold(self, names: Iterable[str], why: str = "move") -> set[str]:
+        """Let instances fire no more until `release`; tokens for them wait. The names of those not held so before."""
+        new = self.syncs.keys() & set(names) - self._held.setdefault(why, set())
+        if new:
+            self.decelerate()
+        for name in new - self.held:
+            self.syncs[name].hold()
+        self._held[why] |= new
+        return new
+
+    def release(self, names: Iterable[str], why: str = "move") -> None:
+        """Let instances go on that were held for this reason; another one may still hold them."""
+        let_go = self._held.get(why, set()) & set(names)
+        self._held[why] = self._held.get(why, set()) - let_go
+        for name in let_go - self.held:
             self.syncs[name].release()
         self.accelerate()
+
+    def rest(self) -> None:
+        """Let nothing fire any more, nor what comes: it is ending."""
+        self.hold(self.syncs, "rest")
 
     def save(self, names: Iterable[str], saver: Saver) -> dict[str, InstanceState]:
         """The states with which instances go on elsewhere; without the `sq_state` of bodies in workers."""

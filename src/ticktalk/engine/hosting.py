@@ -40,6 +40,9 @@ from ticktalk.time import Tick
 from ticktalk.time.grid import period_of
 from ticktalk.values.codec import Data
 
+LEASE = "lease"
+"""Why instances are held that may go on elsewhere."""
+
 
 class Outside(Protocol):
     """The surroundings that a context on an ensemble talks to."""
@@ -81,9 +84,7 @@ class EnsembleHost:
         self.alone: dict[str, set[str]] = {}  # by graph, the SQs here that nobody else may host
         self.stages: dict[str, MakeStage] = {}  # before bodies that run in place, first to last
         self.tap: Callable[[StartContext], Tap | None] = lambda start: None  # told of what happens in a context
-        self.resting: dict[str, set[str]] = {}  # by graph that is replaced, the SQs that are held for that
         self._holds = False  # whether it holds whatever could be placed elsewhere
-        self.suspended: dict[tuple[str, int], set[str]] = {}  # by context, what `hold` has held
         self.prepared: dict[str, PreparedGraph] = {}
         self.contexts: dict[tuple[str, int], Context] = {}
 
@@ -140,7 +141,8 @@ class EnsembleHost:
         if start.until is not None:
             context.end_streams(start.until)
         self.contexts[key] = context
-        self._hold_more()
+        if self._holds:
+            self.hold()
         return context
 
     def arrive(self, message: TokenMessage) -> None:
@@ -164,7 +166,8 @@ class EnsembleHost:
             if graph == placement.graph:
                 states = placement.states.get(number)
                 context.place([] if states is None else come, states or {}, load or prepared.code.decode)
-        self._hold_more()
+        if self._holds:
+            self.hold()
 
     def hand_over(self, order: HandOver) -> Handed:
         """The states with which instances go on elsewhere; they end here when they are removed."""
@@ -188,26 +191,15 @@ class EnsembleHost:
     def hold(self) -> list[str]:
         """Hold every instance that could be placed elsewhere, also those that come; the names of those not held yet."""
         self._holds, names = True, set[str]()
-        for key, context in self.contexts.items():
-            mine = self.suspended.setdefault(key, set())
-            movable = set(context.syncs) - self.alone.get(key[0], set()) - mine
-            movable -= context.held - self.resting.get(key[0], set())
-            context.hold(movable)
-            mine |= movable
-            names |= movable
+        for (graph, _), context in self.contexts.items():
+            names.update(context.hold(context.syncs.keys() - self.alone.get(graph, set()), LEASE))
         return sorted(names)
-
-    def _hold_more(self) -> None:
-        if self._holds:
-            self.hold()
 
     def release(self) -> None:
         """Let what `hold` has held go on; an instance that is handed over, or whose graph is replaced, stays held."""
         self._holds = False
-        for key, names in self.suspended.items():
-            if key in self.contexts:
-                self.contexts[key].release(names - self.resting.get(key[0], set()))
-        self.suspended.clear()
+        for context in self.contexts.values():
+            context.release(context.syncs, LEASE)
 
     def set_grid(self, change: SetGrid) -> None:
         """Change a stream's grid; from its next instant on."""
@@ -228,7 +220,6 @@ class EnsembleHost:
         """Forget a graph and its contexts, or one context."""
         if stop.context is None:
             self.alone.pop(stop.graph, None)
-            self.resting.pop(stop.graph, None)
             prepared = self.prepared.pop(stop.graph, None)
             if prepared is not None:
                 prepared.code.forget()

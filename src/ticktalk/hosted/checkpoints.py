@@ -97,7 +97,7 @@ class Checkpoints:
 
         for key, context in contexts.items():
             self.save(*key, partial(sent, key))
-            context.hold(set(context.syncs))
+            context.rest()
         if not contexts:
             then()
 

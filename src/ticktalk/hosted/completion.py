@@ -53,7 +53,7 @@ class EnsembleReports:
         graph, number = key = request.graph, request.context
         context, passed, here = self._host.contexts.get(key), self._arcs.get(key), self._host.name
         if context is not None and request.ends:
-            context.hold(context.syncs)
+            context.rest()
         if context is None or passed is None:
             return IdleReport(
                 graph, number, here, request.round, "not started", profile={} if request.profile else None

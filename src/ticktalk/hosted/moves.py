@@ -433,7 +433,7 @@ class Moves:
 
             def begin() -> None:
                 contexts[:] = self._host.contexts_of(graph)
-                for context in contexts:
+                for context in () if order.stay else contexts:  # else they are held as long as their graph is
                     context.hold(order.to)
                 self._bodies.when_idle(contexts, order.to, save)
 

@@ -31,6 +31,9 @@ At = Callable[[int, Callable[[], None]], None]
 LATE_LIMIT = 10_000_000
 """Root ticks in which streams run the instants that they have missed; after that they skip them."""
 
+SWITCH = "switch"
+"""Why instances are held whose graph is replaced."""
+
 LOOK = 10_000
 """Root ticks between two looks whether they have."""
 
@@ -48,26 +51,40 @@ class Switching:
 
     def __init__(self, host: EnsembleHost, bodies: Bodies, reports: EnsembleReports, tell: Tell, at: At) -> None:
         self._host, self._bodies, self._reports, self._tell, self._at = host, bodies, reports, tell, at
+        self._waits: list[Switch] = []  # orders whose tick is still to come
 
     def switch(self, order: Switch) -> None:
         """Hold the streams of a graph at a tick, or all of it, and answer; or let it go on."""
-        host, contexts = self._host, self._host.contexts_of(order.graph)
         if order.cancel:
-            host.resting.pop(order.graph, None)
-            for context in contexts:
-                streams = [sync for sync in context.syncs.values() if isinstance(sync, GridSync)]
-                for sync in streams:
-                    since = order.since.get(sync.sq.name, order.at)
-                    _go_on_late(context, sync, host.eviction_bound, since)
-                # Those that are held while the manager is not heard stay so.
-                context.release(context.syncs.keys() - host.suspended.get((order.graph, context.number), set()))
-                in_time_again(context, [sync.sq for sync in streams], self._at)
+            self._go_on(order)
         elif order.at > self._host.agenda.now:
-            self._at(order.at, partial(self._hold_streams, order.graph))
+            self._waits.append(order)
+            self._at(order.at, partial(self._due, order))
         else:
-            self._hold_streams(order.graph)
-            for context in contexts if order.hold else ():
-                self._hold(context, context.syncs)
+            self._hold(order)
+
+    def _due(self, order: Switch) -> None:
+        """The tick of an order has come, unless the graph goes on since."""
+        if order in self._waits:
+            self._waits.remove(order)
+            self._hold(order)
+
+    def _go_on(self, order: Switch) -> None:
+        self._waits = [each for each in self._waits if each.graph != order.graph]
+        for context in self._host.contexts_of(order.graph):
+            streams = [sync for sync in context.syncs.values() if isinstance(sync, GridSync)]
+            for sync in streams:
+                since = order.since.get(sync.sq.name, order.at)
+                _go_on_late(context, sync, self._host.eviction_bound, since)
+            context.release(context.syncs, SWITCH)
+            in_time_again(context, [sync.sq for sync in streams], self._at)
+
+    def _hold(self, order: Switch) -> None:
+        contexts = self._host.contexts_of(order.graph)
+        for context in contexts:
+            streams = [sq for sq, sync in context.syncs.items() if isinstance(sync, GridSync)]
+            context.hold(context.syncs if order.hold else streams, SWITCH)
+        if order.round:  # it is a question, too
             reports = [self._report(order, context) for context in contexts]
             fired: dict[str, int] = {}
             for each in (each for context in contexts for each in context.syncs.values()):
@@ -90,16 +107,6 @@ class Switching:
     def _report(self, order: Switch, context: Context) -> IdleReport:
         found = self._reports.report(ReportRequest(order.graph, context.number, order.round))
         return msgspec.structs.replace(found, busy=self._reports.acts((order.graph, context.number)))
-
-    def _hold_streams(self, graph: str) -> None:
-        for context in self._host.contexts_of(graph):
-            streams = [sq for sq, sync in context.syncs.items() if isinstance(sync, GridSync)]
-            self._hold(context, streams)
-
-    def _hold(self, context: Context, sqs: Collection[str]) -> None:
-        self._host.resting.setdefault(context.prepared.graph.name, set()).update(sqs)
-        if not context.held.issuperset(sqs):
-            context.hold(sqs)
 
 
 def go_on_late(sync: GridSync, late: int, since: int | None) -> None:

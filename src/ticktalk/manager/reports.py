@@ -98,7 +98,8 @@ class Reports:
         self._ask(state)
 
     def _end_settled(self, state: GraphState, late: bool = False) -> None:
-        if late or all(context.completion.all_came(context.outputs) for context in state.live):
+        asked_since = all(context.told == state.told for context in state.live)  # SQs may have fired at a new host
+        if late or (asked_since and all(each.completion.all_came(each.outputs) for each in state.live)):
             mine = [then for each, then in self._ending if each is state]
             self._ending = [entry for entry in self._ending if entry[0] is not state]
             for then in mine:
