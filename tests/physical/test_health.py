@@ -16,11 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ticktalk.engine.hosting import EnsembleHost
-from ticktalk.heartbeats import Voters
+from ticktalk.heartbeats import Tell, Voters
 from ticktalk.hosted.completion import Completion
 from ticktalk.hosted.lease import DEAD_AFTER, Lease, ManagerWatch, Times
 from ticktalk.language.compiler import compile_source
 from ticktalk.manager.driver import Driver
+from ticktalk.manager.events import Gone
 from ticktalk.manager.liveness import LOOKS, WATCH_PERIOD
 from ticktalk.manager.reports import summed
 from ticktalk.manager.requests import Requests
@@ -352,6 +353,50 @@ def test_the_lease_ends_before_the_manager_acts() -> None:
     assert not watch.pong(600_000, 5_000_000), "an answer that was under way for long says nothing of now"
     assert watch.held
     assert watch.pong(4_900_000, 5_000_000) and not watch.held
+
+
+def test_what_one_that_left_has_said_before_may_still_count_for_a_while() -> None:
+    """By hand: an answer counts for half a lease of 1.5 s from its question on; the manager waits as long."""
+    manager = Manager()
+    for name in ("a", "b"):
+        manager.join(name, 0)
+    liveness, lost = manager.requests.liveness, manager.requests.state.lost
+    liveness.votes.told("a")
+    manager.tick = 5_000_000
+    liveness.gone("a", Gone("a", 5_000_000))
+    liveness.left("b")
+    assert not liveness.look() and lost["a"].holds_since is None
+    manager.tick = 5_749_999
+    assert not liveness.look()
+    manager.tick = 5_750_000
+    assert liveness.look() and lost["a"].holds_since == 5_750_000
+
+
+def test_an_answer_counts_from_its_question_on_though_the_clock_was_set_back_meanwhile() -> None:
+    """By hand: asked at 843,750, then set back by 500 ms; the answer comes 600 ms later. It counts for 750 ms."""
+    now, planned = [0], dict[int, Callable[[], None]]()
+    asks: list[Any] = []
+    lease = Lease(
+        cast(EnsembleHost, SimpleNamespace(name="a", release=lambda: None)),
+        lambda ensemble, kind, ask: asks.append(ask),
+        lambda: ["b"],
+        lambda: None,
+        lambda: now[0],
+        lambda tick, call: None,
+        planned.__setitem__,
+        lambda sqs: None,
+    )
+    lease.begin()
+    lease.take(Voters(1, ["a", "b"]))
+    lease.notice_silence()
+    now[0] = 843_750
+    planned[now[0]]()
+    now[0] -= 500_000
+    lease.stepped(-500_000)
+    now[0] += 600_000
+    (ask,) = asks
+    lease.told(Tell("b", 5_000_000, ask.asked))
+    assert lease.watch.until(now[0]) == 343_750 + 750_000
 
 
 def voting(others: int) -> ManagerWatch:

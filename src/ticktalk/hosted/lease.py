@@ -220,6 +220,7 @@ class Lease:
         self._tell_held, self._tell_released = held, released
         self.watch = ManagerWatch(now())
         self.pinged_at = now()
+        self._stepped = 0  # ticks by which the root clock was stepped: questions are stamped as if it were not
         self._asks: dict[Ask, None] = {}  # they are answered as soon as the manager is heard, or after a pause
         self._questions = self._looks_at = 0
 
@@ -265,6 +266,7 @@ class Lease:
     def stepped(self, by: int) -> None:
         """The root clock was stepped by so much."""
         self.pinged_at += by
+        self._stepped += by
         self.watch.stepped(by)
 
     def check(self) -> None:
@@ -284,7 +286,7 @@ class Lease:
         groups = GROUPS if len(others) > FEW else 1
         self._questions += 1
         for name in others[self._questions % groups :: groups]:
-            self._send(name, NetMsg.ASK, Ask(self._host.name, now))
+            self._send(name, NetMsg.ASK, Ask(self._host.name, now - self._stepped))
         self._later(now + watch.pause, lambda: self._ask(heard))
         self.check()
 
@@ -314,5 +316,6 @@ class Lease:
     def told(self, tell: Tell, came: int | None = None) -> None:
         """Take the answer of another ensemble, which came at a root tick (None: now)."""
         self._check(tell.name)
-        self.watch.told(tell.name, tell.silence, tell.asked, self._now() if came is None else came)
+        asked = tell.asked + self._stepped
+        self.watch.told(tell.name, tell.silence, asked, self._now() if came is None else came)
         self.check()

@@ -311,6 +311,7 @@ class ManagerState(msgspec.Struct):
         awaited: the ensembles that have not come back since then.
         voters: by number, the lists of voters that some ensemble may have; the last one is the present one.
         expelled: those of them that had to go, and may not have heard of it.
+        left: those of them that have left, and at which tick.
         taken: by ensemble, the number of its last output that was taken.
         log_size: bytes of the log of outputs when this was written: lines behind are of outputs taken since.
         logged: by ensemble, marks of outputs that were in the log already when a manager went on with this state; they
@@ -342,6 +343,7 @@ class ManagerState(msgspec.Struct):
     replacements: dict[str, ReplaceState] = {}
     logged: dict[str, list[bytes]] = {}
     ended: list[str] = []
+    left: dict[str, int] = {}
 
     @property
     def titles(self) -> list[str]:

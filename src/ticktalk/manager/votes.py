@@ -147,7 +147,8 @@ class Votes:
         if name in state.lost:
             since = state.lost[name].holds_since
             return since is not None and since <= then
-        return name not in state.expelled  # one that left has ended; one that was expelled may not have heard of it
+        # One that left has ended, but its last answers may still count; one that was expelled may not have heard of it.
+        return name not in state.expelled and state.left.get(name, then) <= then
 
     def _by_heartbeats(self, name: str, tick: int) -> int:
         heard = self._heard.get(name)
@@ -164,3 +165,4 @@ class Votes:
             del state.voters[number]
         listed = {name for names in state.voters.values() for name in names}
         state.expelled = [name for name in state.expelled if name in listed]
+        state.left = {name: tick for name, tick in state.left.items() if name in listed}

@@ -177,11 +177,13 @@ class Membership:
         if pong.asked not in self._pinged:
             raise UntimelyError("an answer to a heartbeat that was not sent, or long ago")
         self._heard_at = monotonic_us()
-        asked = pong.asked + self._exchange(Exchange(pong.asked, pong.received, pong.answered, stamp))
+        by = self._exchange(Exchange(pong.asked, pong.received, pong.answered, stamp))
+        if by:
+            self._lease.notice_silence()  # what was planned is due at other ticks now
         self._node.heard(self._node.manager, pong.control)
         if pong.voters is not None:
             self._lease.take(pong.voters)
-        self._go_on(asked)
+        self._go_on(pong.asked + by)
         if pong.again:
             self._ping()
 
