@@ -528,6 +528,25 @@ def test_of_an_arc_without_a_number_nothing_is_told_lost() -> None:
     assert completion.losses == {"b": {"t": 2}}
 
 
+def test_what_is_sent_to_one_that_never_had_the_context_is_lost_until_it_tells_otherwise() -> None:
+    """It was cut off before the start. It may get it later, and what was held up on its way with it."""
+    completion = Completion(["a"])
+    said = {"a": {"sent": {"x/0": {"b": 13}}}}
+    answers(completion, **said)
+    answers(completion, **said)
+    assert completion.done and completion.losses == {"b": {"x": 13}}
+    for busy, received, lost in (
+        ("not started", {}, {"b": {"x": 13}}),
+        ("", {"x/0": 0}, {"b": {"x": 13}}),
+        ("", {"x/0": 13}, {}),
+    ):
+        number = completion.ask()
+        completion.recount(report("b", number - 1, busy="", received={"x/0": 13}), {})
+        completion.recount(report("a", number, **said["a"]), {})
+        completion.recount(report("b", number, busy=busy, received=received), {})
+        assert completion.losses == lost, "an answer to a question from before says nothing of now"
+
+
 def test_losses_of_a_context_that_goes_on_after_all_are_not_counted() -> None:
     completion = Completion(["a", "b"])
     told = {"a": {"sent": {"s/0": {"b": 5}}}, "b": {"received": {"s/0": 2}}}

@@ -296,4 +296,24 @@ KNOWN = {
             Command(2_360_713, "end", ("b",)),
         ),
     ),
+    "tokens that come after a start has ended, as a link is whole again, count no longer as lost": Plan(
+        53249,
+        ("a", "b", "c"),
+        6,
+        3000 * MS,
+        0,
+        (Command(910_724, "cut", ("b", "c")), Command(5_755_305, "heal", ("a", "runtime-manager"))),
+    ),
+    "tokens that are sent to an ensemble which was cut off before the start count as lost": Plan(
+        53842,
+        ("a", "b"),
+        12,
+        0,
+        0,
+        (
+            Command(1_384_482, "cut", ("a", "runtime-manager")),
+            Command(3_370_422, "again", ("b",)),
+            Command(6_003_812, "heal", ("b", "runtime-manager")),
+        ),
+    ),
 }

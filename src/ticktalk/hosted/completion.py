@@ -6,7 +6,7 @@ A context is done when every ensemble is idle and nothing is under way, in two e
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
 
@@ -19,6 +19,9 @@ from ticktalk.hosted.silence import WaitingSince
 from ticktalk.hosted.watchdog import Watchdog
 from ticktalk.payloads import IdleReport, InstanceState, ReportRequest, StopGraph
 from ticktalk.series import bounded
+
+NOT_STARTED = "not started"
+"""The ensemble does not have the context."""
 
 
 class EnsembleReports:
@@ -56,7 +59,7 @@ class EnsembleReports:
             context.rest()
         if context is None or passed is None:
             return IdleReport(
-                graph, number, here, request.round, "not started", profile={} if request.profile else None
+                graph, number, here, request.round, NOT_STARTED, profile={} if request.profile else None
             )
         numbers = passed.sent
         ways = [way for forward in context.forwards.values() for way in forward.to_others()]
@@ -128,6 +131,7 @@ class Completion(msgspec.Struct):
         answers: the answers of this round.
         before: the findings of the round before: by ensemble, tokens sent, tokens received, outputs.
         different_since: the tick since which more was sent than received.
+        were_gone: those that were hosts of its SQs when they died, or were cut off.
     """
 
     ensembles: set[str]
@@ -141,6 +145,7 @@ class Completion(msgspec.Struct):
     answers: dict[str, IdleReport] = {}
     before: list[tuple[str, dict[str, dict[str, int]], dict[str, int], int]] | None = None
     different_since: int | None = None
+    were_gone: set[str] = set()
 
     def __post_init__(self) -> None:
         self.ensembles = set(self.ensembles)
@@ -164,7 +169,9 @@ class Completion(msgspec.Struct):
 
     def gone(self, ensemble: str) -> None:
         """An ensemble has died: nothing waits for its answers any more, and its counts still count."""
-        self.ensembles.discard(ensemble)
+        if ensemble in self.ensembles:
+            self.ensembles.remove(ensemble)
+            self.were_gone.add(ensemble)
         before = self.departed.pop(ensemble, None)
         self.sent_to_departed.pop(ensemble, None)  # to an older start of it
         if before is not None:
@@ -223,15 +230,15 @@ class Completion(msgspec.Struct):
                 self.different_since = now
             if now - self.different_since < Times().lost_after:
                 return False
-        self.losses = _missing(answers, outputs_arrived, known=True)
+        self.losses = _missing(answers, outputs_arrived, self.were_gone)
         self.done = True
         return True
 
     def recount(self, report: IdleReport, outputs_arrived: Mapping[str, int]) -> None:
         """Take an answer after the end: an ensemble that was cut off may have sent and taken tokens unknown by then."""
-        if report.ensemble in self.latest:
+        if report.round == self.round:
             self.latest[report.ensemble] = report
-            self.losses = _missing(list(self.latest.values()), outputs_arrived, known=True)
+            self.losses = _missing(list(self.latest.values()), outputs_arrived, self.were_gone)
 
     def goes_on(self) -> None:
         """It is not done after all: SQs wait for an ensemble, or move."""
@@ -245,7 +252,7 @@ class Completion(msgspec.Struct):
         """Its graph is stopped: what has not come by now is lost."""
         if not self.done:
             told = [report for name, report in self.latest.items() if name in self.ensembles]
-            self.losses = _missing(told, outputs_arrived, known=True)
+            self.losses = _missing(told, outputs_arrived, self.ensembles | self.were_gone)
             for ensemble, sent in self.sent_to_departed.items():
                 _count_missing(self.losses, ensemble, sent, self.departed[ensemble].received, known=True)
 
@@ -260,15 +267,15 @@ class Completion(msgspec.Struct):
 
 
 def _missing(
-    reports: list[IdleReport], outputs_arrived: Mapping[str, int], known: bool = False
+    reports: list[IdleReport], outputs_arrived: Mapping[str, int], away: Collection[str] | None = None
 ) -> dict[str, dict[str, int]]:
     """The tokens that were sent and have not come: by receiver (the manager is ""), and SQ, or sender of outputs.
 
-    `known`: not on arcs of which a receiver has no number yet. It took an SQ over after a loss, and most of what was
-    sent on the arc came to a host before.
+    `away`: (at the end) receivers that may have taken what was sent, and do not say. Others without the context took
+    nothing. Those that have no number of an arc yet took an SQ over after a loss: most of it came to a host before.
     """
     found: dict[str, dict[str, int]] = {}
-    received = {report.ensemble: report.received for report in reports}
+    received = {report.ensemble: report.received for report in reports if away is None or report.busy != NOT_STARTED}
     for report in reports:
         outputs = report.outputs - outputs_arrived.get(report.ensemble, 0)
         if outputs > 0:
@@ -276,7 +283,9 @@ def _missing(
         for arc, by_ensemble in report.sent.items():
             for ensemble, count in by_ensemble.items():
                 if ensemble in received:
-                    _count_missing(found, ensemble, {arc: count}, received[ensemble], known)
+                    _count_missing(found, ensemble, {arc: count}, received[ensemble], known=away is not None)
+                elif away is not None and ensemble not in away:
+                    _count_missing(found, ensemble, {arc: count}, {}, known=False)
     return found
 
 

@@ -20,6 +20,9 @@ from ticktalk.ranges import known
 REPORT_PERIOD = 100_000
 """Microseconds between questions whether a context is done."""
 
+RECOUNTED = 10
+"""Such questions to one about what a context lost that has ended: it may still come, when a link is whole again."""
+
 PROFILE_LIMIT = 2_000_000
 """Microseconds for which a requester of costs waits for the ensembles' answers."""
 
@@ -60,12 +63,17 @@ class Reports:
         self._send, self._tell, self._driver = send, tell, driver
         self._heal, self._outputs = heal, outputs
         self._profiles: list[tuple[GraphState, Future[Costs]]] = []
+        self._asked = 0
         self._ending: list[tuple[GraphState, Callable[[], None]]] = []  # calls that wait until a graph is settled
 
     def ask(self) -> None:
-        """Ask how the contexts stand that go on; every `REPORT_PERIOD`."""
+        """Ask how the contexts stand that go on, and now and then what others have lost; every `REPORT_PERIOD`."""
+        self._asked += 1
         for state in self._state.graphs.values():
             self._ask(state)
+            for context in state.contexts.values() if self._asked % RECOUNTED == 0 else ():
+                if context.ended and context.completion.losses:
+                    self._recount(state, context)
 
     def _ask(self, state: GraphState) -> None:
         for context in state.live:
@@ -82,10 +90,13 @@ class Reports:
         """An ensemble that was cut off is heard again: the losses of starts that ended without it are counted anew."""
         for state in self._state.graphs.values():
             for context in state.contexts.values():
-                if context.ended and ensemble in context.completion.latest:
-                    request = ReportRequest(state.name, context.number, context.completion.ask())
-                    for name in sorted(context.completion.latest):
-                        self._send(name, SyncMsg.REPORT, request)
+                if context.ended and ensemble in {*context.completion.latest, *state.hosts}:
+                    self._recount(state, context)
+
+    def _recount(self, state: GraphState, context: ContextState) -> None:
+        request = ReportRequest(state.name, context.number, context.completion.ask())
+        for name in sorted({*context.completion.latest, *state.hosts}):
+            self._send(name, SyncMsg.REPORT, request)
 
     def settle(self, state: GraphState, then: Callable[[], None]) -> None:
         """Let nothing of a graph fire any more, and call `then` when what it has sent has come, or `SETTLE` later."""
