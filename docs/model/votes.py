@@ -18,19 +18,23 @@ class Rules(NamedTuple):
 
     Attributes:
         lease: after so long without the manager the ensemble goes on only with votes.
+        patience: after so long without the ensemble the manager takes it for lost.
         vote: for so long a vote counts.
         from_question: it counts from the question on, not from the arrival of its answer.
         waits: the manager counts what another knows only so long after it knew it.
         later: another that heard the manager more than so much later than the ensemble does not vote for it.
         known: the manager counts those that are known to have heard it so much later.
+        left: it waits as long before it counts one that has left.
     """
 
     lease: int = 4
+    patience: int = 5
     vote: int = 2
     from_question: bool = True
     waits: bool = True
     later: int = 2
     known: int = 2
+    left: bool = True
 
 
 class State(NamedTuple):
@@ -44,6 +48,7 @@ class State(NamedTuple):
         way_silence: for how long the other had not heard the manager when it gave that answer.
         asked: since the question whose answer the ensemble has.
         said: since the other had heard the manager, as that answer says.
+        ended: since the other has left, as the manager has heard.
         placed: the manager has placed the SQs elsewhere.
     """
 
@@ -54,6 +59,7 @@ class State(NamedTuple):
     way_silence: int = -1
     asked: int = -1
     said: int = -1
+    ended: int = -1
     placed: bool = False
 
 
@@ -88,20 +94,24 @@ def steps(state: State, rules: Rules) -> Iterator[tuple[str, State]]:
                 state.way_silence,
                 older(state.asked, rules.vote),
                 older(state.said, HORIZON),
+                older(state.ended, rules.vote),
                 state.placed,
             ),
         )
     if state.silence < rules.lease and not state.placed:
         yield "the ensemble hears the manager", state._replace(silence=0, contradicts=-1)
-    if state.heard:
+    if state.heard and state.ended < 0:
         later = state.silence > rules.known and state.contradicts < 0
         yield "the other hears the manager", state._replace(heard=0, contradicts=0 if later else state.contradicts)
-    yield "the other answers a question", state._replace(way=0, way_silence=state.heard)
+    if state.ended < 0:
+        yield "the other answers a question", state._replace(way=0, way_silence=state.heard)
+        yield "the other leaves", state._replace(ended=0)
     if state.way >= 0:
         asked = state.way if rules.from_question else 0
         yield "its answer comes", state._replace(way=-1, way_silence=-1, asked=asked, said=state.way_silence)
     known = state.contradicts >= (rules.vote if rules.waits else 0)
-    if not state.placed and known:
+    known |= state.ended >= (rules.vote if rules.left else 0)
+    if not state.placed and known and state.silence >= rules.patience:
         yield "the manager places the SQs elsewhere", state._replace(placed=True)
 
 

@@ -41,7 +41,7 @@ def test_no_vote_counts_for_an_ensemble_and_for_the_manager() -> None:
     assert all(VOTES["share_one"](others) for others in range(1, 8))
 
 
-@pytest.mark.parametrize("rule", [{"from_question": False}, {"waits": False}, {"known": 1}], ids=str)
+@pytest.mark.parametrize("rule", [{"from_question": False}, {"waits": False}, {"known": 1}, {"left": False}], ids=str)
 def test_without_any_rule_of_votes_the_model_shows_what_goes_wrong(rule: dict[str, Any]) -> None:
     with pytest.raises(VOTES["Broken"]) as found:
         VOTES["look"](VOTES["Rules"](**rule))
