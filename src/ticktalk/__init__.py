@@ -12,7 +12,7 @@ _PLACES = {
     "ticktalk.durations": "Hz ms s us",
     "ticktalk.engine.components": "component",
     "ticktalk.engine.this_firing": "Firing firing",
-    "ticktalk.hosted.metric": "metric",
+    "ticktalk.hosted.body_metrics": "metric",
     "ticktalk.output_log": "read_log",
     "ticktalk.payloads": "FiringError OutputToken",
     "ticktalk.values.codec": "register_codec",

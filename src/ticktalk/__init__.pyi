@@ -21,7 +21,7 @@ from ticktalk.errors import TTSyntaxError as TTSyntaxError
 from ticktalk.graph.graph import TTGraph as TTGraph
 from ticktalk.graph.sq import TTSQ as TTSQ
 from ticktalk.graph.sq import TTFiringRule as TTFiringRule
-from ticktalk.hosted.metric import metric as metric
+from ticktalk.hosted.body_metrics import metric as metric
 from ticktalk.instruction_types import *  # noqa: F403
 from ticktalk.language.compiler import TTCompile as TTCompile
 from ticktalk.language.compiler import compile_program as compile_program

@@ -19,7 +19,7 @@ from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, M
 from ticktalk.ensemble import TTEnsemble, as_components
 from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.graph import TTGraph
-from ticktalk.hosted.meter import Meter
+from ticktalk.hosted.body_costs import Meter
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.events import Event
 from ticktalk.manager.reports import Costs, Losses

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from ticktalk import TTRuntimeManagerSim
 from ticktalk.cli.main import app_of
 from ticktalk.engine.firing.grid import GridSync
-from ticktalk.hosted.meter import Meter
+from ticktalk.hosted.body_costs import Meter
 from ticktalk.hosted.tapping import Tapped
 from ticktalk.language.compiler import compile_source
 from ticktalk.mapping.deployment_file import parse_deployment

@@ -15,7 +15,7 @@ from commands import ticktalk
 from ticktalk import TTEnsemble, TTRuntimeManagerSim, compile_program
 from ticktalk.cli.simulate import simulate
 from ticktalk.errors import TTError
-from ticktalk.hosted.meter import SAMPLES_KEPT, BodyCosts, Meter
+from ticktalk.hosted.body_costs import SAMPLES_KEPT, BodyCosts, Meter
 from ticktalk.mapping.deployment_file import (
     CostSpec,
     DeploymentFile,

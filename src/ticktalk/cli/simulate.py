@@ -20,9 +20,9 @@ from ticktalk.cli.streams import say
 from ticktalk.defaults import CHECKPOINT_PERIOD
 from ticktalk.durations import duration_text
 from ticktalk.errors import TTError
+from ticktalk.hosted.body_costs import Meter
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.hosted.lease import DEAD_AFTER
-from ticktalk.hosted.meter import Meter
 from ticktalk.manager.events import Event, Joined, Left
 from ticktalk.payloads import OutputToken
 

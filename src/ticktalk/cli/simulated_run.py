@@ -21,8 +21,8 @@ from ticktalk.ensemble import TTEnsemble
 from ticktalk.errors import TTError
 from ticktalk.factories import make_driver
 from ticktalk.graph.graph import TTGraph
+from ticktalk.hosted.body_costs import Meter
 from ticktalk.hosted.lease import DEAD_AFTER
-from ticktalk.hosted.meter import Meter
 from ticktalk.payloads import FiringError, OutputToken
 from ticktalk.runtime_manager import TTRuntimeManagerSim
 from ticktalk.simulation.driver import Simulation

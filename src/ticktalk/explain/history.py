@@ -1,7 +1,7 @@
 """The records of a run, joined: which firing sent a token, and which tokens it took.
 
 A firing's results are noted one after another, and then that it has run. So the tokens that an SQ sent since its last
-firing are those of this one. A tag is sent where its set is decided, data passes a deadline where it meets it, and an
+firing are those of this one. A tag is sent where its set is decided. Data passes a deadline where it meets it. An
 unused token goes to its handler where it leaves.
 """
 

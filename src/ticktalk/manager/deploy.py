@@ -190,8 +190,8 @@ class Deploy:
     def start_when_ready(self, request: StartRequest, later: Future[Any]) -> None:
         """Start a context of a graph, once it is ready; `later` gets its number, or the error.
 
-        That is a `TTRuntimeError` (there is no such graph, it is being stopped, or it runs and is not to be started
-        `again`), or a `TTInputError` (a value is missing, for no input, or has no codec).
+        A `TTRuntimeError` says that there is no such graph, that it is being stopped, or that it runs and is not to be
+        started `again`. A `TTInputError` says that a value is missing, is for no input, or has no codec.
         """
         deployed = self._replies.get(self._state.versions.get(request.graph, request.graph))
         if deployed is None:

@@ -25,15 +25,15 @@ from ticktalk.engine.firing_chain import Elsewhere, MakeStage, Report
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.engine.tap import Tap
 from ticktalk.errors import TTRuntimeError
+from ticktalk.hosted.body_costs import Meter
 from ticktalk.hosted.body_output import keep_bodies_from_stdout
-from ticktalk.hosted.meter import Meter
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.payloads import StartContext
 from ticktalk.processes import TTProcess
 from ticktalk.records import TookOver
 from ticktalk.simulation.clocks import ClockedAgenda, WrongClock
 from ticktalk.simulation.network import SimulatedNetwork
-from ticktalk.simulation.site import Site, size_of
+from ticktalk.simulation.simulated_ensemble import Site, size_of
 from ticktalk.simulation.tick_ends import Ends
 from ticktalk.simulation.under_way import UnderWay
 from ticktalk.time import Tick

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ticktalk.counters import merged
 from ticktalk.engine.context import Context
-from ticktalk.hosted.metric import metrics_of
+from ticktalk.hosted.body_metrics import metrics_of
 from ticktalk.hosted.silence import all_stuck
 from ticktalk.manager.driver import Driver, Usage
 from ticktalk.mapping.ensembles import EnsembleInfo

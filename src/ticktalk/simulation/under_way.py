@@ -11,7 +11,7 @@ from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.network_keys import OUTPUT, arc_key
 from ticktalk.simulation.cores import Cores
 from ticktalk.simulation.network import SimulatedNetwork, TTNetworkInterfaceSim
-from ticktalk.simulation.site import Addressed, Site
+from ticktalk.simulation.simulated_ensemble import Addressed, Site
 from ticktalk.values.codec import PLAIN, ValueFormatError, encode_value
 
 

@@ -1,7 +1,7 @@
 """A graph as SVG, complete in itself: no script, no file beside it, only fonts that every system has.
 
-Each SQ is a `<g class="sq" data-sq="NAME">` and each arc to a port one `<path class="arc ..." data-from= data-to=
-data-port=>`, so a page or a test can find them.
+Pages and tests can find its parts: each SQ is a `<g class="sq" data-sq="NAME">`, and each arc to a port one `<path
+class="arc ..." data-from= data-to= data-port=>`.
 """
 
 from __future__ import annotations

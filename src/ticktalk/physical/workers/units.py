@@ -15,7 +15,7 @@ from ticktalk.engine.components import running
 from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.lateness import lateness
 from ticktalk.engine.state import Saver
-from ticktalk.hosted.metric import ANY_SET, taken
+from ticktalk.hosted.body_metrics import ANY_SET, taken
 from ticktalk.payloads import FiringError
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.workers.protocol import (

@@ -12,7 +12,7 @@ from ticktalk.engine.firing.base import takes_full_tokens
 from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.firing_chain import Elsewhere
 from ticktalk.engine.tap import outcome_of
-from ticktalk.hosted.meter import BodyCosts
+from ticktalk.hosted.body_costs import BodyCosts
 from ticktalk.hosted.watchdog import overran
 from ticktalk.payloads import FiringError
 from ticktalk.physical.timekeeping.root_clock import RootClock
