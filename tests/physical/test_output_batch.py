@@ -14,7 +14,7 @@ from ticktalk.messages import ROWS, Message, RuntimeMsg
 from ticktalk.payloads import OutputToken, OutputTokens, Unreadable
 from ticktalk.physical.network.control_frames import control_frame, parse_control
 from ticktalk.physical.network.frames import FrameError
-from ticktalk.physical.output_batch import HELD, MOST, MOST_BYTES, OutputBatch
+from ticktalk.physical.output_batch import HELD, MOST, MOST_BYTES, NEARLY, OutputBatch
 
 
 def output(number: int, ensemble: str = "a") -> OutputToken:
@@ -28,15 +28,20 @@ class World:
         self.now = 0
         self.timers: list[tuple[int, int, Callable[[], None]]] = []
         self.sent: list[tuple[int, list[OutputToken]]] = []
+        self.set_by_outputs = 0  # timers that were set when an output came
+        self.goes_off = False
         self.batch = OutputBatch(lambda: self.now, self.after, lambda outputs: self.sent.append((self.now, outputs)))
 
     def after(self, microseconds: int, call: Callable[[], None]) -> None:
+        self.set_by_outputs += not self.goes_off
         heapq.heappush(self.timers, (self.now + microseconds, len(self.timers), call))
 
     def pass_to(self, time: int) -> None:
         while self.timers and self.timers[0][0] <= time:
             self.now, _, call = heapq.heappop(self.timers)
+            self.goes_off = True
             call()
+            self.goes_off = False
         self.now = time
 
 
@@ -69,6 +74,25 @@ def test_a_thousand_a_second_go_in_a_hundred_frames() -> None:
         world.batch.add(output(number), 10)
     world.batch.flush()
     assert len(world.sent) <= 102
+
+
+def test_outputs_that_follow_one_another_do_not_each_set_a_timer() -> None:
+    """One that is set where a token has come wakes the timekeeper, only to sleep again until it goes off."""
+    world = World()
+    for number in range(500):
+        world.pass_to(number * 2000)
+        world.batch.add(output(number), 10)
+    assert world.set_by_outputs == 1
+    world.pass_to(world.now + 2 * HELD)
+    assert not world.timers, "nothing is awaited any more"
+
+
+def test_one_that_would_wait_for_a_moment_only_goes_at_once() -> None:
+    world = World()
+    for number in range(100):
+        world.pass_to(number * (HELD - NEARLY))
+        world.batch.add(output(number), 10)
+    assert len(world.sent) == 100 and not world.timers
 
 
 def test_many_or_long_ones_do_not_wait() -> None:

@@ -13,6 +13,9 @@ from ticktalk.payloads import OutputToken
 HELD = 10_000
 """Microseconds for which an output waits at most for others."""
 
+NEARLY = HELD // 4
+"""Microseconds of that time which a lone one does not wait for: a timer costs more than a frame."""
+
 MOST = 256
 """Outputs that go together at most."""
 
@@ -45,16 +48,24 @@ class OutputBatch:
         """Send one now or soon; its value has so many bytes."""
         self._waits.append(token)
         self._bytes += size
-        left = self._sent_at + HELD - self._now()
-        if left <= 0 or len(self._waits) >= MOST or self._bytes >= MOST_BYTES:
+        if len(self._waits) >= MOST or self._bytes >= MOST_BYTES:
             self.flush()
         elif not self._planned:
-            self._planned = True
-            self._after(left, self._due)
+            left = self._sent_at + HELD - self._now()
+            if left <= NEARLY:
+                self.flush()
+            else:
+                self._plan(left)
+
+    def _plan(self, microseconds: int) -> None:
+        self._planned = True
+        self._after(microseconds, self._due)
 
     def _due(self) -> None:
         self._planned = False
-        self.flush()
+        if self._waits:
+            self.flush()
+            self._plan(HELD)  # here, as setting a timer in another thread would wake the timekeeper for it alone
 
     def flush(self) -> None:
         """Send what waits."""
