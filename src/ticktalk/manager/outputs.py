@@ -92,10 +92,12 @@ class Outputs:
             if self.timed and graph is not None:
                 self._note_latency(graph, token)
         token = _as_shown(token, graph)
-        if self.rows_kept and counts is not None and graph is not None:
-            self._keep_row(graph, token)
+        keeps_row = self.rows_kept and counts is not None
+        row = token.line("context") if keeps_row or self.log is not None else ""
+        if keeps_row and graph is not None:
+            self._keep_row(graph, token, row)
         if self.log is not None:
-            self.log.write(token.line("context", "arrival") + "\n")
+            self.log.write(f'{row[:-1]}, "arrival": {token.arrival}}}\n')
         for listener in self.listeners:
             listener(token)
 
@@ -118,8 +120,7 @@ class Outputs:
         """A graph is gone; another may take its name."""
         self._latencies.pop(graph, None)
 
-    def _keep_row(self, graph: GraphState, token: OutputToken) -> None:
-        row = token.line("context")
+    def _keep_row(self, graph: GraphState, token: OutputToken, row: str) -> None:
         if len(row) > LONGEST_ROW:
             row = token.line("context", shown=f'"repr": "<{len(row)} characters: see the log file of the manager>"')
         graph.rows.append(row)

@@ -13,7 +13,7 @@ import msgspec
 from ticktalk.json_text import value_field, whole_pairs
 from ticktalk.payloads import OutputToken
 from ticktalk.values.classes import as_data
-from ticktalk.values.codec import Data, Encoded, ValueFormatError, decode_value, encoded
+from ticktalk.values.codec import Data, Encoded, ValueFormatError, encoded, value_decoder
 
 SHORT = 4_096
 """Bytes of a value up to which the timekeeper renders one that no worker has: it passed an SQ without a body."""
@@ -35,6 +35,7 @@ class _Field(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _field = msgspec.json.Decoder(_Field)
+_decode = value_decoder(as_data)
 
 
 def _parsed(field: str) -> _Field:
@@ -85,7 +86,7 @@ def opened(token: OutputToken) -> OutputToken:
 
 def _decoded(data: Data, field: str | None) -> Any:
     try:
-        return decode_value(data, as_data)
+        return _decode(data)
     except ValueFormatError:
         parsed = _parsed(field) if field is not None else _Field()
         if isinstance(parsed.value, msgspec.Raw):
