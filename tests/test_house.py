@@ -266,8 +266,8 @@ def test_an_arrow_against_the_rings_is_found() -> None:
     good = [("ticktalk.physical.node", "ticktalk.engine.agenda"), ("ticktalk", "ticktalk.cli.main")]
     bad = [
         ("ticktalk.engine.agenda", "ticktalk.physical.node"),
-        ("ticktalk.engine.context", "ticktalk.accelerate.plan"),
-        ("ticktalk.hosted.moves", "ticktalk.accelerate.plan"),
+        ("ticktalk.engine.context", "ticktalk.accelerate.regions"),
+        ("ticktalk.hosted.moves", "ticktalk.accelerate.regions"),
         ("ticktalk.physical.node", "ticktalk.simulation.driver"),
         ("ticktalk.time.clock", "ticktalk"),
     ]

@@ -1,1 +1,1 @@
-"""The accelerator: settled parts of a graph run as generated code. Without it everything runs, slower."""
+"""The accelerator: settled parts of a graph run in one piece. Without it everything runs, slower."""

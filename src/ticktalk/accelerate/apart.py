@@ -12,7 +12,7 @@ from collections.abc import Generator
 from typing import Any, NamedTuple, Protocol
 
 from ticktalk.accelerate.again import Again, Flies, go_over
-from ticktalk.accelerate.bind import IN_REGION
+from ticktalk.accelerate.bind import IN_PLAN
 from ticktalk.accelerate.events import Links, Part, TooLong, Unsettled
 from ticktalk.accelerate.loop_code import paused
 from ticktalk.accelerate.periods import Plan, Trace
@@ -186,7 +186,7 @@ class Apart:
             runs.append(plan.main.run(base, base + FAR, *values))
             next(runs[-1])
         turns = _Turns(begun, runs)
-        running.current, error = IN_REGION, None
+        running.current, error = IN_PLAN, None
         try:
             departed = turns.run(tick, stop)
         except BaseException as interrupted:  # from the keyboard, between two firings

@@ -1,8 +1,8 @@
-"""Compiles generated code, and says what the firing rules of SQs that run together know.
+"""Compiles generated code, and says what its names mean.
 
-Code is compiled once for all regions and plans of one shape. Each makes functions of it, in which the parameters that
-are known beforehand (bodies, settled values, what to call) are defaults. While such a function runs, the thread's
-`running` is `IN_REGION`. A reader finds the running SQ by its line, so a firing pays nothing for it.
+Code is compiled once for all plans of one shape. Each makes functions of it, in which the parameters that are known
+beforehand (bodies, settled values, what to call) are defaults. While such a function runs, the thread's `running` is
+`IN_PLAN`. A reader finds the running SQ by its line, so a firing pays nothing for it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,7 @@ from ticktalk.accelerate.inlining import Inlined, spliced
 from ticktalk.engine.bodies import NOTHING
 from ticktalk.engine.components import OneOfMany, Running
 from ticktalk.engine.execution import GENERATED
-from ticktalk.engine.firing.arrival import ArrivalSync, SinglePortSync
-from ticktalk.engine.firing.base import TTSQSync
-from ticktalk.engine.firing.grid import GridSync
-from ticktalk.time import INFINITY, NEG_INFINITY, Tick, TTEmpty
+from ticktalk.time import TTEmpty
 from ticktalk.values.codec import PLAIN
 
 GONE = object()
@@ -30,7 +27,7 @@ ALWAYS |= {"type": type, "int": int, "float": float}
 """The names that mean the same in all generated code."""
 
 
-class _InRegion(OneOfMany):
+class _InPlan(OneOfMany):
     """Stands for the SQ whose body runs, while generated code runs several."""
 
     name = ensemble = GENERATED
@@ -41,11 +38,11 @@ class _InRegion(OneOfMany):
             frame = frame.f_back  # type: ignore[assignment]
         if frame is None:
             return None
-        found: Running = frame.f_locals["region"].at_line(frame.f_lineno)
+        found: Running = frame.f_locals["trace"].at_line(frame.f_lineno)
         return found
 
 
-IN_REGION = _InRegion()
+IN_PLAN = _InPlan()
 
 
 @lru_cache(64)
@@ -65,31 +62,3 @@ def function_of(text: str, names: dict[str, Any], own: bool = True, bodies: tupl
     parameters = code.co_varnames[: code.co_argcount]
     first = next(index for index, name in enumerate(parameters) if name in names)
     return FunctionType(code, names, code.co_name, tuple([names[name] for name in parameters[first:]]))
-
-
-# The sync of an SQ, before, while and after its region runs it.
-
-
-def settled_values(sync: TTSQSync) -> dict[int, Any] | None:
-    """By port, the values that hold for good; None: one has not come yet, or holds for a while only."""
-    if isinstance(sync, GridSync):
-        return dict(zip(sync.arc_ports, sync.values, strict=True))
-    settled = {}
-    for slot, token in sync.sticky.items() if isinstance(sync, ArrivalSync) else ():
-        if token is None or token[0] != NEG_INFINITY or token[2] != INFINITY:
-            return None
-        settled[sync.arc_ports[slot]] = token[3]
-    return settled
-
-
-def holds_tokens_after(sync: TTSQSync, start: Tick) -> bool:
-    """True if a token waits at a sync that may overlap one that starts at `start`."""
-    return isinstance(sync, ArrivalSync) and any(token[2] > start for port in sync.ports for token in port.tokens)
-
-
-def bring_up(sync: TTSQSync, start: Tick) -> None:
-    """Let a sync know that its SQ fired on tokens that start at `start`, and on none that starts later."""
-    if isinstance(sync, (ArrivalSync, SinglePortSync)) and sync.forward:
-        sync.last_start = max(sync.last_start, start)
-    if isinstance(sync, ArrivalSync):
-        sync.reach(start)

@@ -8,15 +8,15 @@ from typing import Any
 
 import msgspec
 
-from ticktalk.accelerate.bind import settled_values
-from ticktalk.accelerate.plan import Member
 from ticktalk.accelerate.region_messages import Body, MemberInWorker, RegionRan
+from ticktalk.accelerate.regions import Member
 from ticktalk.engine.acceleration import ContextParts
-from ticktalk.engine.firing.arrival import ArrivalSync
+from ticktalk.engine.firing.arrival import ArrivalSync, SinglePortSync
+from ticktalk.engine.firing.base import TTSQSync
 from ticktalk.engine.forwarding import TTSQForward, arc_name
 from ticktalk.engine.tap import Tap, outcome_of
 from ticktalk.graph.sq import TTSQ
-from ticktalk.time import Tick
+from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 from ticktalk.values.codec import encoded
 
 ORDERS_KEPT = 1000
@@ -51,14 +51,37 @@ class DeviceSQ:
         """The SQ as its worker has to know it."""
         sq = self.member.sq
         paths = {(to.sq, to.port): arc.path for arc in sq.arcs if arc.kind == "value" for to in arc.to}
-        settled = None if is_root or not isinstance(self.sync, ArrivalSync) else settled_values(self.sync)
+        settled = None if is_root else settled_values(self.sync)
         return MemberInWorker(
             self.body.ident,
-            {port: (wire.member, wire.way, wire.alone) for port, wire in self.member.wires.items()},
+            self.member.wires,
             [list(paths[to.sq, to.port]) for to in self.member.inner],
             [(list(path), output) for path, output in self.forward.paths],
             {port: bytes(encoded(value)) for port, value in (settled or {}).items()},
         )
+
+
+def settled_values(sync: TTSQSync) -> dict[int, Any] | None:
+    """By port, the values that hold for good; None: one has not come yet, or holds for a while only."""
+    settled = {}
+    for slot, token in sync.sticky.items() if isinstance(sync, ArrivalSync) else ():
+        if token is None or token[0] != NEG_INFINITY or token[2] != INFINITY:
+            return None
+        settled[sync.arc_ports[slot]] = token[3]
+    return settled
+
+
+def holds_tokens_after(sync: TTSQSync, start: Tick) -> bool:
+    """True if a token waits at a sync that may overlap one that starts at `start`."""
+    return isinstance(sync, ArrivalSync) and any(token[2] > start for port in sync.ports for token in port.tokens)
+
+
+def bring_up(sync: TTSQSync, start: Tick) -> None:
+    """Let a sync know that its SQ fired on tokens that start at `start`, and on none that starts later."""
+    if isinstance(sync, (ArrivalSync, SinglePortSync)) and sync.forward:
+        sync.last_start = max(sync.last_start, start)
+    if isinstance(sync, ArrivalSync):
+        sync.reach(start)
 
 
 class RegionTap:

@@ -1,26 +1,23 @@
 """A region in its worker: runs the bodies of one instant, or behind one token, and gives the results that leave it.
 
-Inside, a value is passed as between ensembles: encoded and decoded, unless it is immutable. So it makes no
-difference to a program whether its SQs form a region.
+Inside, a value is passed as between SQs on one ensemble: a copy, unless it is immutable. So it makes no difference to
+a program whether its SQs form a region.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from ticktalk.accelerate.bind import ALWAYS, GONE, IN_REGION, function_of
-from ticktalk.accelerate.code import once_code, once_inputs
-from ticktalk.accelerate.plan import InnerWire, Member
+from ticktalk.accelerate.bind import GONE
 from ticktalk.accelerate.region_messages import MemberInWorker
-from ticktalk.engine.components import Running, running
+from ticktalk.engine.components import OneOfMany, Running, running
 from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.forwarding import unpacked
-from ticktalk.graph.constants import decode_constant
-from ticktalk.graph.sq import TTDestination
 from ticktalk.payloads import FiringError
 from ticktalk.time import Tick, TTEmpty
-from ticktalk.values.codec import PLAIN, Data, ValueFormatError, encode_value, split
+from ticktalk.values.codec import PLAIN, Data, ValueFormatError, encode_value, handed_on, split
 
 ORDERS_KEPT = 1000
 """Sets of arcs that came together that are remembered."""
@@ -43,77 +40,64 @@ class Codecs(NamedTuple):
 
 
 class WorkerSQ:
-    """One SQ of a region, in its worker, as the generated code calls it where more is to be done than to run its body.
+    """One SQ of a region, in its worker.
 
-    `hand`, `edge` and `ended` give the values for the consumers inside, as the code takes them.
+    Args:
+        index: its place in the region.
+        execute: its execute part.
+        member: what the worker was told of it.
+        takes: the places of its inputs among the values of a run.
+        first: the place of the value for its first consumer inside.
+        encode: makes what leaves the region of a result; None: nothing does.
+
+    Attributes:
+        takes: gives its inputs among the values of a run.
+        call: gives the result of its body for these.
+        passes: its results go anywhere.
     """
 
-    __slots__ = ("decode", "encode", "execute", "index", "inner", "outer", "ports", "region")
+    __slots__ = ("call", "encode", "execute", "gives", "index", "passes", "ports", "settled", "takes", "unpack")
 
-    def __init__(self, region: WorkerRegion, index: int, execute: TTSQExecute, member: MemberInWorker) -> None:
-        self.region = region
-        self.index = index
-        self.execute = execute
-        self.decode = execute.code.decode
-        self.encode = region.codecs.encoder(member.outer, execute.sq.unpack)
-        self.inner = [tuple(path) for path in member.inner]
-        self.outer = bool(member.outer)
-        self.ports = list(member.wires)
+    def __init__(
+        self,
+        index: int,
+        execute: TTSQExecute,
+        member: MemberInWorker,
+        takes: Sequence[int],
+        first: int,
+        encode: Callable[[Any], list[Any]] | None,
+    ) -> None:
+        self.index, self.execute, self.encode = index, execute, encode
+        self.ports = sorted(member.wires)
+        # Of several places `itemgetter` gives a tuple. A slice makes one of a single place, too.
+        self.takes = itemgetter(*takes) if len(takes) > 1 else itemgetter(slice(takes[0], takes[0] + 1))
+        arcs = [port for port, kind in enumerate(execute.sq.ports) if kind.constant is None]
+        self.settled = [(arcs.index(port), data) for port, data in sorted(member.settled.items())]
+        self.call = execute.body if execute.arrange is None and not self.settled else self._arranged
+        self.gives = [(place, tuple(path)) for place, path in enumerate(member.inner, first)]
+        self.passes = bool(self.gives) or encode is not None
+        self.unpack = execute.sq.unpack if any(member.inner) else None
 
-    @property
-    def names(self) -> dict[str, Any]:
-        """What generated code calls, and the constants on the SQ's ports."""
-        index, execute = self.index, self.execute
-        names = {f"f{index}": execute.body, f"arrange{index}": execute.arrange}
-        names |= {f"{act}{index}": getattr(self, act) for act in ("hand", "edge", "ended", "absent")}
-        for port, kind in enumerate(execute.sq.ports):
-            if kind.constant is not None:
-                names[f"a{index}_{port}"] = decode_constant(kind.constant[0])
-        return names
+    def _arranged(self, *inputs: Any) -> Any:
+        """Call the body; each firing gets its own copy of a value that stays."""
+        values = [*inputs]
+        for place, data in self.settled:
+            values.insert(place, self.execute.code.decode(data))
+        arrange = self.execute.arrange
+        return self.execute.body(*values) if arrange is None else arrange(self.execute.body, tuple(values))
 
-    def hand(self, value: Any) -> Any:
-        """Copy a mutable value, one for each consumer inside."""
-        wires = [GONE] * len(self.inner)
-        if value.__class__ is not TTEmpty:
-            running.current = None
-            data = encode_value(value)
-            wires = [self.decode(data) for _ in wires]
-            running.current = IN_REGION
-        return wires[0] if len(wires) == 1 else wires
-
-    def edge(self, value: Any) -> Any:
-        """Keep the results that leave the region for the answer."""
-        sent = self.encode(value) if self.outer else []
-        wires = [GONE] * len(self.inner)
-        if wires:
-            parts = unpacked(value, self.execute.sq.unpack if any(self.inner) else None)
-            for way, path in enumerate(self.inner):
-                part = parts[path]
-                if part.__class__ is not TTEmpty:
-                    wires[way] = part if part.__class__ in PLAIN else self.decode(encode_value(part))
-        if sent:
-            self.region.edges.append([self.index, *sent])
-        return wires[0] if len(wires) == 1 else wires
-
-    def ended(self, error: BaseException, start: Tick) -> Any:
-        """Keep the error of a firing for the answer."""
-        self.region.fail(self.execute, error, start)
-        running.current = IN_REGION
-        wires = [GONE] * len(self.inner)
-        return wires[0] if len(wires) == 1 else wires
-
-    def absent(self, start: Tick, *values: Any) -> None:
-        """Not all inputs are there: those that are wait at the sync of the SQ."""
-        self.region.absent.append(self.index)
-        for port, value in zip(self.ports, values, strict=True):
-            if value is not GONE:
-                try:
-                    self.region.leftovers.append([self.index, port, self.region.codecs.encode(value)])
-                except BaseException as error:  # text that no encoding has, a user's codec
-                    self.region.fail(self.execute, error, start)
+    def pass_on(self, result: Any, values: list[Any]) -> list[Any]:
+        """Give each consumer inside its own copy; what leaves the region."""
+        sent = [] if self.encode is None else self.encode(result)
+        if self.gives:
+            parts = unpacked(result, self.unpack)
+            there = [(place, parts[path]) for place, path in self.gives if parts[path].__class__ is not TTEmpty]
+            for place, copy in [(place, handed_on(part)) for place, part in there]:
+                values[place] = copy
+        return sent
 
 
-class WorkerRegion:
+class WorkerRegion(OneOfMany):
     """The SQs of a region in their worker.
 
     Args:
@@ -143,25 +127,26 @@ class WorkerRegion:
         self._stop: Tick = 0
         self._feeds = feeds
         self._orders: dict[int | bytes, tuple[int, list[int], list[int]]] = {}  # by arcs that came together
-        self._parts = [
-            WorkerSQ(self, index, execute, member)
-            for index, (member, execute) in enumerate(zip(members, executes, strict=True))
-        ]
-        self._roots = self._parts[:roots]
-        names = ALWAYS | {"region": self}
-        plan = []
-        for part, member in zip(self._parts, members, strict=True):
-            wires = {port: InnerWire(*wire) for port, wire in sorted(member.wires.items())}
-            inner = [TTDestination("", 0) for _ in member.inner]
-            plan.append(Member(part.execute.sq, wires, inner, part.outer or any(member.inner)))
-            names |= part.names | _settled(part, member.settled)
-        text, self._lines = once_code(plan, roots)
-        self._inputs = once_inputs(plan, roots)
-        self._once = function_of(text, names)
+        self._roots = executes[:roots]
+        self._inputs: list[int] = []  # of each input, the root
+        for index, root in enumerate(self._roots):
+            self._inputs += [index for port in root.sq.ports if port.constant is None]
+        begin = len(self._inputs)
+        takes = [[begin + wire for _, wire in sorted(member.wires.items())] for member in members]
+        for place, index in enumerate(self._inputs):
+            takes[index].append(place)
+        self._sqs: list[WorkerSQ] = []
+        place = begin
+        for index, (member, execute) in enumerate(zip(members, executes, strict=True)):
+            encode = codecs.encoder(member.outer, execute.sq.unpack) if member.outer else None
+            self._sqs.append(WorkerSQ(index, execute, member, takes[index], place, encode))
+            place += len(member.inner)
+        self._wires = place - begin
+        self._now: Running | None = None  # the SQ whose body runs
 
-    def at_line(self, line: int) -> Running:
-        """The SQ whose firing is at a line of the generated code."""
-        return self._parts[self._lines[line]].execute
+    def find(self) -> Running | None:
+        """The SQ whose body runs."""
+        return self._now
 
     def fail(self, execute: TTSQExecute, error: BaseException, start: Tick) -> None:
         """Keep the error of a firing for the answer."""
@@ -186,40 +171,70 @@ class WorkerRegion:
                 values = self._one_by_one(start, arcs, data)
         except BaseException as error:
             for root in self._roots:
-                self.fail(root.execute, error, start)
+                self.fail(root, error, start)
         else:
-            gone = [index for value, (index, _) in zip(values, self._inputs, strict=True) if value is GONE]
-            self.absent += dict.fromkeys(gone)
-            self._once(start, *values)
+            self._fire_all(start, values)
         left = self.edges, self.leftovers, self.errors, self.absent
         self.edges, self.leftovers, self.errors, self.absent = [], [], [], []
         return left
 
+    def _fire_all(self, start: Tick, given: list[Any]) -> None:
+        """Fire the SQs whose inputs are there, one after the other; `given`: the inputs of the roots."""
+        values = [*given, *[GONE] * self._wires]
+        running.current = self
+        for sq in self._sqs:
+            inputs = sq.takes(values)
+            for value in inputs:
+                if value is GONE:
+                    self._absent(sq, start, inputs)
+                    break
+            else:
+                self._now = sq.execute
+                try:
+                    result = sq.call(*inputs)
+                    self._now = None  # the receiver of the result is not this body
+                    if sq.passes and result.__class__ is not TTEmpty:
+                        sent = sq.pass_on(result, values)
+                        if sent:
+                            self.edges.append([sq.index, *sent])
+                except BaseException as error:
+                    self._now = None
+                    self.fail(sq.execute, error, start)
+        running.current = None
+
+    def _absent(self, sq: WorkerSQ, start: Tick, inputs: Sequence[Any]) -> None:
+        """Not all inputs are there: those that came along wires wait at the sync of the SQ."""
+        self.absent.append(sq.index)
+        for port, value in zip(sq.ports, inputs, strict=False):  # a root has inputs, but no wires
+            if value is not GONE:
+                try:
+                    self.leftovers.append([sq.index, port, self.codecs.encode(value)])
+                except BaseException as error:  # text that no encoding has, a user's codec
+                    self.fail(sq.execute, error, start)
+
     def _one_by_one(self, start: Tick, arcs: int | bytes, data: Any) -> list[Any]:
-        """The values for `once`; one that cannot be read is an error of the roots that it is for, and of no others."""
+        """The inputs of the roots; one that cannot be read is an error of those that it is for, and of no others."""
         if self._feeds:
             came = [arcs] if isinstance(arcs, int) else self.codecs.arcs_in(bytes(arcs))
             by_arc = dict(zip(came, [data] if isinstance(arcs, int) else split(data), strict=True))
             data = [by_arc.get(arc) for arc in self._feeds]
         values: list[Any] = []
         failed: set[int] = set()
-        for part, (root, _) in zip(data, self._inputs, strict=True):
+        for part, root in zip(data, self._inputs, strict=True):
             value = GONE
             try:
                 if part is not None:
-                    value = self._parts[root].decode(part)
+                    value = self._roots[root].code.decode(part)
             except BaseException as error:
                 if root not in failed:
                     failed.add(root)
-                    self.fail(self._parts[root].execute, error, start)
+                    self.fail(self._roots[root], error, start)
             values.append(value)
-        if not failed:
-            return values
-        return [GONE if root in failed else value for value, (root, _) in zip(values, self._inputs, strict=True)]
+        return [GONE if root in failed else value for value, root in zip(values, self._inputs, strict=True)]
 
     def _in_order(self, arcs: int | bytes, data: Data) -> list[Any]:
-        """The values for `once`, of tokens that came together: decoded at once."""
-        decode = self._roots[0].decode
+        """The inputs of the roots, of tokens that came together: decoded at once."""
+        decode = self._roots[0].code.decode
         value = decode(data)
         values: list[Any] = [value] if isinstance(arcs, int) else list(value)
         count, order, again = self._order(arcs if isinstance(arcs, int) else bytes(arcs))
@@ -247,40 +262,3 @@ class WorkerRegion:
             in_order = order == list(range(len(came)))
             known = self._orders[arcs] = (len(came), [] if in_order else order, again)
         return known
-
-
-def _settled(part: WorkerSQ, settled: dict[int, bytes]) -> dict[str, Any]:
-    """The names of the values that stay on an SQ's ports, and of a body that gets anew those that it could change."""
-    names: dict[str, Any] = {}
-    anew: dict[int | str, Data] = {}
-    ports = part.execute.sq.ports
-    for port, data in settled.items():
-        try:
-            value = part.decode(data)
-        except BaseException:
-            value = None  # each firing will tell
-        names[f"a{part.index}_{port}"] = value
-        kind = ports[port]
-        if part.execute.sq.body and not kind.hidden and (value is None or value.__class__ not in PLAIN):
-            before = [other for other in ports[:port] if not (other.hidden or other.keyword)]
-            anew[kind.name if kind.keyword else len(before)] = data
-    if anew:
-        names[f"f{part.index}"] = _given_anew(part.execute.body, anew, part.decode)
-    return names
-
-
-def _given_anew(
-    body: Callable[..., Any], settled: dict[int | str, Data], decode: Callable[[Data], Any]
-) -> Callable[..., Any]:
-    """`body` that gets, at some places and names, a value that is decoded for each call."""
-
-    def call(*arguments: Any, **named: Any) -> Any:
-        filled = list(arguments)
-        for place, data in settled.items():
-            if isinstance(place, int):
-                filled[place] = decode(data)
-            else:
-                named[place] = decode(data)
-        return body(*filled, **named)
-
-    return call

@@ -237,7 +237,7 @@ def paused(place: int) -> int:
 
 def _known(events: list[PlanEvent], first: int, left: list[OutOfReach], inline: Inline) -> list[str]:
     """The parameters that are known when the function is made."""
-    known = {"region": None, "where": None}
+    known = {"trace": None, "where": None}
     for place, event in enumerate(events[first:], first):
         index, sq = event.part.index, event.part.sq
         if event.kind == "tell":

@@ -15,7 +15,7 @@ from typing import Any
 
 from ticktalk.accelerate.again import Again, arrive, go_over, result_of
 from ticktalk.accelerate.apart import Apart, Partition
-from ticktalk.accelerate.bind import GONE, IN_REGION
+from ticktalk.accelerate.bind import GONE, IN_PLAN
 from ticktalk.accelerate.chosen import InPlace, body_of
 from ticktalk.accelerate.events import ENDING, Leg, Links, Opened, Part, TooLong, Unsettled
 from ticktalk.accelerate.loop_code import OutOfReach
@@ -196,7 +196,7 @@ class Loops:
         """Run periods from `base` on, up to `stop`, or up to where it departs; give everything back."""
         begun, trace, trimmed = base, plan.main, self._periods
         departed: Again | None = None
-        running.current = IN_REGION
+        running.current = IN_PLAN
         while departed is None and (most := min(plan.most(base, stop), plan.at_once)) > 0:
             trace = plan.main
             self.call(trace, trace.inline.not_ready(values))

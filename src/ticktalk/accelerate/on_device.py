@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from ticktalk.accelerate.plan import grids_in, plans_on_device
 from ticktalk.accelerate.region_messages import Body, RegionRan, RegionSkipped, RegionWorkers
+from ticktalk.accelerate.regions import grids_in, plans_on_device
 from ticktalk.accelerate.together import DeviceRegion
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.payloads import StopGraph

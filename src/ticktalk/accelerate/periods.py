@@ -11,7 +11,7 @@ from collections.abc import Callable
 from math import lcm
 from typing import Any
 
-from ticktalk.accelerate.bind import ALWAYS, GONE, IN_REGION, function_of
+from ticktalk.accelerate.bind import ALWAYS, GONE, IN_PLAN, function_of
 from ticktalk.accelerate.chosen import NO_BODIES, Inline, InPlace
 from ticktalk.accelerate.events import Leg, Links, Part, PlanEvent, StandIn, TooLong, Unsettled, passes_on, wires_of
 from ticktalk.accelerate.inlining import raised_in
@@ -195,7 +195,7 @@ class Trace:
     def bind(self, acts: dict[str, Any]) -> None:
         """Make the function; `acts`: what the names of rare steps mean."""
         self.code = self.written()
-        names = ALWAYS | {"silent": self.plan.silent, "leave": LEAVE, "region": self, "where": self.where} | acts
+        names = ALWAYS | {"silent": self.plan.silent, "leave": LEAVE, "trace": self, "where": self.where} | acts
         names["length"] = self.length
         for part in self.parts:
             execute = part.context.executes.get(part.sq.name)
@@ -411,7 +411,7 @@ class Plan:
             return
         running.current = None
         size = trace.notes.tell(base - self.begin, times, self.aside)
-        running.current = IN_REGION
+        running.current = IN_PLAN
         most = max(1, min(AT_ONCE, VALUES // (len(trace.notes.given) + 1)))
         self.at_once = min(most, 2 * self.at_once) if size < LONGEST_KEPT else max(1, self.at_once // 2)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ticktalk.accelerate.bind import GONE, IN_REGION
+from ticktalk.accelerate.bind import GONE, IN_PLAN
 from ticktalk.accelerate.events import Leg, Links, Opened, Part, PlanEvent, TakesTime, told_at_once, wires_of
 from ticktalk.accelerate.noted import keep
 from ticktalk.accelerate.periods import LEAVE, Trace
@@ -43,7 +43,7 @@ def _teller(trace: Trace, event: PlanEvent, links: Links, agenda: Agenda) -> Cal
         agenda.now = base + event.tick - begin
         start, stop = at(base - begin, event.start, event.stop)
         links.tell(part.context, Opened(part.context_key, part.forward.sq.name, "", "", value, start, stop))
-        running.current = IN_REGION
+        running.current = IN_PLAN
         return False
 
     return tell
@@ -81,7 +81,7 @@ def _edge(trace: Trace, place: int, event: PlanEvent, links: Links, agenda: Agen
                 agenda.now = base + event.tick - begin
                 start, stop = at(base - begin, event.start, event.stop)
                 forward.output(forward.sq.name, parts[way.path], start, stop)
-        running.current = IN_REGION
+        running.current = IN_PLAN
         return made
 
     return edge
@@ -109,7 +109,7 @@ def _hold(stage: TakesTime) -> Callable[[Any], Any]:
     def hold(result: Any) -> Any:
         running.current = None
         kept = stage.kept(result)
-        running.current = IN_REGION
+        running.current = IN_PLAN
         return kept.by_path[()] if whole else kept
 
     return hold
@@ -125,7 +125,7 @@ def _hand(trace: Trace, place: int, event: PlanEvent) -> Callable[[Any], Any]:
         for arc in arcs:
             keep(trace.plan.aside, place, arc, result)
         made = [value for leg in legs for value in _copies(event.part, leg, result)]
-        running.current = IN_REGION
+        running.current = IN_PLAN
         return made[0] if len(made) == 1 else made
 
     return hand

@@ -25,15 +25,14 @@ class MemberInWorker(msgspec.Struct, array_like=True):
 
     Attributes:
         ident: the number of its body.
-        wires: by port fed within the region: the place of the feeding SQ, the number of its wire, and whether it has
-            only one.
-        inner: by wire that begins here, the path of the part of the result that goes there.
+        wires: by port fed within the region, the number of the wire among all.
+        inner: by wire that begins here, in order, the path of the part of the result that goes there.
         outer: the paths of the parts of the result that leave, and whether each is an output.
         settled: by port, the value that stays there for good.
     """
 
     ident: int
-    wires: dict[int, tuple[int, int, bool]]
+    wires: dict[int, int]
     inner: list[list[int]]
     outer: list[tuple[list[int], bool]]
     settled: dict[int, bytes]

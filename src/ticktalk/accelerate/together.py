@@ -14,10 +14,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Protocol
 
-from ticktalk.accelerate.bind import bring_up, holds_tokens_after, settled_values
-from ticktalk.accelerate.code import once_inputs
-from ticktalk.accelerate.device_sq import DeviceSQ, RegionTap
-from ticktalk.accelerate.plan import RegionPlan
+from ticktalk.accelerate.device_sq import DeviceSQ, RegionTap, bring_up, holds_tokens_after, settled_values
 from ticktalk.accelerate.region_messages import (
     Body,
     FormRegion,
@@ -26,6 +23,7 @@ from ticktalk.accelerate.region_messages import (
     RunRegion,
     SplitRegion,
 )
+from ticktalk.accelerate.regions import RegionPlan
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.firing.arrival import SinglePortSync
 from ticktalk.engine.firing.base import Fire
@@ -198,11 +196,12 @@ class DeviceRegion:
             for index, begin, end, values, now in fired:
                 self._fires[index](begin, end, values, now)
 
-        given = {index: iter(values) for index, _, _, values, _ in fired}
-        mark = self._workers.mark
+        given = {index: values for index, _, _, values, _ in fired}
+        mark, data = self._workers.mark, list[Any]()
         try:
-            inputs = once_inputs(self.plan.members, self.plan.roots)
-            data = [mark(encoded(next(given[root]))) if root in given else None for root, _ in inputs]
+            for index, root in enumerate(self._roots):
+                values = given.get(index)
+                data += [None] * len(root.member.arcs) if values is None else [mark(encoded(each)) for each in values]
         except TypeError:
             self.dissolve()
             apart()  # it names the value without codec

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ticktalk.accelerate.bind import IN_REGION
 from ticktalk.accelerate.in_worker import WorkerRegion
 from ticktalk.accelerate.region_messages import RegionRan, RegionSkipped, RunRegion, SplitRegion
 from ticktalk.defaults import MAX_VALUE
@@ -246,9 +245,7 @@ class RegionUnit(Unit):
         if late == "skipped":
             self.answer(RegionSkipped(self.ident))
             return
-        running.current = IN_REGION
         edges, leftovers, errors, absent = self._region.run(start, stop, command.arcs, command.data)
-        running.current = None
         ended = monotonic_us()
         if ANY_SET:
             for member in self.members:

@@ -1,4 +1,4 @@
-"""The regions of a graph on a device: parts that run as one generated function.
+"""The regions of a graph on a device: parts that cross to their worker as one piece.
 
 A region begins with its *roots*. The general engine, or the grid, says when these fire and on which values. All
 tokens of its other SQs come from within it, so nothing has to be matched there. Its kind names its beginning:
@@ -39,20 +39,7 @@ Grid = tuple[int, int, int]
 """Period, phase and width of a source, in root ticks."""
 
 MOST_MEMBERS = 1000
-"""SQs in one region: a function of more takes long to compile."""
-
-
-class InnerWire(NamedTuple):
-    """The way of a value inside a region: to the `way`-th consumer within it of its `member`-th SQ."""
-
-    member: int
-    way: int
-    alone: bool  # there is no other consumer within it
-
-    @property
-    def name(self) -> str:
-        """The value's name in the generated code."""
-        return f"v{self.member}" if self.alone else f"v{self.member}_{self.way}"
+"""SQs in one region: one slow body splits all of it."""
 
 
 class Member(NamedTuple):
@@ -60,15 +47,14 @@ class Member(NamedTuple):
 
     Attributes:
         sq: the SQ.
-        wires: by port, in order, the wire that feeds it; of a root: none.
-        inner: where its results go within the region, `wires` of others in this order.
-        edge: results leave the region as well (or instead), or are unpacked.
+        wires: by port, the number of the wire that feeds it; of a root: none. Wires have numbers in the order of the
+            SQs at which they begin.
+        inner: where its results go within the region, a wire each.
     """
 
     sq: TTSQ
-    wires: dict[int, InnerWire]
+    wires: dict[int, int]
     inner: list[TTDestination]
-    edge: bool
 
     @property
     def arcs(self) -> list[int]:
@@ -259,25 +245,16 @@ class _Planner:
         sqs = region.roots + region.inside
         roots = len(region.roots)
         place = {sq.name: index for index, sq in enumerate(sqs)}
-        inner: list[list[TTDestination]] = [[] for _ in sqs]
-        fed: list[dict[int, tuple[int, int]]] = [{} for _ in sqs]
-        edges = [False] * len(sqs)
-        for index, sq in enumerate(sqs):
-            for arc in sq.arcs:
-                if arc.kind != "value":
-                    continue
-                edges[index] |= arc.output or bool(arc.path)
-                for to in arc.to:
-                    if place.get(to.sq, -1) >= roots:
-                        fed[place[to.sq]][to.port] = (index, len(inner[index]))
-                        inner[index].append(to)
-                    else:
-                        edges[index] = True
-        wires = [
-            {port: InnerWire(member, way, len(inner[member]) == 1) for port, (member, way) in sorted(ports.items())}
-            for ports in fed
-        ]
-        members = [Member(*entry) for entry in zip(sqs, wires, inner, edges, strict=True)]
+        wires: list[dict[int, int]] = [{} for _ in sqs]
+        inner: list[list[TTDestination]] = []
+        wire = 0
+        for sq in sqs:
+            to_all = [to for arc in sq.arcs if arc.kind == "value" for to in arc.to]
+            inner.append([to for to in to_all if place.get(to.sq, -1) >= roots])
+            for to in inner[-1]:
+                wires[place[to.sq]][to.port] = wire
+                wire += 1
+        members = [Member(*each) for each in zip(sqs, wires, inner, strict=True)]
         feeds: tuple[int, ...] = ()
         if region.kind == "token":
             feeds = tuple(self._feeders[member.sq.name, member.arcs[0]][0][1] for member in members[:roots])
