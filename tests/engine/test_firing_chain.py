@@ -126,10 +126,10 @@ def test_a_tap_is_told_when_a_body_on_a_core_began_and_ended() -> None:
 
 def test_without_a_tap_nothing_is_added_and_with_one_there_is_no_generated_code() -> None:
     manager, context = started()
-    assert context in manager.simulation.accelerator.loops.contexts.values()
+    assert context in manager.simulation.accelerator.contexts.values()
     assert not any({"tap", "watch"} & set(chain.stages) for chain in context.chains.values())
     manager, context = started([])
-    assert not context.accelerated and not manager.simulation.accelerator.loops.contexts
+    assert not context.accelerated and not manager.simulation.accelerator.contexts
 
 
 def test_nothing_sets_fire_but_the_accelerator() -> None:

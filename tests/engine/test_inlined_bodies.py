@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_regions import at_once, run, same
 
-from ticktalk.accelerate import chosen, loops
+from ticktalk.accelerate import chosen, handover, loops
 from ticktalk.accelerate.chosen import body_in, is_plain
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.compiler import compile_source
@@ -64,15 +64,15 @@ def program(functions: str, body: str) -> TTGraph:
 def inlined(graph: TTGraph, **how: Any) -> set[str]:
     """The SQs whose bodies stand in the code at the end of a run, which does the `same` as one with calls."""
     last: dict[int, set[str]] = {}
-    bind = loops.Loops.bind
+    bind = handover.Handover.bind
 
-    def bound(self: loops.Loops, trace: Any) -> None:
+    def bound(self: handover.Handover, trace: Any) -> None:
         bind(self, trace)
         if not trace.absent:
             last[id(trace.plan)] = {trace.events[body.place].part.sq.name for body in trace.code.bodies}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loops.Loops, "bind", bound)
+        patch.setattr(handover.Handover, "bind", bound)
         same(graph, **how)
     return set().union(*last.values())
 

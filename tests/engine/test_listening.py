@@ -131,5 +131,5 @@ def test_a_driver_is_called_at_its_tick(accelerated: bool) -> None:
 def test_why_there_is_no_plan_beside_drivers() -> None:
     env, manager = started("return sensed(trigger, TTPeriod=1000)", clocks=True)
     env.run(50_000)
-    why = manager.simulation.accelerator.loops.why
+    why = manager.simulation.accelerator.why
     assert why == "sensed-1 is on an ensemble with drivers, which may look at the time"

@@ -156,7 +156,7 @@ def simulated(more: str = "pass", until: int = 5000) -> tuple[TTRuntimeManagerSi
 
 def test_runs_and_tokens_that_are_under_way_over_several_periods() -> None:
     manager, told = simulated()
-    loops: Any = manager.simulation.accelerator.loops  # type: ignore[union-attr]
+    loops: Any = manager.simulation.accelerator  # type: ignore[union-attr]
     assert {part.sq.name for part in loops.plan.parts} == {"read-1", "first-1", "second-1", "pair-1"}
     arrivals = range(FIRST_ARRIVAL, 5000, 100)
     expected = [(10 * n + 1, 100 * n - 5, tick) for n, tick in enumerate(arrivals, 1)]

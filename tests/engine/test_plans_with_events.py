@@ -132,7 +132,7 @@ def test_a_plan_goes_on_after_an_ensemble_has_failed() -> None:
     faults.schedule(FileEvent(210_000, "fail", ("b",)), 0)
     manager.instantiate_and_map_graph(graph)
     manager.execute_graph(graph)
-    loops: Any = manager.simulation.accelerator.loops  # type: ignore[union-attr]
+    loops: Any = manager.simulation.accelerator  # type: ignore[union-attr]
     for tick, host in ((205_000, "b"), (400_000, "c")):
         manager.simulation.run(tick)
         assert {(part.sq.name, part.context.prepared.here) for part in loops.plan.parts} == {

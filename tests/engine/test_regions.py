@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.accelerate import apart as parts
-from ticktalk.accelerate import loops
+from ticktalk.accelerate import handover, loops, periods
 from ticktalk.accelerate.events import TooLong
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.body_output import BodyOutput
@@ -286,6 +286,8 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "LEAST", 1)
     monkeypatch.setattr(loops, "TRIED", 1)
     monkeypatch.setattr(loops, "LONGEST_WAIT", 4)
+    monkeypatch.setattr(periods, "AT_ONCE", 4)
+    monkeypatch.setattr(loops, "AT_ONCE", 2)
 
 
 @settings(max_examples=150)
@@ -500,7 +502,7 @@ def planned(graph: TTGraph, until: int) -> set[str]:
     manager.instantiate_and_map_graph(graph)
     manager.execute_graph(graph, {})
     manager.simulation.run(until)
-    plan = manager.simulation.accelerator.loops.plan
+    plan = manager.simulation.accelerator.plan
     return set() if plan is None else {part.sq.name for part in plan.parts}
 
 
@@ -676,9 +678,9 @@ def tell(x):
     periods = [7, 9, 10, 12]
     graph = program("\n".join(f"tell(divided(src(trigger, TTPeriod={period})))" for period in periods), more)
     written: dict[str, list[str]] = {}
-    bind = loops.Loops.bind
+    bind = handover.Handover.bind
     monkeypatch.setattr(
-        loops.Loops,
+        handover.Handover,
         "bind",
         lambda self, trace: bind(self, trace) or written.setdefault(trace.code.text, []).append(trace.parts[0].sq.name),
     )

@@ -58,7 +58,7 @@ def test_without_a_tap_nothing_is_wrapped_and_the_code_is_the_same() -> None:
         manager.execute_graph(graph)
         manager.simulation.run(100_000)
         accelerator: Any = manager.simulation.accelerator
-        codes.append(None if accelerator.loops.plan is None else accelerator.loops.plan.main.code.text)
+        codes.append(None if accelerator.plan is None else accelerator.plan.main.code.text)
         (context,) = manager.simulation.sites["a"].host.contexts.values()  # type: ignore[union-attr]
         wrapped = {"receive", "step", "along", "publish_together", "meet", "miss"}
         of_context = [*context.syncs.values(), *context.forwards.values()]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from ticktalk.accelerate.bind import GONE
-from ticktalk.accelerate.events import Leg, Links, Part, StandIn, told_at_once, wires_of
+from ticktalk.accelerate.events import Leg, Links, Opened, Part, StandIn, told_at_once, wires_of
 from ticktalk.accelerate.periods import Plan, Trace
 from ticktalk.accelerate.standing import at
 from ticktalk.engine.agenda import Agenda
@@ -17,14 +17,36 @@ from ticktalk.engine.tap import outcome_of
 from ticktalk.time import NEG_INFINITY, Tick
 
 
-class Flies(Protocol):
-    """Lets tokens be under way (`Loops`)."""
+class Flights:
+    """Lets tokens be under way in a simulation.
 
-    agenda: Agenda
-    links: Links
+    Args:
+        agenda: the simulation's.
+        links: the links between its ensembles.
+    """
+
+    def __init__(self, agenda: Agenda, links: Links) -> None:
+        self.agenda, self.links = agenda, links
+        self._ahead: Counter[tuple[tuple[str, int], str, str]] = Counter()  # tokens, by arc and receiver
+
+    def begin(self) -> None:
+        """No token of a plan is under way yet."""
+        self._ahead.clear()
 
     def fly(self, part: Part, leg: Leg, tick: int, given: list[Any], interval: list[Tick], until: Tick) -> None:
         """Let a token be under way, to arrive at `tick`; by itself at each receiver, if that is not after `until`."""
+        start, stop = interval
+        if leg.output or tick > until:
+            value = next((value for value in given if value is not GONE), GONE)
+            if value is not GONE:
+                sq, arc = part.forward.sq.name, "" if leg.output else leg.way.name
+                receiver = self.links.manager if leg.output else leg.host
+                token = Opened(part.context_key, sq, arc, receiver, value, start, stop)
+                self.links.put(tick, part.context, token, self._ahead[part.context_key, arc, receiver])
+                self._ahead[part.context_key, arc, receiver] += 1
+            return
+        self.links.came(part.context, leg.way.name, leg.host, 1 if given[0] is not GONE else 0)
+        self.agenda.deliver_at(tick, arrive, leg, given, start, stop)
 
 
 class Again:
@@ -43,7 +65,7 @@ class Again:
 
     def __init__(
         self,
-        loops: Flies,
+        flights: Flights,
         plan: Plan,
         trace: Trace,
         base: int,
@@ -51,7 +73,7 @@ class Again:
         found: dict[str, Any],
         paused: bool = False,
     ) -> None:
-        self._loops, self._plan, self._trace = loops, plan, trace
+        self._flights, self._plan, self._trace = flights, plan, trace
         self._shift, self._place, self._found = base - plan.begin, place, found
         self._error, trace.raised = trace.raised, None
         self._former: list[tuple[Any, str, Any]] = []
@@ -173,7 +195,7 @@ class Again:
 
     def _send(self, place: int) -> None:
         """Send what an event gave."""
-        event, loops, way = self._trace.events[place], self._loops, None
+        event, flights, way = self._trace.events[place], self._flights, None
         tap = event.part.context.tap
         start, stop = at(self._shift, event.start, event.stop)
         if event.kind == "run":
@@ -182,12 +204,12 @@ class Again:
                 event.part.stage.keep(value, start, stop)
             return
         for arc in {leg.way.name for leg, wires in event.ways if leg.host and wires}:
-            loops.links.sent(event.part.context, arc, 1)
+            flights.links.sent(event.part.context, arc, 1)
         for leg, wires, arrival in zip(event.part.legs, event.wires, event.arrivals, strict=True):
             there = bool(wires) and self._value(wires[0]) is not GONE
-            if there and leg.delay and loops.links.timing is not None:  # it is used, whatever came of it
-                receiver = leg.host or loops.links.manager
-                loops.links.timing.arrival(event.part.context.prepared.here, receiver, partial(int, leg.size))
+            if there and leg.delay and flights.links.timing is not None:  # it is used, whatever came of it
+                receiver = leg.host or flights.links.manager
+                flights.links.timing.arrival(event.part.context.prepared.here, receiver, partial(int, leg.size))
             if tap is not None and leg.way is not way and self._sent_there(place, leg, wires):
                 way = leg.way
                 tap.sent(event.part.forward.sq.name, way.name, self._noted(place, leg, wires), start, stop)
@@ -195,10 +217,10 @@ class Again:
                 continue
             given = [self._value(value) for value in wires]
             if leg.delay:
-                loops.fly(event.part, leg, arrival + self._shift, given, [start, stop], self.until)
+                flights.fly(event.part, leg, arrival + self._shift, given, [start, stop], self.until)
                 continue
             if leg.host:
-                loops.links.came(event.part.context, leg.way.name, leg.host, 1)
+                flights.links.came(event.part.context, leg.way.name, leg.host, 1)
                 arrive(leg, given, start, stop)
                 continue
             for (taker, port), value in zip(leg.to, given, strict=True):

@@ -9,13 +9,14 @@ generator tells by its frame where it stands.
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-from ticktalk.accelerate.again import Again, Flies, go_over
+from ticktalk.accelerate.again import Again, go_over
 from ticktalk.accelerate.bind import IN_PLAN
-from ticktalk.accelerate.events import Links, Part, TooLong, Unsettled
+from ticktalk.accelerate.events import Links, Misfit, Part, TooLong, Unsettled
+from ticktalk.accelerate.handover import Handover
 from ticktalk.accelerate.loop_code import paused
-from ticktalk.accelerate.periods import Plan, Trace
+from ticktalk.accelerate.periods import Plan
 from ticktalk.accelerate.stand_ins import MOST_EVENTS, World
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.agenda import Agenda
@@ -38,34 +39,6 @@ FAR = 1 << 60  # ticks, after all others; a range within a machine word is the f
 
 Sequence = Generator[None, bool, tuple[int, int, dict[str, Any]]]
 """The code of a part while it runs; it ends where it departs, with the place, the begin of the period, the names."""
-
-
-class Gives(Flies, Protocol):
-    """Takes everything back (`Loops`)."""
-
-    def bind(self, trace: Trace) -> None:
-        """Make the code of a trace."""
-
-    def call(self, trace: Trace, parts: list[Part]) -> None:
-        """Let the bodies of some SQs be called from now on."""
-
-    def note(self, trace: Trace, base: int, times: int) -> int:
-        """A trace has run so often from `base` on."""
-
-    def give(self, plan: Plan, base: int, advanced: bool, values: list[Any], departed: Again | None) -> None:
-        """Give all back, as it stands at the begin of the period at `base`."""
-
-    def missed(self) -> bool:
-        """It does not stand as planned; False."""
-
-    def stands(self) -> None:
-        """It stands as planned."""
-
-    def rests(self, ticks: int) -> bool:
-        """Leave so many ticks to the general engine, before anything is looked at again; False."""
-
-    def departs(self, weight: int) -> None:
-        """It has departed from its plan, which costs as much as so many periods."""
 
 
 class Partition:
@@ -138,7 +111,7 @@ class Apart:
     """Runs the plans of parts of some contexts.
 
     Args:
-        loops: what runs plans of a whole.
+        handover: takes everything back.
         parts: the parts.
 
     Attributes:
@@ -146,35 +119,38 @@ class Apart:
         plans: by part; empty: they are found when it runs.
     """
 
-    def __init__(self, loops: Gives, parts: Partition) -> None:
-        self._loops, self.parts = loops, parts
+    def __init__(self, handover: Handover, parts: Partition) -> None:
+        self._handover, self.parts = handover, parts
         self.plans: list[Plan] = []
 
-    def run(self, tick: int, limit: float) -> bool:
+    def run(self, tick: int, limit: float) -> int:
         """Run what is due before `limit`, if all plans fit; `tick` is the next at which something is due.
+
+        Returns:
+            How many ticks to leave to the general engine before the next look; 0: it has run.
 
         Raises:
             Unsettled: a part does not repeat itself.
+            Misfit: one does not stand as planned.
         """
-        loops, agenda = self._loops, self._loops.agenda
+        handover, agenda = self._handover, self._handover.agenda
         due, others = self.parts.due(agenda)
         stop = min(limit, others)
         if not self.plans:
             self.plans = [self._planned(place, mine) for place, mine in enumerate(due)]
         begun: list[_Begun] = []
         pace = sum(1 / plan.period for plan in self.plans)
-        try:
-            for place, mine in enumerate(due):
-                if (stop - tick) * pace < LEAST * len(due):
-                    return loops.rests(len(due))  # other things are due soon; a look costs as much as these ticks
+        for place, mine in enumerate(due):
+            if (stop - tick) * pace < LEAST * len(due):
+                return len(due)  # other things are due soon; a look costs as much as these ticks
+            try:
                 each = self._begin(place, mine)
-                stop = min(stop, each.stop)
-                begun.append(each)
-        except Unsettled:
-            return loops.missed()
-        loops.stands()
+            except Unsettled as reason:
+                raise Misfit(str(reason)) from None
+            stop = min(stop, each.stop)
+            begun.append(each)
         if min(each.base + each.plan.main.events[0].tick - each.plan.begin for each in begun) >= stop:
-            return loops.rests(1)  # nothing would run
+            return 1  # nothing would run
         active = {id(part.sync) for plan in self.plans for part in plan.parts}
         agenda.take_out(
             lambda turn: id(turn) in active,
@@ -194,14 +170,14 @@ class Apart:
         running.current = None
         error = self._give(begun, runs, departed) or error
         if departed is not None:
-            loops.departs(4 * len(runs))
+            handover.departed += 4 * len(runs)
         if error is not None:
             raise error
-        return True
+        return 0
 
     def _planned(self, place: int, due: Agenda) -> Plan:
         plan = self.parts.plan(place, due)
-        self._loops.bind(plan.main)
+        self._handover.bind(plan.main)
         return plan
 
     def _begin(self, place: int, due: Agenda) -> _Begun:
@@ -210,7 +186,7 @@ class Apart:
         Raises:
             Unsettled: it does not stand as planned.
         """
-        plan, now, first = self.plans[place], self._loops.agenda.now, due.next_tick()
+        plan, now, first = self.plans[place], self._handover.agenda.now, due.next_tick()
         if first is None:
             raise Unsettled("its streams have ended")
         base = first - (first - plan.begin) % plan.period
@@ -220,7 +196,7 @@ class Apart:
             if base != first:
                 raise Unsettled("it does not repeat itself yet")
         standing, values = plan.stands(base, due)
-        self._loops.call(plan.main, plan.main.inline.not_ready(values))
+        self._handover.call(plan.main, plan.main.inline.not_ready(values))
         stop = plan.stops(base, standing, INFINITY)
         for part in plan.parts:
             if isinstance(part.sync, GridSync) and part.sync.end < INFINITY:
@@ -233,12 +209,12 @@ class Apart:
         Returns:
             An error that no body raised.
         """
-        loops, error, periods = self._loops, None, list[Again]()
+        handover, error, periods = self._handover, None, list[Again]()
         for number, ((plan, begin, values, _), run) in enumerate(zip(begun, runs, strict=True)):
             trace, frame = plan.main, run.gi_frame  # type: ignore[attr-defined]  # a generator has one
             if departed is not None and departed.run == number:
                 place, base, found = departed.ended
-                loops.call(trace, trace.strange(place, found))
+                handover.call(trace, trace.strange(place, found))
             else:
                 found = dict(frame.f_locals)
                 place, base = trace.code.place(frame.f_lineno), found["base"]
@@ -248,19 +224,19 @@ class Apart:
             if place == -2 or (before and place > len(trace.events)):
                 base, place = base + plan.period, -2
             values = [found[f"c{index}"] for index in range(len(values))]
-            loops.note(trace, begin, (base - begin) // plan.period)
+            handover.note(trace, begin, (base - begin) // plan.period)
             again = None
             if place > 0 or not before:
-                again = Again(loops, plan, trace, base, place, found, before)
+                again = Again(handover.flights, plan, trace, base, place, found, before)
                 periods.append(again)
-            loops.give(plan, base, base > begin, values, again)
-        now = loops.agenda.now
+            handover.give(plan, base, base > begin, values, again)
+        now = handover.agenda.now
         if periods:
             try:
-                go_over(periods, loops.agenda)
+                go_over(periods, handover.agenda)
             except BaseException as raised:
                 error = raised
-            loops.agenda.now = max(loops.agenda.now, now)
+            handover.agenda.now = max(handover.agenda.now, now)
         return error
 
 

@@ -25,6 +25,10 @@ class TooLong(Unsettled):
     """A period of all of them would be too long."""
 
 
+class Misfit(Unsettled):
+    """A plan stays, but all does not stand as planned at present."""
+
+
 class Opened(NamedTuple):
     """A token under way between two ensembles; `arc` is "" for an output, whose receiver is the manager's ensemble."""
 

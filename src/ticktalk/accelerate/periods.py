@@ -13,7 +13,18 @@ from typing import Any
 
 from ticktalk.accelerate.bind import ALWAYS, GONE, IN_PLAN, function_of
 from ticktalk.accelerate.chosen import NO_BODIES, Inline, InPlace
-from ticktalk.accelerate.events import Leg, Links, Part, PlanEvent, StandIn, TooLong, Unsettled, passes_on, wires_of
+from ticktalk.accelerate.events import (
+    Leg,
+    Links,
+    Misfit,
+    Part,
+    PlanEvent,
+    StandIn,
+    TooLong,
+    Unsettled,
+    passes_on,
+    wires_of,
+)
 from ticktalk.accelerate.inlining import raised_in
 from ticktalk.accelerate.loop_code import ABSENT, LoopCode, Names, OutOfReach, loop_code, optional_values
 from ticktalk.accelerate.noted import VALUES, Aside, Notes, first_eviction, in_step, staying
@@ -332,12 +343,15 @@ class Plan:
         """How all stands at `base`, and the values there, if that is the begin of a period.
 
         Raises:
-            Unsettled: it stands otherwise, or something that it was made from has changed.
+            Misfit: it stands otherwise, or something that it was made from has changed.
         """
-        standing = self.world.standing(base, GONE, agenda)
+        try:
+            standing = self.world.standing(base, GONE, agenda)
+        except Unsettled as reason:
+            raise Misfit(str(reason)) from None
         values = self.match(standing, GONE) if self.holds() and self.in_step(standing) else None
         if values is None:
-            raise Unsettled("it does not stand as planned")
+            raise Misfit("it does not stand as planned")
         return standing, values
 
     def take(self) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import simpy
 
-from ticktalk.accelerate.in_simulation import SimulationAccelerator
+from ticktalk.accelerate.loops import Loops
 from ticktalk.engine.acceleration import Accelerator
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.firing.base import Fire, Send
@@ -71,7 +71,7 @@ class Simulation:
         self.network = SimulatedNetwork(self.agenda)
         self.sites: dict[str, Site] = {}
         self.under_way = UnderWay(self.network, self.sites)
-        self.accelerator: Accelerator | None = SimulationAccelerator(self.agenda, self.under_way)
+        self.accelerator: Accelerator | None = Loops(self.agenda, self.under_way)
         self.timing: Timing | None = None
         self.seed = 0
         self.clocks: dict[str, WrongClock] = {}

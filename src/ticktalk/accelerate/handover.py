@@ -1,0 +1,176 @@
+"""Gives everything that is with a plan back to the general engine: tokens, timers, what is to be counted.
+
+While a plan runs, the tokens that wait or are under way at the begin of its period are with it, and so are its timers.
+It notes which traces have run. From that the firing rules get, at the end, the tokens that got out of reach, and the
+counters get what happened.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ticktalk.accelerate.again import Again, Flights
+from ticktalk.accelerate.chosen import InPlace, body_of
+from ticktalk.accelerate.events import ENDING, Links, Part
+from ticktalk.accelerate.loop_code import OutOfReach
+from ticktalk.accelerate.periods import Plan, Trace
+from ticktalk.accelerate.rare_steps import rare_steps
+from ticktalk.accelerate.standing import add_sorted, at, counts_evicted, ports_of, put_back
+from ticktalk.counters import Counters
+from ticktalk.engine.agenda import Agenda
+from ticktalk.time import INFINITY, NEG_INFINITY
+
+MOST_STRANGE = 20
+"""SQs that meet other values than plain ones, after which no body stands in the code: it is written anew each time."""
+
+
+class Handover:
+    """What plans have with the general engine.
+
+    Args:
+        agenda: the simulation's.
+        links: the links between its ensembles, and their cores.
+
+    Attributes:
+        flights: lets tokens be under way.
+        periods: that have run, and `departed`: how often a plan has been left within one, since the last look at both.
+    """
+
+    def __init__(self, agenda: Agenda, links: Links) -> None:
+        self.agenda, self.links = agenda, links
+        self.flights = Flights(agenda, links)
+        self.periods = self.departed = 0
+        self._last = 0
+        self._called: set[tuple[str, int, str]] = set()  # the SQs whose bodies do not stand in the code
+
+    # The code of a trace.
+
+    def bind(self, trace: Trace) -> None:
+        """Make the code of a trace. Bodies stand in that of the main one only: others lead back from an absence."""
+        if not trace.absent:
+            trace.choose(self._body_of)
+        trace.bind(rare_steps(trace, self.links, self.agenda))
+
+    def _body_of(self, part: Part) -> InPlace | None:
+        if (*part.context_key, part.sq.name) in self._called or len(self._called) > MOST_STRANGE:
+            return None
+        return body_of(part.sq, part.context.executes[part.sq.name])
+
+    def call(self, trace: Trace, parts: list[Part]) -> None:
+        """Let the bodies of some SQs be called from now on."""
+        self._called |= {(*part.context_key, part.sq.name) for part in parts}
+        if parts:
+            self.bind(trace)
+
+    # What a plan has done.
+
+    def note(self, trace: Trace, base: int, times: int) -> int:
+        """A trace has run so often from `base` on; gives the begin of the next period."""
+        end = base + times * trace.length
+        trace.plan.noted(trace, base, times)
+        if times:
+            self.periods += times
+            self._last = max(self._last, end - trace.length + trace.last_tick)
+            done = trace.plan.done
+            if done and done[-1][0] is trace:  # then it ends at `base`
+                _, base, before = done.pop()
+                times += before
+            done.append((trace, base, times))
+        return end
+
+    def tell(self, plan: Plan) -> None:
+        """Let the firing rules have what was done: tokens out of reach, counters."""
+        for place, times in enumerate(plan.silent):
+            if times:
+                part = plan.world.parts[place]
+                part.context.executes[part.sq.name].fired -= times
+                plan.silent[place] = 0
+        if not plan.done:
+            return
+        for each in plan.done:
+            _tell_newest(*each)
+        taken: dict[int, int] = {}
+        fresh: dict[tuple[int, int], list[Any]] = {}
+        for trace, base, times in plan.done:
+            begin = taken.get(id(trace), 0)
+            taken[id(trace)] = begin + times
+            for left, kept in zip(trace.left, trace.kept, strict=True):
+                tokens = fresh.setdefault((left.part.index, left.port), [])
+                _out_of_reach(left, trace, base, times, kept[begin : begin + times], tokens)
+            self._account(trace, base, times)
+        for trace, _, _ in plan.done:
+            for kept in trace.kept:
+                kept.clear()
+        for part in plan.parts:
+            for index, port in enumerate(ports_of(part.sync)):
+                add_sorted(port, fresh.get((part.index, index), []))
+                evicted = port.evict(part.sync.newest - part.sync.eviction_bound)
+                if counts_evicted(part, index):
+                    part.sync.counters.add(part.sq.name, "evicted", len(evicted))
+        plan.done.clear()
+
+    def _account(self, trace: Trace, base: int, times: int) -> None:
+        """Count what happened in so many runs of a trace, from `base` on."""
+        for use, notes in trace.uses:
+            use.repeat(notes, base - trace.plan.begin, trace.length, times)
+        for part, kind, count in trace.counted:
+            Counters.add(part.sync.counters, part.sq.name, kind, count * times)  # a tap has been told
+        for place, count in trace.fired.items():
+            part = trace.plan.world.parts[place]
+            part.context.executes[part.sq.name].fired += count * times
+        for part in trace.plan.parts:
+            part.sync.number += trace.numbers[part.index] * times
+        for context, arc, receiver, count in trace.passed:
+            if receiver:
+                self.links.came(context, arc, receiver, count * times)
+            else:
+                self.links.sent(context, arc, count * times)
+
+    def give(self, plan: Plan, base: int, advanced: bool, values: list[Any], departed: Again | None) -> None:
+        """Give all back, as it stands at the begin of the period at `base`, to the firing rules and the agenda."""
+        self.tell(plan)
+        if advanced:
+            self.agenda.now = max(self.agenda.now, self._last)
+        here = iter(values)
+        self.flights.begin()
+        for part in plan.parts:
+            put_back(part, plan.standing, base, advanced, here)
+        for since, place in plan.standing.timers:
+            if place in plan.places:
+                self.agenda.at(base + since, plan.world.parts[place].sync)
+        for since, flying in plan.standing.flying:
+            if flying.leg is ENDING:
+                assert flying.part.stage is not None
+                flying.part.stage.ends_at(base + since, flying.start if flying.start is None else base + flying.start)
+                continue
+            given = [next(here) for _ in flying.values]
+            if departed is None or not departed.told_before(flying.values[0]):
+                until = NEG_INFINITY if departed is None else departed.until
+                interval = at(base, flying.start, flying.stop)
+                self.flights.fly(flying.part, flying.leg, base + since, given, interval, until)
+
+
+def _tell_newest(trace: Trace, base: int, times: int) -> None:
+    end = base + times * trace.length
+    for part in trace.parts:
+        part.sync.newest = max(part.sync.newest, end + trace.newest[part.index])
+    for place, last in trace.lasts.items():
+        trace.plan.world.parts[place].sync.last_start = end + last  # type: ignore[attr-defined]
+
+
+def _out_of_reach(left: OutOfReach, trace: Trace, base: int, times: int, kept: list[Any], tokens: list[Any]) -> None:
+    """Add to `tokens` those that got out of reach at one place of a trace; count those that are evicted already."""
+    sync, length = left.part.sync, trace.length
+    start, number, stop, *rest = left.since
+    limit, evicted = sync.newest - sync.eviction_bound, 0
+    if abs(limit) < INFINITY:
+        evicted = min(times, max(0, int(-((base + stop - limit) // length))))
+    if counts_evicted(left.part, left.port):
+        sync.counters.add(left.part.sq.name, "evicted", evicted)
+    step = trace.numbers[left.part.index]
+    for each in range(evicted, times):
+        at = base + each * length
+        value = kept[each] if left.value is not None else at + rest[0]
+        if left.value is not None and rest:
+            value = at + rest[0], value
+        tokens.append((at + start, sync.number + each * step + number, at + stop, value))
