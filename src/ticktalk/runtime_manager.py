@@ -269,7 +269,7 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         site.take_output, site.take_error = self.process.outputs.add, self.process.errors.add
         self.simulation.flushes.append(self.process.outputs.flush)
         self._noting: set[Callable[[OutputToken], None]] = set()
-        self.simulation.under_way.listened = lambda: not self._noting.issuperset(self.process.outputs.listeners)
+        self.simulation.under_way.told = lambda: not self._noting.issuperset(self.process.outputs.listeners)
         network.setup_proc_intfc(
             inputs.input_msg, executes.input_msg, self.process.input_msg, sim_process=network.sim_process
         )

@@ -98,47 +98,65 @@ class Ways(Protocol):
         """The tick at which a token that is sent now arrives."""
 
 
-class Links(Protocol):
-    """The links between simulated ensembles, and their cores, as a plan needs them."""
+class Links:
+    """The links between ensembles, and their cores, as a plan needs them. On these tokens and bodies take no time.
+
+    Args:
+        manager: the ensemble that outputs go to.
+    """
+
+    def __init__(self, manager: str) -> None:
+        self._manager = manager
 
     @property
     def manager(self) -> str:
         """The ensemble that outputs go to."""
+        return self._manager
 
     def delay(self, context: ContextParts, sq: str, receiver: str) -> int | None:
         """The root ticks that every token of an SQ takes to another ensemble now; None: that is not settled."""
+        return 0
 
     @property
     def timing(self) -> Ways | None:
         """The links, if each has a time of its own; None: all have the same."""
+        return None
 
     def size(self, context: ContextParts, sq: str, receiver: str) -> int:
         """The bytes of each token of an SQ, as far as they matter."""
+        return 0
 
     def stage(self, context: ContextParts, sq: str) -> TakesTime | None:
         """The stage of an SQ whose body takes time."""
+        return None
 
     def busy_beside(self, stages: Collection[int]) -> bool:
         """True if bodies run or wait on the cores of other stages than those with these ids."""
+        return False
 
     def ending(self, deliver: Callable[..., None], message: tuple[Any, ...]) -> tuple[TakesTime, int | None] | None:
         """The stage whose run an arrival in the agenda ends, and the middle of its interval; None: it ends none."""
+        return None
 
     def listened(self) -> bool:
         """True if somebody is told of outputs who may act on the simulation."""
+        return False
 
     def tell(self, context: ContextParts, token: Opened) -> None:
         """Tell the manager of an output of `context` that has come."""
 
     def still(self) -> bool:
         """True if no SQ comes or leaves."""
+        return True
 
     @property
     def numbered(self) -> bool:
         """Tokens between ensembles have numbers."""
+        return False
 
     def in_step(self, context: ContextParts, arc: str, receiver: str, flying: int) -> bool:
         """True if all tokens of an arc have come to an ensemble, but the `flying` last ones."""
+        return True
 
     def sent(self, context: ContextParts, arc: str, tokens: int) -> None:
         """So many tokens were sent on an arc."""
@@ -148,6 +166,7 @@ class Links(Protocol):
 
     def opened(self, deliver: Callable[..., None], message: tuple[Any, ...]) -> Opened | None:
         """The token that an arrival in the agenda brings; None: it is something else."""
+        return None
 
     def put(self, tick: int, context: ContextParts, token: Opened, ahead: int) -> None:
         """Let a token of `context` be under way, to arrive at `tick`, with `ahead` ones of its arc ahead of it."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ticktalk.accelerate.apart import Partition
-from ticktalk.accelerate.events import Opened, TakesTime, TooLong, Unsettled, Ways
+from ticktalk.accelerate.events import Links, TooLong, Unsettled
 from ticktalk.accelerate.periods import Plan
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.agenda import Agenda
@@ -37,60 +37,6 @@ class _Unrun(Context):
         return _NoBody(sq) if sq.body else super()._execute(sq, send, report)  # type: ignore[return-value]
 
 
-class _AtOnce:
-    """The links of ensembles between which tokens take no time; the first one is the manager's."""
-
-    def __init__(self, manager: str) -> None:
-        self.manager = manager
-
-    def delay(self, context: ContextParts, sq: str, receiver: str) -> int | None:
-        return 0
-
-    @property
-    def timing(self) -> Ways | None:
-        return None
-
-    def size(self, context: ContextParts, sq: str, receiver: str) -> int:
-        return 0
-
-    def stage(self, context: ContextParts, sq: str) -> TakesTime | None:
-        return None
-
-    def busy_beside(self, stages: Collection[int]) -> bool:
-        return False
-
-    def ending(self, deliver: Callable[..., None], message: tuple[Any, ...]) -> tuple[TakesTime, int | None] | None:
-        return None
-
-    def still(self) -> bool:
-        return True
-
-    @property
-    def numbered(self) -> bool:
-        return False
-
-    def in_step(self, context: ContextParts, arc: str, receiver: str, flying: int) -> bool:
-        return True
-
-    def sent(self, context: ContextParts, arc: str, tokens: int) -> None:
-        """Tokens have no numbers."""
-
-    def came(self, context: ContextParts, arc: str, receiver: str, tokens: int) -> None:
-        """Tokens have no numbers."""
-
-    def listened(self) -> bool:
-        return False
-
-    def opened(self, deliver: Callable[..., None], message: tuple[Any, ...]) -> Opened | None:
-        return None
-
-    def tell(self, context: ContextParts, token: Opened) -> None:
-        """Nobody is told."""
-
-    def put(self, tick: int, context: ContextParts, token: Opened, ahead: int) -> None:
-        """Nothing is under way."""
-
-
 def planned(graph: TTGraph, host_of: Mapping[str, str]) -> list[Plan]:
     """The plan that a simulation of a graph makes, or those of its parts.
 
@@ -119,7 +65,7 @@ def planned(graph: TTGraph, host_of: Mapping[str, str]) -> list[Plan]:
     sqs: list[tuple[ContextParts, TTSQ]] = [
         (context, sq) for context in contexts.values() for sq in context.prepared.sqs
     ]
-    links = _AtOnce(next(iter(contexts)))
+    links = Links(next(iter(contexts)))
     try:
         return [Plan(sqs, links, agenda, {})]
     except TooLong:

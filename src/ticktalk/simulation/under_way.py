@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from ticktalk.accelerate.events import Opened, TakesTime, Ways
+from ticktalk.accelerate.events import Links, Opened, TakesTime, Ways
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.network_keys import OUTPUT, arc_key
@@ -15,7 +15,7 @@ from ticktalk.simulation.simulated_ensemble import Addressed, Site
 from ticktalk.values.codec import PLAIN, ValueFormatError, encode_value
 
 
-class UnderWay:
+class UnderWay(Links):
     """The simulated network, while nothing of it changes.
 
     Args:
@@ -23,13 +23,13 @@ class UnderWay:
         sites: the ensembles by name.
 
     Attributes:
-        listened: says whether somebody who may act is told of outputs.
+        told: says whether somebody who may act is told of outputs.
     """
 
     def __init__(self, network: SimulatedNetwork, sites: Mapping[str, Site]) -> None:
         self._network = network
         self._sites = sites
-        self.listened: Callable[[], bool] = lambda: False
+        self.told: Callable[[], bool] = lambda: False
 
     @property
     def manager(self) -> str:
@@ -71,6 +71,10 @@ class UnderWay:
     def ending(self, deliver: Callable[..., None], message: tuple[Any, ...]) -> tuple[TakesTime, int | None] | None:
         """The stage whose run an arrival in the agenda ends, and the middle of its interval; None: it ends none."""
         return Cores.ending(deliver, message)
+
+    def listened(self) -> bool:
+        """True if somebody is told of outputs who may act on the simulation."""
+        return self.told()
 
     def opened(self, deliver: Callable[..., None], message: tuple[Any, ...]) -> Opened | None:
         """The token that an arrival in the agenda brings; None: it is something else."""
