@@ -131,7 +131,6 @@ class Lab:
         self.ended: list[Process] = []
         self.came: dict[str, dict[int, int]] = {name: {} for name in STREAMS}  # by start tick, how often
         self._read = 0
-        self._rest = ""
         try:
             self._set_up()
         except BaseException:
@@ -178,13 +177,12 @@ class Lab:
         for host in HOSTS:
             (self.folder / f"clock-{host}").write_bytes(bytes(24))
             (self.folder / f"boot-{host}").write_text(f"{HOSTS[host]:08}-0000-4000-8000-000000000000\n")
-        options = ["--ip", "0.0.0.0", "--credentials", self.bundle("runtime-manager")] if self.keys else []
-        manager = self.start("m", "manager", "--rx-port", str(PORT), "--log", str(self.log), *options)
-        until(lambda: "listens" in manager.said, f"the manager listens: {manager.said}")
+        self.begin("m")
+        self.is_there("m")
         for host in ENSEMBLES:
             self.begin(host)
         for host in ENSEMBLES:
-            self.joined(host)
+            self.is_there(host)
         (self.folder / "lab.py").write_text(PROGRAM)
         self.command("deploy", str(self.folder / "lab.py"), "--start")
         self.steady()
@@ -227,15 +225,19 @@ class Lab:
         return process
 
     def begin(self, host: str) -> None:
-        """Start an ensemble."""
+        """Start the manager, or an ensemble."""
+        if host == "m":
+            options = ["--ip", "0.0.0.0", "--credentials", self.bundle("runtime-manager")] if self.keys else []
+            self.start(host, "manager", "--rx-port", str(PORT), "--log", str(self.log), *options)
+            return
         options = ["--component", "spare"] if host in STREAMS["moves"] else []
         options += ["--credentials", self.bundle(host)] if self.keys else []
         self.start(host, "ensemble", host, "--manager", self.address(host), *options, *self._options)
 
-    def joined(self, host: str) -> None:
-        """Wait until an ensemble has joined."""
-        process = self.processes[host]
-        until(lambda: "joined" in process.said, f"{host} joins: {process.said}")
+    def is_there(self, host: str) -> None:
+        """Wait until the manager listens, or an ensemble has joined."""
+        process, word = self.processes[host], "listens" if host == "m" else "joined"
+        until(lambda: word in process.said, f"{host} {word}: {process.said}")
 
     def command(self, *arguments: str) -> Process:
         """Run a command for the manager; it has to succeed."""
@@ -308,12 +310,12 @@ class Lab:
 
     def read(self) -> None:
         """Read what is new in the log."""
-        with open(self.log, encoding="utf-8") as file:
+        with open(self.log, "rb") as file:
             file.seek(self._read)
             new = file.read()
-            self._read = file.tell()
-        *lines, self._rest = (self._rest + new).split("\n")
-        for line in lines:
+        whole = new[: new.rfind(b"\n") + 1]  # a manager that starts anew cuts off the rest
+        self._read += len(whole)
+        for line in whole.splitlines():
             row = json.loads(line)
             starts = self.came[row["sq"]]
             starts[row["start"]] = starts.get(row["start"], 0) + 1

@@ -1,10 +1,11 @@
 """A group of processes whose memory can be limited (cgroup), and a process in it that takes all that is left.
 
-    python memory_group.py PROCS USAGE LIMIT VICTIM
+    python memory_group.py PROCS USAGE LIMIT VICTIM BOUND NONE
 
 That process enters the group of the file PROCS. It takes memory until USAGE is almost LIMIT, so the kernel kills it
 when another one wants some; then it begins anew. Or, if the kernel is to kill VICTIM, it takes more until that has
-happened. It never takes more than `MOST`, should the limit not hold.
+happened, and then writes NONE into BOUND, so that the kernel kills no other one. It never takes more than `MOST`,
+should the limit not hold.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class MemoryGroup:
         limit = int(self._usage.read_text()) + LEFT
         self._limit.write_text(str(limit))
         files = [str(self.folder / "cgroup.procs"), str(self._usage)]
-        command = [sys.executable, "-S", __file__, *files, str(limit), str(victim)]
+        command = [sys.executable, "-S", __file__, *files, str(limit), str(victim), str(self._limit), self._none]
         self._taker = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
 
     def give(self) -> None:
@@ -111,4 +112,5 @@ if __name__ == "__main__":
             os._exit(0)
         os.waitpid(child, 0)
         if victim:
+            Path(sys.argv[5]).write_text(sys.argv[6])
             break

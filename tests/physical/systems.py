@@ -9,10 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,12 +23,19 @@ from ticktalk.hosted.lease import Times
 from ticktalk.language.compiler import compile_source
 from ticktalk.manager.liveness import WATCH_PERIOD
 from ticktalk.payloads import FiringError, OutputToken
+from ticktalk.physical.trust.authority import init_authority, issue
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 
 Result = TypeVar("Result")
 
 LIMIT = 60.0
 """Seconds after which a condition that should come true has failed, on a machine that is ever so busy."""
+
+ADDRESS = os.environ.get("TICKTALK_TESTS_ADDRESS", "")
+"""The address of the host on which systems run, with keys; empty: on loopback, without. `faults.py` sets it."""
+
+OPERATOR = "op"
+"""Of the participants with keys, the one that deploys, starts and asks."""
 
 ROUNDED = 50_000
 """Microseconds by which a silence is rounded where it is told."""
@@ -271,11 +280,39 @@ def begun(pids: Iterable[int]) -> set[tuple[int, str]]:
     return found
 
 
+@cache
+def _keys() -> Path:
+    """A folder with an authority for systems on `ADDRESS`."""
+    folder = Path(tempfile.mkdtemp(prefix="tt-keys-"))
+    init_authority(folder, [ADDRESS])
+    return folder
+
+
+@cache
+def bundle(name: str) -> str | None:
+    """The file with the keys of a participant of systems on `ADDRESS`; None: there are none, on loopback."""
+    if not ADDRESS:
+        return None
+    if name == OPERATOR:
+        issue(_keys(), name, role="operator")
+    elif name != "runtime-manager":
+        issue(_keys(), name, [ADDRESS])
+    return str(_keys() / f"{name}.json")
+
+
+def trusted(name: str) -> list[str]:
+    """The option that gives a participant its keys, if there are any."""
+    keys = bundle(name)
+    return [] if keys is None else ["--credentials", keys]
+
+
 class System:
     """A manager in this process and ensembles in others."""
 
     def __init__(self, log: Any = None, port: int = 0, workers: int = 1, **options: Any) -> None:
-        self.manager = TTRuntimeManagerPhysical(log, "127.0.0.1", port, 0, workers=workers, **options)
+        if ADDRESS:
+            options.setdefault("credentials", bundle("runtime-manager"))
+        self.manager = TTRuntimeManagerPhysical(log, ADDRESS or "127.0.0.1", port, 0, workers=workers, **options)
         self.ensembles: dict[str, Process] = {}
         self.outputs: list[OutputToken] = []
         self.events: list[str] = []
@@ -290,7 +327,7 @@ class System:
 
     def begin(self, name: str, *options: str, **others: Any) -> Process:
         """Start an ensemble; `others` as for `Process`."""
-        process = Process("ensemble", name, "--manager", self.address, *options, **others)
+        process = Process("ensemble", name, "--manager", self.address, *trusted(name), *options, **others)
         self.ensembles[name] = process
         return process
 

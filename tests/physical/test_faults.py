@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faults import DOCUMENT, FAULTS, ROW, promises, strike
+from faults import COUNT, DOCUMENT, FAULTS, PAIR, ROW, SEED, TESTS, pairs, promises, together, tried
 from lab import Lab, lacking
 
 ROOT = Path(__file__).parents[2]
@@ -31,10 +31,7 @@ def lab() -> Iterator[Lab]:
 @pytest.mark.parametrize("name", QUICK)
 def test_what_is_promised_of_a_fault_holds(lab: Lab, name: str) -> None:
     (fault,) = [fault for fault in FAULTS if fault.name == name]
-    found = strike(lab, fault)
-    if found.problems:  # the machine may have stood still, too: it is not to do so twice
-        found = strike(lab, fault)
-    assert found.problems == []
+    assert tried(lab, [fault]).problems == []
 
 
 def test_each_fault_has_a_row_with_its_promise_and_its_figures() -> None:
@@ -44,6 +41,37 @@ def test_each_fault_has_a_row_with_its_promise_and_its_figures() -> None:
         assert (target, text, promise) == (fault.target, fault.text, promises(fault))
         assert re.search(r"whole after \d+\.\d s; .*none twice", evidence)
     assert set(rows) == {fault.name for fault in FAULTS}
+
+
+def test_each_pair_has_a_row_with_what_both_of_its_faults_promise_and_its_figures() -> None:
+    rows = {row[:2]: row[2:] for row in PAIR.findall(DOCUMENT.read_text())}
+    drawn = pairs(COUNT, SEED)
+    for one, other in drawn:
+        promise, evidence = rows[one.name, other.name]
+        assert promise == promises(together(one, other))
+        assert re.search(r"whole after \d+\.\d s; .*none twice", evidence)
+    assert set(rows) == {(one.name, other.name) for one, other in drawn}
+    assert {fault for pair in drawn for fault in pair} == set(FAULTS)
+    assert pairs(COUNT, SEED + 1) != drawn == pairs(COUNT, SEED)
+
+
+def test_a_pair_promises_no_more_than_each_of_its_faults() -> None:
+    for one, other in pairs(100, 5):
+        both, each = together(one, other), (one, other)
+        assert {one.target, other.target} != {"manager"}
+        assert both.within == max(fault.within for fault in each)
+        assert both.spares <= min(fault.spares for fault in each)
+        assert both.counted <= min(fault.counted for fault in each)
+        assert both.moves <= max(fault.moves for fault in each)
+
+
+def test_all_other_tests_of_processes_run_with_keys_too() -> None:
+    section = DOCUMENT.read_text().partition("## On its own\n")[2].partition("\n## ")[0]
+    named = re.findall(r"`tests/physical/(\w+\.py)::(\w+)`", section)
+    # Of these two, one knows no network. The other one runs on hosts of its own, with keys.
+    assert {f"{file}::{test}" for file, test in named if file not in ("test_state_store.py", "test_namespaces.py")} == {
+        *TESTS
+    }
 
 
 def test_each_test_that_the_document_names_is_there() -> None:

@@ -6,7 +6,7 @@ import signal
 import threading
 
 import pytest
-from systems import ENDLESS, System, until
+from systems import ENDLESS, System, bundle, until
 
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.physical import ensemble_handle
@@ -24,7 +24,8 @@ def test_an_ensemble_that_stood_still_is_reached_directly_when_it_goes_on(
     state = system.manager.process.state
     told: list[str] = []
     near = TTEnsemble(None, "near")
-    thread = threading.Thread(target=lambda: near.run_phy(system.address, workers=0, on_event=told.append))
+    options = {"workers": 0, "on_event": told.append, "credentials": bundle("near")}
+    thread = threading.Thread(target=near.run_phy, args=(system.address,), kwargs=options)
     try:
         zid = state.ensembles["far"].info.zid
         far.send_signal(signal.SIGSTOP)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from systems import NUMBERS, Process, free_port, until
+from systems import ADDRESS, NUMBERS, OPERATOR, Process, bundle, free_port, until
 
 from ticktalk.cli.manager_command import state_folder
 from ticktalk.cli.remote import Remote
@@ -50,19 +50,29 @@ class Killed:
     """A manager that is killed and started again at one address, with one log, and its ensembles."""
 
     def __init__(self, folder: Path, keys: Path | None = None, path: Path | None = None) -> None:
-        self.port, self.log, self.keys = free_port(), folder / "out.jsonl", keys
+        self._ip = "127.0.0.1" if keys or not ADDRESS else ADDRESS
+        self.port, self.log, self.keys = free_port(self._ip), folder / "out.jsonl", keys
         self.path = path  # of modules that the next manager finds
-        self.address = f"127.0.0.1:{self.port}"
+        self.address = f"{self._ip}:{self.port}"
         self.ensembles: dict[str, Process] = {}
         self.start()
 
+    def bundle(self, name: str) -> str | None:
+        return bundle(name) if self.keys is None else str(self.keys / f"{name}.json")
+
     def _keys_of(self, name: str) -> list[str]:
-        return [] if self.keys is None else ["--credentials", str(self.keys / f"{name}.json")]
+        keys = self.bundle(name)
+        return [] if keys is None else ["--credentials", keys]
 
     def start(self) -> None:
-        options = ("--rx-port", str(self.port), "--log", str(self.log), "--workers", "0")
+        options = ("--ip", self._ip, "--rx-port", str(self.port), "--log", str(self.log), "--workers", "0")
         self.manager = Process("manager", *options, *self._keys_of("runtime-manager"), path=self.path)
         until(lambda: "listens at" in self.manager.said, f"the manager starts: {self.manager.said}")
+
+    def another_manager(self, port: int) -> Process:
+        """Start a manager over the same state."""
+        options = ("--ip", self._ip, "--rx-port", str(port), "--log", str(self.log))
+        return Process("manager", *options, *self._keys_of("runtime-manager"))
 
     def kill(self) -> None:
         self.manager.popen.kill()
@@ -77,8 +87,7 @@ class Killed:
             until(lambda name=name: f"'{name}' joined" in self.manager.said, f"{name} joins")
 
     def ask(self, **what: Any) -> Any:
-        keys = None if self.keys is None else str(self.keys / "op.json")
-        with Remote(self.address, keys) as remote:
+        with Remote(self.address, self.bundle(OPERATOR)) as remote:
             return remote.ask(**what)
 
     def deploy(self, source: str, name: str) -> None:
@@ -105,7 +114,7 @@ def system(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Killed]:
         init_authority(keys, ["127.0.0.1"])
         for name in ("near", "far"):
             issue(keys, name, ["127.0.0.1"])
-        issue(keys, "op", role="operator")
+        issue(keys, OPERATOR, role="operator")
     system = Killed(tmp_path, keys)
     try:
         yield system
@@ -118,7 +127,7 @@ def test_each_output_of_a_stream_arrives_once_and_the_ensembles_run_on(system: K
     system.deploy(FAST, "fast")
     system.begin("fast")
     until(lambda: len(system.rows("fast")) > 20, "the stream runs")
-    kills = 2 if system.keys is None else 1
+    kills = 2 if system.bundle(OPERATOR) is None else 1
     for count in range(1, kills + 1):
         before = len(system.rows("fast"))
         system.kill()
@@ -147,7 +156,7 @@ def test_an_ensemble_that_is_alone_goes_on_while_no_manager_listens(tmp_path: Pa
         until(lambda: len(system.rows("fast")) > 5, "the stream runs")
         system.kill()
         last = system.rows("fast")[-1]["start"]
-        refused = Process("manager", "--rx-port", str(free_port()), "--log", str(system.log))
+        refused = system.another_manager(free_port())
         try:
             assert refused.wait() == 1 and "it is that of the manager 'runtime-manager' at" in refused.said
         finally:
@@ -159,7 +168,7 @@ def test_an_ensemble_that_is_alone_goes_on_while_no_manager_listens(tmp_path: Pa
         until(lambda: sum("value" in line for line in list(near)) > before + 50, "it goes on")
         alone = time.time() * 1e6
         system.start()
-        second = Process("manager", "--rx-port", str(system.port), "--log", str(system.log))
+        second = system.another_manager(system.port)
         try:
             assert second.wait() == 1
             assert f"another manager has it (process {system.manager.popen.pid}, at {system.address})" in second.said

@@ -11,7 +11,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from systems import HEAD, LIMIT, NUMBERS, ONE, Process, System, kill, until
+from systems import HEAD, LIMIT, NUMBERS, ONE, OPERATOR, Process, System, kill, trusted, until
 from test_manager_killed import Killed
 
 from ticktalk.cli.record import DeviceRecording
@@ -87,7 +87,7 @@ def test_at_50_hz_over_two_ensembles_no_instant_is_lost_or_taken_twice(system: S
     system.manager.execute_graph(graph)
     more(system, 20)
     (tmp_path / "new.py").write_text(NEW)
-    options = ["--replace", "--name", "prog", "--watch", "200ms", "--manager", system.address]
+    options = ["--replace", "--name", "prog", "--watch", "200ms", "--manager", system.address, *trusted(OPERATOR)]
     command = Process("deploy", str(tmp_path / "new.py"), *options)
     assert command.wait() == 0, command.said
     assert "graph 'prog' is replaced from" in command.said and "2 SQs go on with their state" in command.said
@@ -127,7 +127,7 @@ def test_at_50_hz_over_two_ensembles_no_instant_is_lost_or_taken_twice(system: S
 def replace(system: Killed, folder: Path, text: str) -> Process:
     """Begin to replace the graph `prog`."""
     (folder / "new.py").write_text(text)
-    options = ["--replace", "--name", "prog", "--watch", "1500ms", "--manager", system.address]
+    options = ["--replace", "--name", "prog", "--watch", "1500ms", "--manager", system.address, *trusted(OPERATOR)]
     return Process("deploy", str(folder / "new.py"), *options)
 
 
