@@ -98,6 +98,27 @@ def test_a_body_that_was_short_and_becomes_long_does_not_keep_its_worker_from_re
         working.fire_alone(0, number)
 
 
+def test_a_body_runs_again_after_an_interruption_of_its_thread() -> None:
+    answers: list[Any] = []
+
+    def answer(answer: Any) -> None:
+        answers.append(answer)
+        if sum(isinstance(each, FiringEnded) for each in answers) == 1:
+            raise SystemExit  # in another thread's name, as at the end of a visitor's job
+
+    worker = Worker("edge", {}, answer)
+    worker.take(Load("two", msgspec.json.encode(compile_source(TWO, "two.py", "two")), ["second-1"]))
+    worker.take(Start("two", 1, 0, [NewInstance(1, "second-1", [((), False)], None)]))
+    fire = Fire(1, 0, 100, [msgspec.msgpack.encode(5)], 0)
+    unit = worker.take(fire)
+    assert unit is not None
+    with pytest.raises(SystemExit):
+        worker.run_all(unit)
+    assert worker.take(fire) is unit
+    worker.run_all(unit)
+    assert sum(isinstance(each, FiringEnded) for each in answers) == 2
+
+
 def test_short_bodies_set_the_timer_once_in_half_the_slack(monkeypatch: pytest.MonkeyPatch) -> None:
     """A role that rests until some time later, again and again, and is lent with that much slack."""
     role = Role(lambda: None, "test")

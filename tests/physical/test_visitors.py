@@ -18,11 +18,12 @@ from test_loop import Running, settled
 
 from ticktalk.language.compiler import compile_source
 from ticktalk.network_keys import arc_key
-from ticktalk.payloads import Deployment, FiringError, OutputToken, ReadyAnswer, ReportRequest, StartContext
+from ticktalk.payloads import Deployment, FiringError, OutputToken, ReadyAnswer, ReportRequest, StartContext, StopGraph
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.network.token_frames import token_frame
 from ticktalk.physical.network.tokens import Incoming
 from ticktalk.physical.node import Node
+from ticktalk.physical.timekeeping import loop
 from ticktalk.physical.timekeeping.loop import LOAN, REST, Job
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.trust.guard import Guard
@@ -220,6 +221,61 @@ def test_an_end_interrupts_a_visitors_job_that_never_returns(visited: Visited) -
     assert not thread.is_alive() and ended == [SystemExit]
 
 
+@pytest.fixture
+def unwatched(means: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Visited]:
+    """A loop that looks for what a visitor does only when it is told to."""
+    monkeypatch.setattr(loop, "LOOK", 3_600_000_000)
+    made = Visited()
+    yield made
+    made.end()
+
+
+@pytest.mark.parametrize("over", [True, False])
+def test_a_visitors_job_that_nobody_waits_for_is_interrupted_when_it_is_found_twice(
+    unwatched: Visited, over: bool
+) -> None:
+    here, leave = threading.Event(), threading.Event()
+    ended: list[type[BaseException]] = []
+    asked: list[str] = []
+
+    def endless(which: str) -> None:
+        try:
+            while not leave.is_set():
+                here.set()
+                time.sleep(0.0001)
+        except BaseException as error:
+            ended.append(type(error))
+            raise
+
+    def is_over(which: str) -> bool:
+        asked.append(which)
+        return over
+
+    job = Job(LOAN, endless, ("this",), endless, is_over)
+    call = unwatched.loop.do_aside
+    thread = threading.Thread(target=unwatched.visit, args=(lambda: call(lambda: job),), daemon=True)
+    thread.start()
+    assert here.wait(LIMIT)
+    in_turn(unwatched, unwatched.loop._look_at_visitor)
+    assert not asked, "it may just have begun"
+    in_turn(unwatched, unwatched.loop._look_at_visitor)
+    assert asked == ["this"]
+    if over:
+        until(lambda: ended, "it is interrupted")
+        assert ended == [SystemExit]
+    leave.set()
+    thread.join(LIMIT)
+    assert not thread.is_alive() and unwatched.loop._visits is None and len(ended) == over
+    unwatched.visit(unwatched.job(lambda: asked.append("next")))
+    assert asked[-1] == "next"
+
+
+def in_turn(visited: Visited, call: Callable[[], None]) -> None:
+    """Have the timekeeper make a call, and wait for it."""
+    visited.loop.post(call)
+    settled(visited)
+
+
 def test_a_visitors_job_that_ends_its_thread_holds_up_no_other(visited: Visited) -> None:
     done: list[int] = []
 
@@ -307,6 +363,13 @@ class Gate:
         self.by = threading.current_thread().name
         self.here.set()
         self.open.wait(LIMIT)
+
+    def loop(self) -> None:
+        """Wait as a body does that computes for ever."""
+        self.by = threading.current_thread().name
+        self.here.set()
+        while not self.open.is_set():
+            time.sleep(0.0001)
 
 
 class Sender:
@@ -471,6 +534,15 @@ def test_an_ensemble_ends_while_a_body_runs_in_the_thread_that_brought_its_token
     thread.join(LIMIT)
     assert not thread.is_alive()
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_a_body_that_never_returns_leaves_the_thread_that_brought_its_token_when_its_graph_is_stopped(fed: Fed) -> None:
+    """That thread brings all tokens of one ensemble: also those of graphs that are started later."""
+    fed.gate.wait = fed.gate.loop  # type: ignore[method-assign]
+    thread = fed.held()
+    in_loop(fed.node, lambda: fed.node.stop(StopGraph("two")))
+    thread.join(LIMIT)
+    assert not thread.is_alive() and not fed.gate.open.is_set()
 
 
 # Real ensembles.

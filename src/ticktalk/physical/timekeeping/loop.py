@@ -46,6 +46,10 @@ REST = 100
 """Microseconds between two jobs of visitors at least; besides, as long as the first one took. Arrivals that have queued
 up behind it are left to the timekeeper: so the thread that brings them is held up for half of its time at most."""
 
+LOOK = 1_000_000
+"""Microseconds between two looks for a visitor's job that nobody waits for any more. One that is found twice is
+interrupted, because its thread is the network's."""
+
 FREED = 500_000
 """Microseconds for which the end waits for a visitor's job that it has interrupted."""
 
@@ -74,12 +78,14 @@ class Job(NamedTuple):
         limit: microseconds for which the role is lent to it at most.
         call, arguments: the call to make.
         brief: the call that a visitor may make in place of it, because it is expected to be short; None: it may not.
+        over: given the arguments, whether nobody waits for its end any more; None: somebody always does.
     """
 
     limit: int
     call: Callable[..., object]
     arguments: tuple[Any, ...] = ()
     brief: Callable[..., object] | None = None
+    over: Callable[..., bool] | None = None
 
 
 NEVER = 1 << 62
@@ -120,12 +126,16 @@ class Loop:
         self._early = False  # the last sleep has ended early: an instant is near
         self.before_instant: Callable[[int], None] | None = None
         self._visitor: int | None = None  # the thread of the visitor that does a job: one at a time
+        self._visits: Job | None = None  # that job
+        self._looked_at: Job | None = None  # the one at the last look
+        self._interrupted: Job | None = None  # the last one that nobody waited for
         self._visitor_wakes = False  # it wakes the timekeeper after that: what it has handed back wants it
         self._visitor_may = 0  # when arrivals may be followed by a job of a visitor again (monotonic microseconds)
         self._begun = False
         self._stopping = False
         self._thread: int | None = None
         self._closed = False
+        self.every(LOOK, self._look_at_visitor)
 
     def post(self, call: Callable[..., None], *arguments: Any) -> None:
         """Have the timekeeper call `call(*arguments)`; from any thread, never blocks."""
@@ -193,7 +203,7 @@ class Loop:
         """The first job, if a visitor may do it; called in the role."""
         job = self._jobs.popleft()()
         if job is None or job.brief is not None:
-            self._visitor = job and threading.get_ident()
+            self._visits, self._visitor = job, job and threading.get_ident()
             return job
         self._jobs.appendleft(lambda: job)
         return None
@@ -203,10 +213,13 @@ class Loop:
         begun, self._visitor_wakes = monotonic_us(), False
         try:
             self._guarded(job.brief or job.call, *job.arguments)
+        except SystemExit:
+            if job is not self._interrupted:
+                raise
         finally:
             ended = monotonic_us()
             self._visitor_may = ended + REST + ended - begun
-            self._visitor = None
+            self._visits = self._visitor = None
             if self._visitor_wakes and not self._signalled:
                 self._signal()
 
@@ -428,6 +441,17 @@ class Loop:
                 self._role.leave()
             self._descriptors.close()
 
+    def _look_at_visitor(self) -> None:
+        """Interrupt a job that nobody waits for, such as a body that does not return though its graph was stopped."""
+        job, before, self._looked_at = self._visits, self._looked_at, self._visits
+        if job is not None and job is before and job.over is not None and job.over(*job.arguments):
+            self._interrupted = job
+            self._raise_in(self._visitor)
+
+    def _raise_in(self, thread: int | None) -> None:
+        if thread is not None:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(SystemExit))
+
     def _interrupt_visitor(self) -> None:
         """Raise SystemExit in a job that a visitor still does.
 
@@ -436,7 +460,7 @@ class Loop:
         """
         visitor = self._visitor
         if visitor is not None:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(visitor), ctypes.py_object(SystemExit))
+            self._raise_in(visitor)
             until = monotonic_us() + FREED
             while self._visitor == visitor and monotonic_us() < until:
                 time.sleep(0.001)

@@ -23,7 +23,7 @@ from ticktalk.physical.workers.native_output import NativeOutput
 from ticktalk.physical.workers.process import send_settings
 from ticktalk.physical.workers.protocol import BRIEF, Answer, Command, Map, Mapped, SomeResults, Unmap
 from ticktalk.physical.workers.starting import start
-from ticktalk.physical.workers.units import Unit
+from ticktalk.physical.workers.units import Instance, RegionUnit, Unit
 from ticktalk.physical.workers.worker import Worker
 from ticktalk.physical.workers.worker_frames import Frames, encode_frame, unsent
 from ticktalk.values.codec import Data
@@ -344,7 +344,7 @@ class ThreadChannel:
         return None if unit is None else self._job(unit)
 
     def _job(self, unit: Unit) -> Job:
-        return Job(unit.loan, self._worker.run_all, (unit,), self._run_one if unit.quick >= 0 else None)
+        return Job(unit.loan, self._worker.run_all, (unit,), self._run_one if unit.quick >= 0 else None, _is_over)
 
     def _run_one(self, unit: Unit) -> None:
         """Carry out one command of a unit; the timekeeper sees to those that have come meanwhile."""
@@ -373,3 +373,9 @@ class ThreadChannel:
         """Carry out no more commands."""
         self._commands.clear()
         self._prints.__exit__(None, None, None)
+
+
+def _is_over(unit: Unit) -> bool:
+    """True if nobody takes the results of a unit any more."""
+    bodies = unit.members if isinstance(unit, RegionUnit) else [unit]
+    return all(body.gone for body in bodies if isinstance(body, Instance))

@@ -147,7 +147,11 @@ class Worker:
             most -= 1
             target = self._units.get(command.ident)
             if target is not None:
-                target.carry_out(command)
+                try:
+                    target.carry_out(command)
+                except BaseException:  # such as the interruption of a visitor: its next command runs all the same
+                    unit.busy = False
+                    raise
 
     def _load(self, command: Load) -> None:
         self._answer(Loaded(command.graph, self._problem_with(command), command.worker, command.number))
