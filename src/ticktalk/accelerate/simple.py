@@ -66,7 +66,7 @@ class Simple:
         size: nodes of its syntax tree in the code of a plan, at most.
 
     Raises:
-        _NotSimpleError: they may not.
+        NotSimpleError: they may not.
     """
 
     def __init__(self, definition: ast.FunctionDef) -> None:
@@ -79,11 +79,11 @@ class Simple:
         self.globals = {name.id for name in names} - self.bound - {*self.parameters, "sq_state"}
         self.stateful = any(name.id == "sq_state" for name in names)
         if given.vararg or given.kwarg or len(nodes) > MOST_NODES or not all(map(_stands, nodes)):
-            raise _NotSimpleError
+            raise NotSimpleError
         if not _MEANT.isdisjoint({*self.bound, *self.parameters}) or not _only_returns_empty(nodes):
-            raise _NotSimpleError
+            raise NotSimpleError
         if any(isinstance(name.ctx, ast.Del) for name in names) or (definition.end_lineno or LINES) >= LINES:
-            raise _NotSimpleError
+            raise NotSimpleError
         if self.stateful and not any(isinstance(node, ast.Global) for node in nodes):
             self.globals.add("sq_state")  # it is in the module: not of this mechanism
         self._bound_after(definition.body, {*self.parameters})
@@ -94,7 +94,7 @@ class Simple:
         """What is bound after a block; None: it is left.
 
         Raises:
-            _NotSimpleError: a name may be used before it is bound.
+            NotSimpleError: a name may be used before it is bound.
         """
         local = self.bound - {*self.parameters}
         now: set[str] | None = {*known}
@@ -109,7 +109,7 @@ class Simple:
             if isinstance(statement, ast.AugAssign):
                 used, stored = used | stored, stored
             if (used & local) - now:
-                raise _NotSimpleError
+                raise NotSimpleError
             if isinstance(statement, ast.If):
                 ends = [self._bound_after(each, now) for each in (statement.body, statement.orelse)]
                 there = [each for each in ends if each is not None]
@@ -127,7 +127,7 @@ class Simple:
         """Its statements, with what follows in place of each return.
 
         Raises:
-            _NotSimpleError: it returns within a loop, or too often.
+            NotSimpleError: it returns within a loop, or too often.
         """
         self._exits, self._tails = 0, tails
         return self._with_exits(copy.deepcopy(self.definition.body))
@@ -142,7 +142,7 @@ class Simple:
                 return [*done, statement]
             if any(isinstance(node, ast.Return) for node in ast.walk(statement)):
                 if not isinstance(statement, ast.If):
-                    raise _NotSimpleError
+                    raise NotSimpleError
                 other = copy.deepcopy(rest)
                 statement.body = self._with_exits(statement.body + rest)
                 statement.orelse = self._with_exits(statement.orelse + other)
@@ -158,7 +158,7 @@ class Simple:
             return [ast.copy_location(ast.If(value.test, *both), at)]
         self._exits += 1
         if self._exits > MOST_EXITS:
-            raise _NotSimpleError
+            raise NotSimpleError
         if value is None:
             value = ast.copy_location(ast.Constant(None), at)
         tails = self._tails
@@ -172,7 +172,7 @@ class Simple:
         return [ast.copy_location(takes, at), *parsed(follows)]
 
 
-class _NotSimpleError(Exception):
+class NotSimpleError(Exception):
     """A body that is called."""
 
 
@@ -222,17 +222,17 @@ def parsed(lines: Iterable[str]) -> list[ast.stmt]:
 def simple_of(source: str, line: int) -> Simple | None:
     """The function that stands in a program at a line, if its statements may stand elsewhere."""
     try:
-        (definition,) = _parsed_without_warnings("\n" * (line - 1) + source).body
+        (definition,) = parsed_without_warnings("\n" * (line - 1) + source).body
         return Simple(definition) if isinstance(definition, ast.FunctionDef) else None
-    except _NotSimpleError:
+    except NotSimpleError:
         return None
 
 
-def _parsed_without_warnings(text: str) -> ast.Module:
+def parsed_without_warnings(text: str) -> ast.Module:
     """The syntax tree of a function.
 
     Raises:
-        _NotSimpleError: Python warns when it compiles it; it would warn once more, with a line of the plan. Or it is
+        NotSimpleError: Python warns when it compiles it; it would warn once more, with a line of the plan. Or it is
             nested too deep.
     """
     # `warnings.catch_warnings` would let warnings come again that are told once.
@@ -242,7 +242,7 @@ def _parsed_without_warnings(text: str) -> ast.Module:
         module = ast.parse(text, GENERATED)
         compile(module, GENERATED, "exec", dont_inherit=True)
     except (SyntaxError, Warning, RecursionError):
-        raise _NotSimpleError from None
+        raise NotSimpleError from None
     finally:
         warnings.filters = kept
     return module

@@ -9,6 +9,8 @@ from ticktalk.graph.sq import TTSQ
 
 ORDINARY = "main"
 URGENT = "plan B"
+HOME = "home"
+"""The worker that is no process: harmless bodies run in threads of the process that keeps time."""
 PERSISTENT = "persistent "
 """The name of a persistent SQ's worker begins so; the SQ's name follows."""
 
@@ -63,6 +65,36 @@ class Assignment:
     def ended(self, worker: str) -> None:
         """A worker has ended, and its drivers with it."""
         self._homes = {name: home for name, home in self._homes.items() if home != worker}
+
+
+def may_be_at_home(sq: TTSQ) -> bool:
+    """True if an SQ has a body that may run at home, should it be harmless."""
+    asks = sq.full_token or sq.told or sq.singly or sq.spread or sq.timeout or sq.persistent
+    return sq.body and not asks and sq.trigger != "plan_b" and not any(c.components for c in sq.constraints)
+
+
+def at_home(sqs: Iterable[TTSQ], here: Collection[str], harmless: Collection[str]) -> set[str]:
+    """The harmless SQs that run at home: all bodies here that they reach, or share a sender with, are harmless, too.
+
+    So no token crosses to a worker process and back on its way, and what a region may hold stays together.
+
+    Args:
+        sqs: those of the graph.
+        here: the names of those whose bodies run on this ensemble.
+        harmless: the names of the harmless ones among them.
+    """
+    groups = [{sq.name, *(to.sq for arc in sq.arcs for to in arc.to)}.intersection(here) for sq in sqs]
+    of: dict[str, list[set[str]]] = {}
+    for group in groups:
+        for name in group:
+            of.setdefault(name, []).append(group)
+    apart = set(here).difference(harmless)
+    waiting = [*apart]
+    while waiting:
+        for group in of.get(waiting.pop(), ()):
+            waiting += group - apart
+            apart |= group
+    return set(here) - apart
 
 
 def _worker_of(users: Sequence[TTSQ]) -> str:

@@ -342,6 +342,31 @@ def value_decoder(classes: Classes | None) -> Callable[[Data], Any]:
     return decode_data
 
 
+_BUILTIN = frozenset({EXT_INT, EXT_COMPLEX, EXT_TUPLE, EXT_SET, EXT_FROZENSET, EXT_DICT, EXT_TEXT})
+
+
+def decode_builtin(data: Data) -> Any:
+    """As `decode_value`, of numbers, texts, bytes and containers only; nothing is imported.
+
+    Raises:
+        ValueFormatError: `data` is malformed, or holds another value.
+    """
+    try:
+        return _builtin_decoder.decode(data)
+    except ValueFormatError:
+        raise
+    except Exception as error:
+        raise ValueFormatError(f"not a value: {error}") from None
+
+
+def _unpack_builtin(code: int, content: memoryview) -> Any:
+    if code not in _BUILTIN:
+        raise ValueFormatError("a value of another type")
+    return _unpack(code, content, decode_builtin, None)
+
+
+_builtin_decoder = msgspec.msgpack.Decoder(ext_hook=_unpack_builtin)
+
 _NATIVE: frozenset[type] = frozenset({float, bool, str, bytes, type(None)})
 _NO_TEXT = _NATIVE - {str}
 

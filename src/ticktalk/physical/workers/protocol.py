@@ -20,6 +20,21 @@ from ticktalk.series import MetricName, Series
 from ticktalk.time import Tick
 
 
+class Harmless(msgspec.Struct, array_like=True):
+    """What a harmless body needs beside its source.
+
+    Attributes:
+        means: by global name, the function or module of Python that it holds.
+        constants: the other global names and their plain values, encoded.
+        defaults, by_name: the defaults of the last parameters, and of keyword-only ones by name, encoded.
+    """
+
+    means: dict[str, str]
+    constants: bytes
+    defaults: bytes
+    by_name: bytes
+
+
 class Load(msgspec.Struct, array_like=True, tag="load"):
     """Compile the bodies of these SQs of a graph (as JSON), and make the drivers that they use.
 

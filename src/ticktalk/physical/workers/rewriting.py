@@ -1,0 +1,473 @@
+"""The source of a harmless body, written anew so that each of its runs is metered.
+
+A harmless body uses its arguments, `sq_state`, constants, and what `meter.py` has tables of: some operators, functions
+of Python, methods of plain values. Calls of the metered ones take their places. The code is run in a namespace without
+builtins. Whatever is not known here is not harmless.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import functools
+import re
+from collections.abc import Mapping
+from types import CodeType, FunctionType
+from typing import Any, NamedTuple
+
+from ticktalk.accelerate.simple import NotSimpleError, parsed_without_warnings
+from ticktalk.engine.execution import GENERATED
+from ticktalk.physical.workers.meter import (
+    FUNCTIONS,
+    HELPERS,
+    MAKE_ITERATORS,
+    METHODS,
+    MODULES,
+    NUMBERS,
+    OPERATORS,
+    TAKE_ALL,
+    TYPES,
+    Budget,
+    TooMuchError,
+    is_short,
+)
+from ticktalk.time import TTEmpty
+
+MOST_NODES = 2_000
+"""Nodes of a body's syntax tree, at most: a longer one takes long to compile."""
+
+
+class NotHarmlessError(Exception):
+    """A body whose source is not known to be harmless."""
+
+
+@functools.lru_cache(256)
+def free_names(source: str) -> frozenset[str]:
+    """The names that a function takes from its module or from Python, `sq_state` apart.
+
+    Raises:
+        NotHarmlessError: it is too long, or no plain function.
+    """
+    definition = _definition(source)
+    bound = _bound(definition)
+    loaded = {node.id for node in _nodes(definition.body) if isinstance(node, ast.Name)}
+    return frozenset(loaded - bound - {"sq_state"})
+
+
+def _definition(source: str) -> ast.FunctionDef:
+    try:
+        (definition,) = parsed_without_warnings(source).body
+    except (NotSimpleError, ValueError, MemoryError):
+        raise NotHarmlessError from None
+    if not isinstance(definition, ast.FunctionDef) or definition.args.vararg or definition.args.kwarg:
+        raise NotHarmlessError
+    if len(_nodes(definition.body)) > MOST_NODES:
+        raise NotHarmlessError
+    return definition
+
+
+def _nodes(body: list[ast.stmt]) -> list[ast.AST]:
+    return [node for statement in body for node in ast.walk(statement)]
+
+
+def _bound(definition: ast.FunctionDef) -> set[str]:
+    given = definition.args
+    names = {each.arg for each in [*given.posonlyargs, *given.args, *given.kwonlyargs]}
+    stored = (n for n in _nodes(definition.body) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load))
+    return names | {node.id for node in stored} - {"sq_state"}
+
+
+class Metered(NamedTuple):
+    """A harmless body that can be made.
+
+    Attributes:
+        name: of its function.
+        code: that of a module that defines it.
+        helpers: the names in it that stand for what is metered.
+    """
+
+    name: str
+    code: CodeType
+    helpers: tuple[str, ...]
+
+    def body(self, budget: Budget, constants: Mapping[str, Any]) -> tuple[FunctionType, dict[str, Any]]:
+        """Its function without defaults, and the namespace of that."""
+        namespace = {**constants, "__builtins__": {}, "__name__": self.name, "TTEmpty": TTEmpty}
+        for name in self.helpers:
+            make = HELPERS.get(name)
+            namespace[name] = NUMBERS[name[1:]] if make is None else make(budget)
+        for name in TYPES:
+            namespace[f".t {name}"] = getattr(builtins, name)
+        namespace[".TooMuchError"] = TooMuchError
+        exec(self.code, namespace)
+        namespace["sq_state"] = {}
+        return namespace[self.name], namespace
+
+
+@functools.lru_cache(256)
+def metered(source: str, means: tuple[tuple[str, str], ...]) -> Metered:
+    """The function of a source, written anew.
+
+    Args:
+        source: of the function.
+        means: its global names, each with the function or module of Python that it holds.
+
+    Raises:
+        NotHarmlessError: it uses something that is not known to be harmless.
+    """
+    definition = _definition(source)
+    writer = _Writer(dict(means), _bound(definition))
+    try:
+        definition.body = writer.block(definition.body)
+        definition.decorator_list, definition.returns = [], None
+        given = definition.args
+        for each in [*given.posonlyargs, *given.args, *given.kwonlyargs]:
+            each.annotation = None
+        given.defaults, given.kw_defaults = [], [None for _ in given.kwonlyargs]
+        module = ast.fix_missing_locations(ast.Module([definition], []))
+        code = compile(module, GENERATED, "exec", dont_inherit=True)
+    except (RecursionError, SyntaxError, ValueError, MemoryError):
+        raise NotHarmlessError from None
+    return Metered(definition.name, code, tuple(sorted(writer.helpers)))
+
+
+class _Writer:
+    """Writes statements and expressions anew; what it does not know is not harmless."""
+
+    def __init__(self, means: Mapping[str, str], bound: set[str]) -> None:
+        self._means = means
+        self._own = bound
+        self.helpers: set[str] = set()
+        self._temporaries = 0
+
+    # Statements.
+
+    def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
+        """A block of statements."""
+        return [made for statement in statements for made in self._statement(statement)] or [ast.Pass()]
+
+    def _statement(self, node: ast.stmt) -> list[ast.stmt]:
+        write = getattr(self, f"_write_{node.__class__.__name__}", None)
+        if write is None:
+            raise NotHarmlessError
+        made: list[ast.stmt] = write(node)
+        return made
+
+    def _write_Pass(self, node: ast.Pass) -> list[ast.stmt]:
+        return [node]
+
+    _write_Break = _write_Continue = _write_Pass
+
+    def _write_Global(self, node: ast.Global) -> list[ast.stmt]:
+        if node.names != ["sq_state"]:
+            raise NotHarmlessError
+        return [node]
+
+    def _write_Expr(self, node: ast.Expr) -> list[ast.stmt]:
+        return [ast.Pass()] if isinstance(node.value, ast.Constant) else [ast.Expr(self.value(node.value))]
+
+    def _write_Return(self, node: ast.Return) -> list[ast.stmt]:
+        return [ast.Return(None if node.value is None else self._result(node.value))]
+
+    def _result(self, node: ast.expr) -> ast.expr:
+        if isinstance(node, ast.IfExp):
+            return ast.IfExp(self.value(node.test), self._result(node.body), self._result(node.orelse))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and self._stands_for(node.func) == "TTEmpty":
+            if node.args or node.keywords:
+                raise NotHarmlessError
+            return ast.Call(ast.Name("TTEmpty", ast.Load()), [], [])
+        return self._call("seen", self._shallow(node))
+
+    def _shallow(self, node: ast.expr) -> ast.expr:
+        """A value that is paid for at once with all that it holds."""
+        if isinstance(node, ast.Tuple | ast.List) and not any(isinstance(each, ast.Starred) for each in node.elts):
+            return node.__class__([self._shallow(each) for each in node.elts], ast.Load())
+        if isinstance(node, ast.Dict) and all(isinstance(each, ast.Constant) for each in node.keys):
+            keys = [each and self.value(each) for each in node.keys]
+            return ast.Dict(keys, [self._shallow(each) for each in node.values])
+        return self.value(node)
+
+    def _write_Raise(self, node: ast.Raise) -> list[ast.stmt]:
+        return [ast.Raise(ast.Name(".TooMuchError", ast.Load()))]  # the worker process tells it
+
+    def _write_Assert(self, node: ast.Assert) -> list[ast.stmt]:
+        return [ast.Assert(self.value(node.test))]
+
+    def _write_Assign(self, node: ast.Assign) -> list[ast.stmt]:
+        return [ast.Assign([self._target(each) for each in node.targets], self.value(node.value))]
+
+    def _write_AnnAssign(self, node: ast.AnnAssign) -> list[ast.stmt]:
+        if not isinstance(node.target, ast.Name):
+            raise NotHarmlessError
+        if node.value is None:
+            return [ast.AnnAssign(node.target, ast.Constant(None), None, 1)]
+        return [ast.Assign([self._target(node.target)], self.value(node.value))]
+
+    def _write_AugAssign(self, node: ast.AugAssign) -> list[ast.stmt]:
+        name = f"i{self._operator(node.op)}"
+        if isinstance(node.target, ast.Name):
+            found = self.value(ast.Name(node.target.id, ast.Load()))
+            return [ast.Assign([self._target(node.target)], self._call(name, found, self.value(node.value)))]
+        if not isinstance(node.target, ast.Subscript) or isinstance(node.target.slice, ast.Slice):
+            raise NotHarmlessError
+        holder, key, old = (self._temporary() for _ in range(3))
+        place = [ast.Subscript(_load(holder), _load(key), context) for context in (ast.Load(), ast.Store())]
+        changed = self._call(name, _load(old), self.value(node.value))
+        return [
+            _bind(holder, self.value(node.target.value)),
+            _bind(key, self._call("seen", self.value(node.target.slice))),
+            _bind(old, place[0]),
+            ast.Assign([place[1]], changed),
+        ]
+
+    def _write_Delete(self, node: ast.Delete) -> list[ast.stmt]:
+        if not all(isinstance(each, ast.Subscript) for each in node.targets):
+            raise NotHarmlessError
+        return [ast.Delete([self._place(each, ast.Del()) for each in node.targets if isinstance(each, ast.Subscript)])]
+
+    def _write_If(self, node: ast.If) -> list[ast.stmt]:
+        orelse = self.block(node.orelse) if node.orelse else []
+        return [ast.If(self.value(node.test), self.block(node.body), orelse)]
+
+    def _write_While(self, node: ast.While) -> list[ast.stmt]:
+        orelse = self.block(node.orelse) if node.orelse else []
+        return [ast.While(self.value(node.test), [self._step(), *self.block(node.body)], orelse)]
+
+    def _write_For(self, node: ast.For) -> list[ast.stmt]:
+        orelse = self.block(node.orelse) if node.orelse else []
+        body = [self._step(), *self.block(node.body)]
+        return [ast.For(self._target(node.target), self._iterated(node.iter), body, orelse)]
+
+    def _step(self) -> ast.stmt:
+        return ast.Expr(self._call("step"))
+
+    def _target(self, node: ast.expr) -> ast.expr:
+        if isinstance(node, ast.Name):
+            if node.id == "TTEmpty":
+                raise NotHarmlessError
+            return node
+        if isinstance(node, ast.Tuple | ast.List):
+            return node.__class__([self._target(each) for each in node.elts], ast.Store())
+        if isinstance(node, ast.Subscript):
+            return self._place(node, ast.Store())
+        raise NotHarmlessError
+
+    def _place(self, node: ast.Subscript, context: ast.expr_context) -> ast.expr:
+        if isinstance(node.slice, ast.Slice):
+            raise NotHarmlessError
+        return ast.Subscript(self.value(node.value), self._call("seen", self.value(node.slice)), context)
+
+    # Expressions.
+
+    def value(self, node: ast.expr) -> ast.expr:
+        """An expression."""
+        find = getattr(self, f"_find_{node.__class__.__name__}", None)
+        if find is None:
+            raise NotHarmlessError
+        made: ast.expr = find(node)
+        return made
+
+    def _values(self, nodes: list[ast.expr]) -> list[ast.expr]:
+        return [self._item(node) for node in nodes]
+
+    def _item(self, node: ast.expr) -> ast.expr:
+        """What a display holds, or a call takes."""
+        if isinstance(node, ast.Starred):
+            return ast.Starred(self._call("seen", self.value(node.value)), ast.Load())
+        return self.value(node) if isinstance(node, ast.Constant) else self._call("seen", self.value(node))
+
+    def _call(self, helper: str, *arguments: ast.expr) -> ast.Call:
+        return ast.Call(self._helper(helper), [*arguments], [])
+
+    def _helper(self, name: str) -> ast.Name:
+        self.helpers.add(f".{name}")
+        return ast.Name(f".{name}", ast.Load())
+
+    def _temporary(self) -> str:
+        self._temporaries += 1
+        return f".{self._temporaries}"
+
+    def _operator(self, node: ast.operator) -> str:
+        if node.__class__ not in OPERATORS:
+            raise NotHarmlessError
+        return OPERATORS[node.__class__][0]
+
+    def _find_Constant(self, node: ast.Constant) -> ast.expr:
+        if not is_short(node.value):
+            raise NotHarmlessError
+        return node
+
+    def _find_Name(self, node: ast.Name) -> ast.expr:
+        if node.id not in self._own and node.id in self._means:
+            raise NotHarmlessError  # a function is no value here
+        return node
+
+    def _find_BinOp(self, node: ast.BinOp) -> ast.expr:
+        return self._call(self._operator(node.op), self.value(node.left), self.value(node.right))
+
+    def _find_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+        if isinstance(node.op, ast.Invert):
+            raise NotHarmlessError  # of a bool Python warns, with the place
+        found = self.value(node.operand)
+        return ast.UnaryOp(node.op, found)
+
+    def _find_BoolOp(self, node: ast.BoolOp) -> ast.expr:
+        return ast.BoolOp(node.op, [self.value(each) for each in node.values])
+
+    def _find_IfExp(self, node: ast.IfExp) -> ast.expr:
+        return ast.IfExp(self.value(node.test), self.value(node.body), self.value(node.orelse))
+
+    def _find_Compare(self, node: ast.Compare) -> ast.expr:
+        operands = [node.left, *node.comparators]
+        if any(isinstance(op, ast.In | ast.NotIn) for op in node.ops):
+            if len(node.ops) > 1:
+                raise NotHarmlessError
+            found: ast.expr = self._call("in", *map(self.value, operands))
+            return found if isinstance(node.ops[0], ast.In) else ast.UnaryOp(ast.Not(), found)
+        if any(isinstance(op, ast.Is | ast.IsNot) for op in node.ops) and not all(
+            isinstance(each, ast.Constant) and isinstance(each.value, bool | None) for each in operands[1:]
+        ):
+            raise NotHarmlessError  # of other constants it depends on which of them are one object
+        only_is = all(isinstance(op, ast.Is | ast.IsNot) for op in node.ops)
+        first, *others = map(self.value if only_is else self._item, operands)
+        return ast.Compare(first, node.ops, others)
+
+    def _find_Tuple(self, node: ast.Tuple) -> ast.expr:
+        return ast.Tuple(self._values(node.elts), ast.Load())
+
+    def _find_List(self, node: ast.List) -> ast.expr:
+        return ast.List(self._values(node.elts), ast.Load())
+
+    def _find_Set(self, node: ast.Set) -> ast.expr:
+        return ast.Set(self._values(node.elts))
+
+    def _find_Dict(self, node: ast.Dict) -> ast.expr:
+        keys = [None if key is None else self._item(key) for key in node.keys]
+        return ast.Dict(keys, self._values(node.values))
+
+    def _find_Subscript(self, node: ast.Subscript) -> ast.expr:
+        found = self.value(node.value)
+        if not isinstance(node.slice, ast.Slice):
+            key = node.slice if isinstance(node.slice, ast.Constant) else self._call("seen", self.value(node.slice))
+            return ast.Subscript(found, self.value(key) if key is node.slice else key, ast.Load())
+        parts = [each and self.value(each) for each in (node.slice.lower, node.slice.upper, node.slice.step)]
+        return ast.Subscript(self._call("flat", found), ast.Slice(*parts), ast.Load())
+
+    def _find_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
+        return ast.JoinedStr([each if isinstance(each, ast.Constant) else self._shown(each) for each in node.values])
+
+    def _shown(self, node: ast.expr) -> ast.expr:
+        if not isinstance(node, ast.FormattedValue):
+            raise NotHarmlessError
+        form = node.format_spec
+        if form is not None:
+            parts = form.values if isinstance(form, ast.JoinedStr) else [form]
+            texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+            if len(texts) != len(parts) or re.search(r"\d{4}|[^\x00-\x7f]", "".join(texts)):
+                raise NotHarmlessError  # it may ask for any width
+        return ast.FormattedValue(self._call("seen", self.value(node.value)), node.conversion, form)
+
+    def _find_Attribute(self, node: ast.Attribute) -> ast.expr:
+        name = self._stands_for(node)
+        if name not in NUMBERS:
+            raise NotHarmlessError
+        return self._helper(name)
+
+    def _find_Call(self, node: ast.Call) -> ast.expr:
+        name = self._stands_for(node.func)
+        if name in MAKE_ITERATORS:
+            raise NotHarmlessError  # it would be a value that gives its items once
+        if name == "isinstance":
+            return self._isinstance(node)
+        if name:
+            return self._function(name, node)
+        if not isinstance(node.func, ast.Attribute) or node.func.attr not in METHODS:
+            raise NotHarmlessError
+        target = self.value(node.func.value)
+        arguments, named = self._arguments(node)
+        return ast.Call(self._helper(f"m {node.func.attr}"), [target, *arguments], named)
+
+    def _function(self, name: str, node: ast.Call) -> ast.expr:
+        if name not in FUNCTIONS:
+            raise NotHarmlessError
+        if name in TAKE_ALL and len(node.args) == 1 and not isinstance(node.args[0], ast.Starred):
+            arguments, named = self._arguments(node, 1)
+            return ast.Call(self._helper(name), [self._iterated(node.args[0], paid=True), *arguments], named)
+        arguments, named = self._arguments(node)
+        return ast.Call(self._helper(name), arguments, named)
+
+    def _arguments(self, node: ast.Call, after: int = 0) -> tuple[list[ast.expr], list[ast.keyword]]:
+        """The arguments; what is called pays for them."""
+        if any(each.arg is None for each in node.keywords):
+            raise NotHarmlessError
+        given = [self._item(each) if isinstance(each, ast.Starred) else self.value(each) for each in node.args[after:]]
+        return given, [ast.keyword(each.arg, self.value(each.value)) for each in node.keywords]
+
+    def _isinstance(self, node: ast.Call) -> ast.expr:
+        if len(node.args) != 2 or node.keywords:
+            raise NotHarmlessError
+        value, kinds = node.args
+        each = kinds.elts if isinstance(kinds, ast.Tuple) else [kinds]
+        names = [self._stands_for(kind) for kind in each]
+        if not TYPES.issuperset(names):
+            raise NotHarmlessError
+        types: list[ast.expr] = [ast.Name(f".t {name}", ast.Load()) for name in names]
+        return ast.Call(self._helper("isinstance"), [self.value(value), ast.Tuple(types, ast.Load())], [])
+
+    def _iterated(self, node: ast.expr, paid: bool = False) -> ast.expr:
+        """What a loop goes over, or a function that takes all; `paid`: that one pays for it."""
+        name = self._stands_for(node.func) if isinstance(node, ast.Call) else ""
+        if isinstance(node, ast.GeneratorExp):
+            return self._comprehension(ast.ListComp, node.elt, node.generators)
+        if name not in MAKE_ITERATORS:
+            return self.value(node) if paid else self._call("seen", self.value(node))
+        assert isinstance(node, ast.Call)
+        if any(isinstance(each, ast.Starred) for each in node.args):
+            raise NotHarmlessError
+        named = [ast.keyword(each.arg, self.value(each.value)) for each in node.keywords]
+        if any(each.arg is None for each in named):
+            raise NotHarmlessError
+        over = [self._iterated(each, paid=True) for each in node.args]
+        return ast.Call(self._helper(name), over, named)
+
+    def _find_ListComp(self, node: ast.ListComp) -> ast.expr:
+        return self._comprehension(ast.ListComp, node.elt, node.generators)
+
+    def _find_SetComp(self, node: ast.SetComp) -> ast.expr:
+        return self._comprehension(ast.SetComp, node.elt, node.generators)
+
+    def _find_DictComp(self, node: ast.DictComp) -> ast.expr:
+        return ast.DictComp(self._item(node.key), self._item(node.value), self._generators(node.generators))
+
+    def _comprehension(
+        self, kind: type[ast.ListComp | ast.SetComp], item: ast.expr, over: list[ast.comprehension]
+    ) -> ast.expr:
+        if isinstance(item, ast.Starred):
+            raise NotHarmlessError
+        return kind(self._item(item), self._generators(over))
+
+    def _generators(self, over: list[ast.comprehension]) -> list[ast.comprehension]:
+        made = []
+        for each in over:
+            if each.is_async:
+                raise NotHarmlessError
+            tests = [self._call("step"), *map(self.value, each.ifs)]
+            made.append(ast.comprehension(self._target(each.target), self._iterated(each.iter), tests, 0))
+        return made
+
+    def _stands_for(self, node: ast.expr) -> str:
+        """The function, number or module of Python that an expression stands for; empty: none."""
+        if isinstance(node, ast.Name):
+            return "" if node.id in self._own else self._means.get(node.id, "")
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            module = self._stands_for(node.value)
+            return f"{module}.{node.attr}" if module in MODULES else ""
+        return ""
+
+
+def _load(name: str) -> ast.Name:
+    return ast.Name(name, ast.Load())
+
+
+def _bind(name: str, value: ast.expr) -> ast.Assign:
+    return ast.Assign([ast.Name(name, ast.Store())], value)

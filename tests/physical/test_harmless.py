@@ -1,0 +1,278 @@
+"""Harmless bodies: what they compute is what Python computes, and none of them runs away."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ticktalk.physical.workers.harmless import held_by
+from ticktalk.physical.workers.meter import MOST_COST, Budget, TooMuchError
+from ticktalk.physical.workers.rewriting import NotHarmlessError, free_names, metered
+from ticktalk.time import TTEmpty
+
+PROGRAM = {"TTEmpty": TTEmpty, "math": math, "time": time, "sqrt": math.sqrt, "GAIN": 1.5, "NAME": "a"}
+"""The global names of the bodies below."""
+
+
+class Body:
+    """A body as Python runs it, and as it runs at home.
+
+    Raises:
+        NotHarmlessError: it may not run at home.
+    """
+
+    def __init__(self, source: str, **names: Any) -> None:
+        self.plain: dict[str, Any] = {**PROGRAM, **names, "sq_state": {}}
+        means, constants = held_by(free_names(source), self.plain)
+        made = metered(source, tuple(sorted(means.items())))
+        exec(source, self.plain)
+        self._name = made.name
+        self.budget = Budget()
+        self._metered, self.home = made.body(self.budget, constants)
+
+    def by_python(self, *values: Any) -> str:
+        """What Python gives, and the state after that; the kind of an error."""
+        return _outcome(self.plain[self._name], self.plain, values)
+
+    def at_home(self, *values: Any) -> str:
+        """The same at home; the kind of an error if it leaves."""
+        self.budget.left = MOST_COST
+        return _outcome(self._metered, self.home, values)
+
+
+def _outcome(body: Callable[..., Any], namespace: dict[str, Any], values: tuple[Any, ...]) -> str:
+    try:
+        result = body(*values)
+    except Exception as error:
+        return type(error).__name__
+    return f"{result!r} {namespace['sq_state']!r}"
+
+
+class Writer:
+    """Writes random bodies of two arguments and a state."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._known = ["x", "y"]
+
+    def body(self) -> str:
+        """The source of one body."""
+        lines = ["def body(x, y):", "    global sq_state", *self._block(1, self._random.randint(1, 5))]
+        return "\n".join([*lines, f"    return {self._value(3)}"])
+
+    def _one(self, *choices: str) -> str:
+        return self._random.choice(choices)
+
+    def _block(self, depth: int, count: int) -> list[str]:
+        return [line for _ in range(count) for line in self._statement(depth)]
+
+    def _statement(self, depth: int) -> list[str]:
+        indent = "    " * depth
+        kind = self._random.randrange(9 if depth < 3 else 5)
+        if kind < 2:
+            name = self._one("a", "b", "c")
+            made = f"{indent}{name} = {self._value(2)}"
+            self._known.append(name)
+            return [made]
+        if kind == 2:
+            key = self._one("'n'", "'m'", "1")
+            return [f"{indent}sq_state[{key}] = sq_state.get({key}, {self._value(1)})"]
+        if kind == 3:
+            operator = self._one("+", "-", "*", "//", "%", "|")
+            return [f"{indent}sq_state['k'] = {self._value(1)}", f"{indent}sq_state['k'] {operator}= {self._value(1)}"]
+        if kind == 4:
+            list_of = f"{indent}sq_state.setdefault('l', []).append({self._value(1)})"
+            return [list_of, f"{indent}if len(sq_state['l']) > 5:", f"{indent}    sq_state['l'].pop(0)"]
+        if kind == 5:
+            known = [*self._known]
+            branches = [self._block(depth + 1, 1) for _ in range(2)]
+            self._known = known
+            return [f"{indent}if {self._test()}:", *branches[0], f"{indent}else:", *branches[1]]
+        if kind == 6:
+            known = [*self._known]
+            self._known.append("i")
+            inner = self._block(depth + 1, 2)
+            self._known = known
+            over = self._one("range(4)", "enumerate([x, y])", "zip([x, 1], (y, 2))", "sq_state.items()", "(x, y)")
+            return [f"{indent}for i in {over}:", *inner, f"{indent}    if {self._test()}:", f"{indent}        break"]
+        if kind == 7:
+            self._known.append("d")
+            return [f"{indent}d = [v for v in (x, y, {self._value(1)}) if v != {self._value(0)}]"]
+        return [f"{indent}if {self._test()}:", f"{indent}    return {self._one('TTEmpty()', self._value(1), 'x, y')}"]
+
+    def _test(self) -> str:
+        operator = self._one("<", "==", "!=", ">=", "in", "is not")
+        if operator == "in":
+            return f"{self._value(1)} in (1, 2.5, 'a', {self._value(0)})"
+        return f"{self._value(1)} {operator} {'None' if operator == 'is not' else self._value(0)}"
+
+    def _value(self, depth: int) -> str:
+        if depth == 0 or self._random.random() < 0.3:
+            return self._one(*self._known, "1", "2.5", "'a'", "True", "3", "GAIN", "NAME", "sq_state.get('k', 2)")
+        one, two = self._value(depth - 1), self._value(depth - 1)
+        return self._random.choice(
+            [
+                *(f"({one} {operator} {two})" for operator in ("+", "-", "*", "/", "//", "%", "**", "<<", "&", "<")),
+                *(f"-{one}", f"not {one}", f"({one}, {two})", f"[{one}, {two}]", f"{{'p': {one}, 'q': {two}}}"),
+                *(f"f'{{{one}}} {{{two}!r}}'", f"({one} if {self._value(0)} else {two})", f"str({one})", f"abs({one})"),
+                *(f"max({one}, {two})", f"sum([{one}, {two}])", f"round({one}, 2)", f"sorted([{one}, {two}])"),
+                *(f"isinstance({one}, (int, str))", f"math.floor({one})", f"sqrt({one})", f"[{one}, {two}][0]"),
+                *(f"len([{one}, {two}][:1])", f"dict(zip('ab', [{one}, {two}]))", f"tuple(v for v in [{one}])"),
+            ]
+        )
+
+
+VALUES = [(1, 2.5), ("ab", 3), (2.0, -1), (True, "c"), ((1, 2), [3, "d"]), ({"k": 1}, None), (-7, 10**30)]
+
+
+def test_random_bodies_give_what_python_gives_or_leave() -> None:
+    """What leaves is not run by Python either: that might take for ever. Enough firings must not leave."""
+    compared = left = 0
+    for seed in range(400):
+        try:
+            body = Body(Writer(seed).body())
+        except NotHarmlessError:
+            continue  # Python warns of it
+        for x, y in VALUES:
+            here = body.at_home(x, y)
+            if here.isidentifier():
+                left += 1
+                break  # from here on it would run in the worker process
+            assert here == body.by_python(x, y), (seed, x, y)
+            compared += 1
+    assert compared > 400, (compared, left)
+
+
+HARMFUL = {
+    "a power": "return x ** 10 ** 9",
+    "a power of a bool": "return (3 ** x) ** (x ** 9)",
+    "a power in place": "y = 7\n    y **= 9 ** 9\n    return y",
+    "a long text": "return 'a' * 10 ** 10",
+    "a long list": "return [0] * 10 ** 9",
+    "a list that is repeated in place": "y = [0]\n    y *= 10 ** 9\n    return y",
+    "a shift": "return x << 10 ** 10",
+    "a shift of a bool": "return True << 10 ** 10",
+    "nested loops": "n = 0\n    for i in range(1000):\n        for j in range(1000):\n            n += 1\n    return n",
+    "a loop without end": "while True:\n        x = x + 1",
+    "a list that grows as it is gone over": "y = [1]\n    for i in y:\n        y.append(i)\n    return y",
+    "a list that doubles": "y = [1]\n    for i in range(60):\n        y += y\n    return y",
+    "a list that is extended by itself": "y = [1]\n    for i in range(60):\n        y.extend(y)\n    return y",
+    "a text that doubles": "y = 'a'\n    for i in range(60):\n        y = y + y\n    return y",
+    "a number that is squared": "y = 3\n    for i in range(60):\n        y = y * y\n    return y",
+    "a tree of one list": "y = [1]\n    for i in range(60):\n        y = [y, y]\n    return str(y)",
+    "a tree that is returned": "y = ()\n    for i in range(60):\n        y = (y, y)\n    return y",
+    "a tree that is kept": "y = ()\n    for i in range(60):\n        y = (y, y)\n    sq_state['y'] = y",
+    "a tree of a dict": "y = {}\n    for i in range(60):\n        y = {'a': y, 'b': y}\n    return y == y",
+    "a list in itself": "y = []\n    y.append(y)\n    return str(y)",
+    "a long range": "return sum(range(10 ** 10))",
+    "a long list of a range": "return list(range(10 ** 9))",
+    "a long display": "return [*range(10 ** 9)]",
+    "a long comprehension": "return [i for i in range(5000) for j in range(5000) if j < 0]",
+    "a sum of lists": "return sum([[1] * 99] * 40, [])",
+    "a sort of much": "return sorted([3, 2, 1] * 3000)",
+    "digits": "return int('9' * 5000)",
+    "a width": "return format(x, '999999999d')",
+    "a computed width": "return f'{x:{10 ** 9}}'",
+    "a constant width": "return f'{x:999999999}'",
+    "a width in another script": "return f'{x:\u0669\u0669\u0669\u0669\u0669\u0669\u0669\u0669}'",
+    "a width of an old format": "return '%999999999d' % x",
+    "a width of bytes": "return b'%*d' % (10 ** 9, 1)",
+    "pow": "return pow(x, 10 ** 9)",
+    "a factorial": "return math.factorial(10 ** 6)",
+    "combinations": "return math.comb(10 ** 6, 5 * 10 ** 5)",
+    "zeros": "return str(x).zfill(10 ** 9)",
+    "a centred text": "return 'a'.center(10 ** 9)",
+    "expanded tabs": "return '\\t'.expandtabs(10 ** 9)",
+    "replaced letters": "return ('a' * 4000).replace('a', 'b' * 4000)",
+    "a long join": "return ('b' * 4000).join('a' * 4000)",
+    "rounded far": "return round(x, -10 ** 9)",
+    "bytes": "return bytes(10 ** 10)",
+    "an iterator that is kept": "y = [1]\n    z = enumerate(y)\n    y.extend(z)\n    return y",
+    "an iterator that is given": "y = [1]\n    y.extend(enumerate(y))\n    return y",
+    "a generator that is given": "y = [1]\n    y.extend(i for i in y)\n    return y",
+    "a call of itself": "return body(x)",
+    "a function as a value": "y = len\n    return y",
+    "an import": "import os\n    return os.getpid()",
+    "a dunder": "return ().__class__.__base__.__subclasses__()",
+    "a method as a value": "y = x.bit_length\n    return y",
+    "a function in it": "def f():\n        return f()\n    return f()",
+    "a lambda": "return (lambda: 1)()",
+    "a handler of errors": "try:\n        x += 1\n    except BaseException:\n        pass",
+    "a sleep": "time.sleep(9)",
+    "a print": "print(x)",
+    "an input": "return input()",
+    "a file": "return open('/etc/hostname').read()",
+    "an evaluation": "return eval('1')",
+    "a format of attributes": "return '{0.__class__}'.format(x)",
+    "an attribute that is set": "x.a = 1",
+    "a name that is deleted": "del x",
+    "a global": "global GAIN\n    GAIN = 2",
+}
+
+
+@pytest.mark.parametrize("body", HARMFUL.values(), ids=HARMFUL.keys())
+def test_no_body_runs_away(body: str) -> None:
+    """It is refused, or it ends by an error before it has cost much."""
+    source = f"def body(x):\n    {body}\n"
+    begun = time.thread_time()
+    try:
+        made = Body(source)
+    except NotHarmlessError:
+        return
+    made.budget.left = MOST_COST
+    with pytest.raises(TooMuchError):
+        made._metered(10)
+        made.budget.pay(made.home["sq_state"])  # as is done after each run
+    assert time.thread_time() - begun < 0.5
+
+
+CHANGED = [
+    "value = []",
+    "def value(): pass",
+    "class value: pass",
+    "import os as value",
+    "value = 'a' * 5000",
+    "value = 1 << 80",
+    "import builtins\nvalue = builtins.open",
+    "value = {1: 2}",
+    "value = len\ndel value",
+]
+
+
+@pytest.mark.parametrize("statement", CHANGED)
+def test_a_body_with_a_name_that_holds_something_else_is_not_harmless(statement: str) -> None:
+    names: dict[str, Any] = {}
+    exec(statement, names)
+    with pytest.raises(NotHarmlessError):
+        held_by({"value"}, names)
+
+
+def test_a_module_that_a_program_has_changed_is_not_harmless(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert held_by({"math"}, PROGRAM).means == {"math": "math"}
+    monkeypatch.setattr(math, "sin", lambda x: x)
+    with pytest.raises(NotHarmlessError):
+        held_by({"math"}, PROGRAM)
+
+
+def test_a_value_of_another_type_ends_the_run() -> None:
+    body = Body("def body(x):\n    return x")
+    assert body.at_home(3) == body.by_python(3)
+
+    class Number(int):
+        pass
+
+    assert body.at_home(Number(3)) == "TooMuchError"
+    assert body.at_home([1, {2: Number(3)}]) == "TooMuchError"
+
+
+def test_a_run_that_costs_too_much_ends() -> None:
+    body = Body("def body(n):\n    total = 0\n    for i in range(n):\n        total += i\n    return total")
+    assert body.at_home(1000) == body.by_python(1000)
+    assert body.at_home(4000) == "TooMuchError"
+    with pytest.raises(TooMuchError):
+        body.budget.pay([0] * MOST_COST)
