@@ -21,10 +21,32 @@ LARGEST = 2**40
 SIZES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 SIZES |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
-FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Reads twice as fast, where PyYAML came with it."""
+MOST_NESTED = 100
+"""Nodes in nodes: for thousands of them, LibYAML before 0.2.6 overflows the stack, which ends the process."""
 
 T = TypeVar("T")
+
+
+class _Bounded:
+    """A loader that refuses what is nested too deeply; nothing here asks for the resolvers by path that it replaces."""
+
+    depth = 0
+
+    def descend_resolver(self, current_node: object, current_index: object) -> None:
+        self.depth += 1
+        if self.depth > MOST_NESTED:
+            raise RecursionError
+
+    def ascend_resolver(self) -> None:
+        self.depth -= 1
+
+
+class PlainLoader(_Bounded, yaml.SafeLoader):  # type: ignore[misc]
+    """Says what is wrong better than the fast one."""
+
+
+class FastLoader(_Bounded, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads twice as fast, where PyYAML came with it."""
 
 
 def read_text(path: str | Path, what: str) -> str:
@@ -62,11 +84,11 @@ class YamlFile:
             TTError: it is not YAML.
         """
         try:
-            return yaml.compose(text, Loader=FAST)
+            return yaml.compose(text, Loader=FastLoader)
         except (yaml.YAMLError, RecursionError):
-            pass  # the other loader says better what is wrong
+            pass
         try:
-            return yaml.compose(text, Loader=yaml.SafeLoader)
+            return yaml.compose(text, Loader=PlainLoader)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line = mark.line + 1 if mark is not None else 1

@@ -134,9 +134,16 @@ def test_every_mistake_has_its_line(text: str) -> None:
         assert any(line.startswith(f"d.yaml:{number}: error: ") and what in line for line in lines), (what, lines)
 
 
-def test_a_file_nested_too_deeply_is_refused() -> None:
-    with pytest.raises(TTError, match=r"d\.yaml:1: error: "):
-        parse_deployment("[" * 100_000, "d.yaml")
+@pytest.mark.parametrize("text", ["[" * 100_000, "[" * 101 + "]" * 101, "{a: " * 101 + "}" * 101])
+def test_a_file_nested_too_deeply_is_refused(text: str) -> None:
+    """LibYAML before 0.2.6 (PyYAML before 6.0.4) overflowed the stack at 100,000, which ended the process."""
+    with pytest.raises(TTError, match=r"d\.yaml:1: error: not a deployment file: nested too deeply"):
+        parse_deployment(text, "d.yaml")
+
+
+def test_a_file_within_the_depth_is_read() -> None:
+    with pytest.raises(TTError, match=r"d\.yaml:1: error: .* is a mapping"):
+        parse_deployment("[" * 100 + "]" * 100, "d.yaml")
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
