@@ -74,7 +74,7 @@ def in_python(factory: str) -> bool:
     ]
     + ["collections.abc:Mapping", "os.path:join", "itertools:chain", "drv_plain.inner:make"],
 )
-def test_what_is_found_by_reading_is_what_python_finds(folder: Path, factory: str) -> None:
+def test_names_found_by_reading_are_those_that_python_finds(folder: Path, factory: str) -> None:
     try:
         check_factory("edge", "camera", factory, str(folder))
         found = True

@@ -869,7 +869,7 @@ def test_compile_save_load_run_is_run(tmp_path: Path) -> None:
     assert logs[0] == logs[1] == logs[2] != ""
 
 
-def test_it_is_a_context_manager_that_closes_the_log(tmp_path: Path) -> None:
+def test_the_manager_is_a_context_manager_that_closes_the_log(tmp_path: Path) -> None:
     with TTRuntimeManagerSim(tmp_path / "out.jsonl", [], simpy.Environment()) as manager:
         program = graph(ADDING)
         manager.instantiate_and_map_graph(program)

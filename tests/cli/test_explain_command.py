@@ -299,7 +299,7 @@ def test_where_bodies_raise_only_in_the_runs_that_try_changes_it_is_said(tmp_pat
     assert told[-2] == "    bodies raised in these runs, but not in the recording: fuse-1. So it may come all the same."
 
 
-def test_what_is_said_of_a_deployment_where_changes_are_tried(tmp_path: Path) -> None:
+def test_a_changed_deployment_is_told_where_changes_are_tried(tmp_path: Path) -> None:
     file, deployment = str(tmp_path / "pair.mcap"), tmp_path / "site.yaml"
     deployment.write_text("ensembles: [{name: a}, {name: b}]\n")
     program = tmp_path / "prog.py"

@@ -138,7 +138,7 @@ def test_events_of_every_run_are_in_the_counterexample_and_no_run_is_done_twice(
 
 
 @pytest.mark.usefixtures("here")
-def test_what_a_deadline_has_to_spare_is_found_to_the_microsecond(tmp_path: Path) -> None:
+def test_the_time_to_spare_before_a_deadline_is_found_to_the_microsecond(tmp_path: Path) -> None:
     """100 ms less 60 ms of work: data must come before the deadline, so 39.999 ms are to spare, whoever takes them."""
     found = explored(
         tmp_path,
@@ -165,7 +165,7 @@ def test_what_a_deadline_has_to_spare_is_found_to_the_microsecond(tmp_path: Path
 
 
 @pytest.mark.usefixtures("here")
-def test_what_is_safe_together_is_the_part_that_fits_into_what_is_to_spare(tmp_path: Path) -> None:
+def test_the_share_that_is_safe_together_fits_into_the_time_to_spare(tmp_path: Path) -> None:
     """Four bounds of 39.999 ms add up to less than 40 ms at 25 %, and to more at 26 %."""
     vary = {"link-delay:a,b": "200ms", "clock:a": "-100ms..0ms", "clock:b": "0..100ms", "body-time:work": "90ms"}
     found = explored(tmp_path, DEADLINE, vary, runs=40)
@@ -198,7 +198,7 @@ def test_intervals_that_two_clocks_make_meet_up_to_their_width(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("here")
-def test_one_lost_token_changes_a_count(tmp_path: Path) -> None:
+def test_a_lost_token_changes_a_count(tmp_path: Path) -> None:
     """The bound is the least number that the random numbers of the link give, with any of the seeds."""
     body = '    with TTConstraint(name="a"):\n        x = sample(trigger, TTPeriod=50_000)\n'
     body += '    with TTConstraint(name="b"):\n        return count(x)\n'
@@ -243,7 +243,7 @@ def test_an_assertion_of_the_program_and_one_of_a_check_are_found(tmp_path: Path
 
 
 @pytest.mark.usefixtures("here")
-def test_a_failure_and_a_cut_lose_what_is_sent_meanwhile(tmp_path: Path) -> None:
+def test_a_failure_and_a_cut_lose_the_tokens_sent_meanwhile(tmp_path: Path) -> None:
     body = '    with TTConstraint(name="a"):\n        x = sample(trigger, TTPeriod=500_000)\n'
     body += '    with TTConstraint(name="b"):\n        return work(x)\n'
     found = explored(tmp_path, body, {"cut:a,b": "0..2s"}, "ensembles: [{name: a}, {name: b}]\n", resolution="1ms")
@@ -324,7 +324,7 @@ def test_the_resolution_is_of_durations_only(kind: str, step: int) -> None:
     assert found.differs - found.safe <= step
 
 
-def test_what_differs_is_made_less() -> None:
+def test_a_counterexample_is_made_less() -> None:
     point = Point({"clock:a": -900, "link-delay:a,b": 700, "jitter:a,b": 3}, 0, {})
     found, runs = least(point, lambda p: p.values.get("link-delay:a,b", 0) - p.values.get("clock:a", 0) >= 1_000)
     assert sum(abs(value) for value in found.values.values()) == 1_000
@@ -394,7 +394,7 @@ def test_the_command_gives_the_same_wherever_its_runs_are_done_and_a_file_that_s
 
 
 @pytest.mark.usefixtures("here")
-def test_what_cannot_be_searched_is_said(tmp_path: Path) -> None:
+def test_a_search_that_is_not_possible_is_refused(tmp_path: Path) -> None:
     for vary, message in {
         "link-dely": "did you mean `link-delay`",
         "loss:a,c": r"the graph as it is placed has no such link \(there are: a,b b,runtime-manager\)",
@@ -421,7 +421,7 @@ def test_what_cannot_be_searched_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_what_the_junction_of_the_examples_stands() -> None:
+def test_the_bounds_of_the_junction_of_the_examples() -> None:
     examples = Path(__file__).parent.parent.parent / "examples"
     vary = {"link-delay:box,pole-south": "200ms", "clock:pole-north": "-100ms..0ms"}
     place = examples / "junction.yaml"

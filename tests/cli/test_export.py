@@ -129,7 +129,7 @@ def test_a_line_that_is_no_output_is_named(bad, log):
         ticktalk.read_log(log)
 
 
-def test_what_cannot_be_read_or_written_is_named(log, tmp_path):
+def test_a_file_that_cannot_be_read_or_written_is_named(log, tmp_path):
     with pytest.raises(TTError, match=r"none\.jsonl: the log cannot be read: No such file"):
         export(tmp_path / "none.jsonl", "--to", "csv")
     with pytest.raises(TTError, match=r"-o .*/none/x\.csv: the file cannot be written: No such file"):

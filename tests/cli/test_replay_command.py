@@ -141,7 +141,7 @@ def test_how_things_stood(recording: tuple[str, str]) -> None:
     assert "330ms after the start" in shown and "{'sum': 6}" in shown and "both-1" not in shown
 
 
-def test_what_is_no_recording(recording: tuple[str, str], tmp_path: Path) -> None:
+def test_files_that_are_no_recordings_are_refused(recording: tuple[str, str], tmp_path: Path) -> None:
     path, _ = recording
     (tmp_path / "no.mcap").write_bytes(b"no")
     for words, text in (
@@ -155,7 +155,7 @@ def test_what_is_no_recording(recording: tuple[str, str], tmp_path: Path) -> Non
         assert done.returncode == 1 and text in done.stderr and "Traceback" not in done.stderr
 
 
-def test_what_would_have_been(recording: tuple[str, str]) -> None:
+def test_a_replay_under_other_circumstances_tells_the_difference(recording: tuple[str, str]) -> None:
     path, _ = recording
     words = ["replay", path, "--recorded", "luck-1", "--expect-same", "both-1"]
     same = ticktalk(*words, "--json")
@@ -170,7 +170,7 @@ def test_what_would_have_been(recording: tuple[str, str]) -> None:
     assert wrong.returncode == 2 and "--speed is for a replay as it was" in wrong.stderr
 
 
-def test_it_goes_on_live_as_if_it_had_not_stopped(recording: tuple[str, str]) -> None:
+def test_a_replay_goes_on_live_as_if_the_run_had_not_stopped(recording: tuple[str, str]) -> None:
     """Up to 1.5 s: a run of 1.5 s has these outputs, but for those of random numbers."""
     path, _ = recording
     words = ["replay", path, "--jsonl", "--recorded", "luck-1", "--then-live"]
@@ -194,7 +194,7 @@ def test_it_goes_on_live_as_if_it_had_not_stopped(recording: tuple[str, str]) ->
 @pytest.mark.parametrize(
     ("option", "begun", "status"), [("--then-live", "goes on live", 0), ("--speed=0.01", "the dashboard is at", 130)]
 )
-def test_one_interrupt_ends_it_though_a_page_shows_it(
+def test_an_interrupt_ends_the_replay_though_a_page_shows_it(
     option: str, begun: str, status: int, recording: tuple[str, str]
 ) -> None:
     words = ["replay", recording[0], "--recorded", "luck-1", "--web", "0", option]

@@ -27,7 +27,7 @@ NOBODY = "127.0.0.1:9"
 PROGRAM = "from ticktalk import *\n@GRAPHify\ndef main(trigger): return trigger + 1\n"
 
 
-def test_what_cannot_be_written_is_said_as_the_event_says_it() -> None:
+def test_a_state_that_cannot_be_written_is_told_as_the_event_tells_it() -> None:
     status = {"state": {"folder": "mgr.state", "failure": "disk full"}}
     assert not_written(status) == [str(StateNotWritten("mgr.state", "disk full"))]
 
@@ -127,7 +127,7 @@ def test_results_stand_in_lines_of_their_own_beside_a_progress_bar(terminal_kind
         ("edge.camra", "wants component 'camera', which no ensemble has"),
     ],
 )
-def test_a_mistyped_component_is_told_with_what_was_given(given: str, told: str) -> None:
+def test_a_mistyped_component_is_told_with_the_given_ones(given: str, told: str) -> None:
     text = (
         "from ticktalk import *\n@SQify\ndef f(t): return component('camera')\n@GRAPHify\ndef main(t):\n"
         "    with TTConstraint(name='edge'):\n        return f(t)\n"

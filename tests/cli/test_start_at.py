@@ -69,7 +69,7 @@ def test_the_tick_of_a_time(text: str, date: datetime) -> None:
 
 
 @pytest.mark.parametrize("text", ["noon", "", "25:00", "2026-13-01", "12:00 tomorrow", "5 parsecs"])
-def test_what_is_no_time_says_what_to_write(text: str) -> None:
+def test_a_text_that_is_no_time_is_refused_with_advice(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="write a"):
         arguments.start_tick(text)
 

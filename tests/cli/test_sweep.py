@@ -169,7 +169,7 @@ def test_a_dask_cluster_gives_what_this_machine_gives(folder):
 
 
 @pytest.mark.parametrize("value", ["20s", 5, {"x": 1}, None])
-def test_one_value_in_place_of_a_list_is_refused(folder, value):
+def test_a_value_in_place_of_a_list_is_refused(folder, value):
     with pytest.raises(TTError, match=r"'until' in `vary` is .*give a list of values, such as \["):
         ticktalk.sweep("prog.py", {"until": value}, input={"x": 1, "gain": 2})
     with pytest.raises(TTError, match=r"'until' in `vary` has no value, so there is no run"):

@@ -165,7 +165,7 @@ def test_a_rosbag_is_played(program: Path, tmp_path: Path, storage: StoragePlugi
         (("endless",), "row 1: endless is inf, and no number"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_told(options: tuple[str, ...], told: str, tmp_path: Path) -> None:
+def test_mistakes_in_a_file_are_told(options: tuple[str, ...], told: str, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("t,value,endless\n5,x,inf\n")
     with pytest.raises(TTError, match=told):
         CsvPlayback(tmp_path / "rows.csv", *options)

@@ -32,7 +32,7 @@ MORE = ("architecture.md", "bounds.md", "guarantees.md", "performance.md", "type
 
 
 @pytest.mark.parametrize("group", [name for name in groups() if f"{name}.md" not in MORE])
-def test_what_a_page_shows_is_what_happens(group: str, tmp_path: Path) -> None:
+def test_a_page_shows_what_happens(group: str, tmp_path: Path) -> None:
     runner = Runner(tmp_path / "files", hosts=possible())
     for page in groups()[group]:
         runner.run(page)
@@ -76,7 +76,7 @@ def test_the_reference_names_each_construct_and_each_setting() -> None:
     assert [name for name in sorted({*DECORATORS, *CONSTRUCTS, *ALL_KEYWORDS}) if name not in page] == []
 
 
-def test_what_is_made_from_the_code_has_a_place() -> None:
+def test_lists_made_from_the_code_have_a_place() -> None:
     marks = [mark["name"] for page in pages() for mark in MARK.finditer((DOCS / page).read_text("utf-8"))]
     assert sorted(marks) == sorted(MADE)
 
@@ -110,7 +110,7 @@ def test_shown_lines_are_compared_whole(wanted: list[str], got: list[str], same:
     assert (differs(wanted, got) is None) == same
 
 
-def test_what_the_readme_shows_is_what_happens(tmp_path: Path) -> None:
+def test_the_readme_shows_what_happens(tmp_path: Path) -> None:
     Runner(tmp_path / "files").run(Path("..") / "README.md")
 
 

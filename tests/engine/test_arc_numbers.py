@@ -82,7 +82,7 @@ def test_an_instance_that_moved_counts_on() -> None:
 
 
 @pytest.mark.parametrize("far, lost", [({}, 0), ({"s/0": 0}, 6)], ids=["after a loss", "moved"])
-def test_an_instance_that_came_counts_as_lost_what_was_sent_to_it(far: Any, lost: int) -> None:
+def test_an_instance_that_came_counts_as_lost_the_tokens_sent_to_it(far: Any, lost: int) -> None:
     """An SQ that moves asks its senders, so that an arc on which nothing was sent begins at 1.
 
     After a loss nobody is asked. What was sent on the arc before came to the host that was lost.

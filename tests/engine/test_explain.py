@@ -128,7 +128,7 @@ def plain_functions(text: str) -> dict[str, Any]:
 
 @settings(max_examples=15)
 @given(programs(hosts=True, rates=True), st.sampled_from([0, 1, 5]), st.sampled_from([20, 1_000_000]))
-def test_what_plain_python_makes_of_the_named_tokens_is_the_output(text: str, delay: int, bound: int) -> None:
+def test_plain_python_makes_the_output_of_the_named_tokens(text: str, delay: int, bound: int) -> None:
     """Over three ensembles, with deadlines, plan Bs, sticky values, streams of several rates and evictions."""
     graph = compile_source(text, "net.py", "net")
     with BodyOutput(io.StringIO(), io.StringIO()):

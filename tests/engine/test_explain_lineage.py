@@ -59,7 +59,7 @@ def test_all_tokens_of_all_arcs_came_from_those_that_the_oracle_matched(text: st
 
 @settings(max_examples=20)
 @given(programs(hosts=("", "['b', 'c']", "'c'")), st.sampled_from([1, 4]), st.integers(10, 60), st.sampled_from("ab"))
-def test_what_plain_python_makes_of_the_named_tokens_is_sent_where_sqs_move(
+def test_plain_python_makes_the_sent_value_of_the_named_tokens_where_sqs_move(
     text: str, delay: int, tick: int, drained: str
 ) -> None:
     """The values say what they came from, so they are the truth here."""

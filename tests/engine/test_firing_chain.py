@@ -93,7 +93,7 @@ def test_the_stages_of_each_sq_can_be_read() -> None:
     }
 
 
-def test_where_nothing_is_between_the_rule_calls_the_body_itself() -> None:
+def test_without_stages_the_rule_calls_the_body_itself() -> None:
     _, context = started()
     chain = context.chains["odd-1"]
     assert chain.execute is context.executes["odd-1"] and chain.fire == chain.execute.fire

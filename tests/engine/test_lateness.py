@@ -120,7 +120,7 @@ def test_a_firing_that_was_late_when_it_was_decided_is_counted_once(monkeypatch:
 
 
 @pytest.mark.parametrize(("decided", "late"), [(100, True), (109, True), (110, False), (120, False)])
-def test_so_is_one_of_a_region(monkeypatch: pytest.MonkeyPatch, decided: int, late: bool) -> None:
+def test_a_run_of_a_region_is_late_by_the_same_rule(monkeypatch: pytest.MonkeyPatch, decided: int, late: bool) -> None:
     monkeypatch.setattr(units, "monotonic_us", lambda: 150)
     command = RunRegion(9, 90, 110, b"", [], 100, 200, decided)
     answers: list[Any] = []

@@ -85,7 +85,7 @@ def test_a_listener_is_called_at_its_tick_and_costs_one_event(accelerated: bool)
 
 
 @pytest.mark.parametrize("accelerated", [False, True])
-def test_what_a_listener_schedules_comes_in_its_turn(accelerated: bool) -> None:
+def test_a_call_that_a_listener_schedules_comes_in_its_turn(accelerated: bool) -> None:
     env, manager = started(RARE.replace("return rare", "return "), accelerated)
     order: list[Any] = []
 

@@ -171,7 +171,7 @@ def test_outside_a_graph_a_body_with_metrics_is_a_plain_function() -> None:
         double("x")  # type: ignore[arg-type]
 
 
-def test_where_it_has_no_meaning_it_is_refused() -> None:
+def test_a_metric_outside_a_body_is_refused() -> None:
     with pytest.raises(TTSyntaxError, match=r"`metric\(\)` has a meaning in the body of an SQ only"):
         run(f'{HEAD}@GRAPHify\ndef main(trigger):\n    metric("x", 1)\n    return same(trigger)\n')
     beside = f'{HEAD}X = metric("x", 1)\n@SQify\ndef f(x):\n    return X\n'
@@ -211,7 +211,7 @@ def test_a_sum_beyond_all_numbers_is_the_largest_one() -> None:
     assert series.value == 1.7976931348623157e308
 
 
-def test_one_name_of_several_kinds_takes_the_name_of_no_other() -> None:
+def test_a_name_of_several_kinds_takes_the_name_of_no_other() -> None:
     gauge, counter = Series("gauge", 1.0, 1).told(), Series("counter", 2.0, 1).told()
     histogram = Series("histogram", 3.0, 1, {3: 1}).told()
     of_each = {"a-1": {"x_histogram": gauge, "x": gauge}, "b-1": {"x": histogram}, "c-1": {"x": counter}}

@@ -157,7 +157,7 @@ def test_how_it_is_written() -> None:
         graph_of("same(trigger, TTMissed='skip')")
 
 
-def test_a_stream_that_catches_up_runs_what_is_past_before_another_period_holds() -> None:
+def test_a_stream_that_catches_up_runs_past_instants_before_another_period_holds() -> None:
     deployment = "ensembles:\n  - {name: b}\ncosts:\n  slow: {time: 250ms}\n"
     world = World(["b"], deployment=deployment)
     body = f"with TTConstraint(name='b'):\n    return slow(trigger, TTPeriod=100000{CATCH_UP})"

@@ -83,7 +83,7 @@ def test_statements_that_a_body_does_not_need_do_not_run(other: str, tmp_path: P
 
 
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="before, annotations are computed where a function is made")
-def test_annotations_may_name_what_is_never_there(tmp_path: Path) -> None:
+def test_annotations_may_name_modules_that_are_never_there(tmp_path: Path) -> None:
     statements = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from decimal import Decimal"
     helper = "def helper(x: Decimal) -> Decimal:\n    return x + 1"
     text = program(f"{statements}\n{helper}\n@SQify\ndef f(t: Decimal) -> Decimal:\n    return helper(t)")

@@ -82,7 +82,7 @@ def main(trigger):
     assert values == [1, 1, 2, 2, 3, 3]
 
 
-def test_a_class_that_comes_with_a_later_instance_holds_what_is_its_own(tmp_path: Path) -> None:
+def test_a_class_that_comes_with_a_later_instance_holds_its_own_attributes(tmp_path: Path) -> None:
     text = f"""{HEAD}
 SEEN = []
 ENTRIES = []

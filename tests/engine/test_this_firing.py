@@ -66,13 +66,13 @@ DEADLINES = [
 
 
 @pytest.mark.parametrize(("body", "deadline"), DEADLINES, ids=[case[0] for case in DEADLINES])
-def test_what_an_sq_is_told(body: str, deadline: int | None) -> None:
+def test_firing_tells_an_sq_its_circumstances(body: str, deadline: int | None) -> None:
     first, second = told(f"{CAM}{body}\nreturn last(y)", "last-1")
     assert first == (750, 1250, 1000, 0, deadline)
     assert second == (1750, 2250, 2000, 0, None if deadline is None else deadline + 1000)
 
 
-def test_what_a_stream_is_told() -> None:
+def test_firing_tells_a_stream_its_circumstances() -> None:
     assert told("return cam(trigger, TTPeriod=1000)", "cam-1")[0] == (750, 1250, 1000, 0, None)
     body = "tag, s = cam(trigger, TTPeriod=1000)\nreturn TTFinishByOtherwise(s, TTTimeDeadline=READ_TTCLOCK(tag) + 300)"
     assert told(body, "TTFinishByOtherwise-1")[0] == (750, 1250, 1000, 0, 1300)
@@ -165,7 +165,7 @@ def test_an_sq_that_nobody_saw_asking_is_told_what_to_write(monkeypatch: pytest.
     assert "names it: `from ticktalk import firing`" in str(error)
 
 
-def test_types_of_what_is_told() -> None:
+def test_fields_of_a_firing() -> None:
     fields: dict[str, Any] = ticktalk.Firing.__annotations__
     assert list(fields) == ["interval", "instant", "late_by", "deadline"]
 

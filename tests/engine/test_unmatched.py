@@ -68,7 +68,7 @@ def test_a_token_whose_partner_never_came() -> None:
     assert world.counted("evicted") == {"pair-1": 1}
 
 
-def test_all_that_had_nothing_are_named() -> None:
+def test_all_ports_without_a_token_are_named() -> None:
     world = simulated(
         "x = count(trigger, TTPeriod=1000000)\nthree(x, odd(x), third(x), TTUnmatched=lone)", 9_500_000, bound=1 * S
     )
@@ -187,7 +187,7 @@ TTFinishByOtherwise(x, TTTimeDeadline=tag + 300000, TTPlanB=otherwise(same(x), T
     assert given_to(world) == [(5000, 1, 750, 1250, ()), (6000, 2, 1750, 2250, ())]
 
 
-def test_what_comes_while_a_single_run_is_busy() -> None:
+def test_tokens_that_come_while_a_single_run_is_busy() -> None:
     body = """
 x = count(trigger, TTPeriod=1000000)
 TTSingleRunTimeout(pair(x, trigger, TTUnmatched=lone), TTTimeout=5000000)

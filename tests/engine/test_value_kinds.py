@@ -521,7 +521,9 @@ def test_a_class_is_known_wherever_it_is_imported(what: str, hosts: tuple[str, s
 
 @pytest.mark.parametrize("hosts", [("a", "a"), ("a", "b")], ids=["one ensemble", "two ensembles"])
 @pytest.mark.parametrize("what", REFUSED)
-def test_what_cannot_be_kept_is_the_producers_error(what: str, hosts: tuple[str, str], tmp_path: pathlib.Path) -> None:
+def test_a_value_that_cannot_be_kept_is_the_producers_error(
+    what: str, hosts: tuple[str, str], tmp_path: pathlib.Path
+) -> None:
     values, manager = run({"prog.py": chain(hosts, "", REFUSED[what], "1")}, tmp_path, ensembles=("a", "b"))
     assert not values
     (error,) = manager.errors

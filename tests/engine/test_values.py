@@ -596,7 +596,7 @@ def test_arrays_are_copied_once_and_handed_on_read_only() -> None:
         (TTEmpty, "return an object, `TTEmpty(...)`, in place of the class"),
     ],
 )
-def test_what_computes_a_value_later_is_told_with_what_to_return(value: object, instead: str) -> None:
+def test_a_value_that_is_computed_later_is_refused_with_advice(value: object, instead: str) -> None:
     with pytest.raises(NoCodecError, match=re.escape(instead)):
         handed_on(value)
 
@@ -744,7 +744,7 @@ def test_an_array_alone_is_the_same_messagepack_as_an_array_within(shape: tuple[
         assert np.array_equal(decode_value(encode_value(strange)), strange)
 
 
-def test_nobody_can_write_to_an_array_that_came() -> None:
+def test_an_array_that_came_cannot_be_written_to() -> None:
     data = bytearray(encode_value(np.arange(100_000)))
     array = decode_value(data)
     with pytest.raises(ValueError, match="read-only"):

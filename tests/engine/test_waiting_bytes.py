@@ -102,7 +102,7 @@ def test_below_the_bound_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found[0] == found[1] and found[0][0] == 29
 
 
-def test_what_still_waits_finds_its_partner(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_that_still_waits_finds_its_partner(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(JOIN, monkeypatch, 8_000)
     for number in range(50):
         world.come(0, 10 * number, 10 * number + 10, value(1_000))
@@ -128,7 +128,7 @@ def test_a_token_without_end_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     assert world.starts()[0] == NEG_INFINITY and len(world.starts()) <= 3
 
 
-def test_those_that_leave_go_to_the_handler(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tokens_that_leave_go_to_the_handler(monkeypatch: pytest.MonkeyPatch) -> None:
     sq = TTSQ("join-1", "join", body=True, ports=JOIN.ports, arcs=[TTArc(kind="unmatched")])
     world = World(sq, monkeypatch, 8_000, handled=True)
     for number in range(20):

@@ -215,7 +215,7 @@ def main(trigger):
     assert (found["MERGE-1"], found["RESAMPLE-1"]) == (hundred + third, Fraction(1, 50))
 
 
-def test_what_map_says_of_periods() -> None:
+def test_map_tells_use_and_overload_by_periods() -> None:
     shares = {"a": Fraction(3, 2), "a -> b": Fraction(1, 4), "b": Fraction(1, 8)}
     assert use_lines(shares) == [
         "overloaded: with these periods, the cores of a would have 150% of what can be done",

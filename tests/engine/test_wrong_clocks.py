@@ -93,7 +93,7 @@ def test_now_on_an_ensemble_is_what_its_clock_shows(tmp_path: Path, clock: str, 
 
 
 @pytest.mark.parametrize(("ahead", "value"), [("8999us", 1), ("9ms", -1)])
-def test_data_is_late_when_the_clock_of_the_deadline_is_ahead_by_what_was_to_spare(
+def test_data_is_late_when_the_clock_of_the_deadline_is_ahead_by_the_time_to_spare(
     tmp_path: Path, ahead: str, value: int
 ) -> None:
     """The data come 1 ms after their instant, the deadline is 10 ms after it: 9 ms are to spare."""
@@ -206,7 +206,7 @@ def test_the_tick_at_which_a_clock_shows_a_time(offset: int, drift: Fraction, st
     assert tick == 1_000_000 or clock.read(tick - 1) < shown
 
 
-def test_what_is_wrong_with_clocks_is_told(tmp_path: Path) -> None:
+def test_mistakes_in_clocks_are_told(tmp_path: Path) -> None:
     with pytest.raises(TTError, match="the clock of 'runtime-manager' is the root clock"):
         run(tmp_path, FROM_A + "return x", b="{}}, {name: runtime-manager, clock: {drift: 3}")
     with pytest.raises(TTError, match=r"deployment.yaml:2: error: `drift: fast`: a drift is .* such as 20ppm"):

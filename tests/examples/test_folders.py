@@ -80,7 +80,7 @@ def test_the_loop_comes_to_rest_at_the_wanted_level() -> None:
     assert {token.arrival - int(token.start + token.stop) // 2 for token in done.outputs} == {60_000}  # three links
 
 
-def test_what_a_lost_device_did_goes_on_elsewhere() -> None:
+def test_the_work_of_a_lost_device_goes_on_elsewhere() -> None:
     folder = EXAMPLES / "prediction"
     done = simulated("prediction", until="9s", deployment=folder / "site.yaml", events=folder / "failure.yaml")
     hosts = {int(token.start + token.stop) // 2: token.ensemble for token in done.outputs}

@@ -160,7 +160,7 @@ def test_a_witness_that_heard_the_manager_much_later_counts_though_it_is_cut_off
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["cut off", "dead"])
-def test_what_no_other_could_host_stays_on_an_ensemble_that_may_only_be_cut_off(fails: bool) -> None:
+def test_sqs_that_no_other_could_host_stay_on_an_ensemble_that_may_only_be_cut_off(fails: bool) -> None:
     world = World(["b=gpu", "c"])
     body = "with TTConstraint(components=['gpu']):\n    x = count(trigger, TTPeriod=250000)\nreturn same(x)"
     world.start(graph_of(body))
@@ -203,7 +203,7 @@ def test_where_most_are_cut_off_from_the_manager_nothing_moves() -> None:
     assert world.told("the manager may be cut off")
 
 
-def test_one_that_joins_a_manager_which_is_cut_off_gets_nothing_that_goes_on_elsewhere() -> None:
+def test_an_ensemble_that_joins_a_manager_which_is_cut_off_gets_no_sq_that_goes_on_elsewhere() -> None:
     """The others do not know of it: what it hears is no reason for them to hold anything."""
     world = World(["b", "c"])
     world.start(graph_of("return same(count(trigger, TTPeriod=250000))"), {"count-1": "b", "same-1": "c"})

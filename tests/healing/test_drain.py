@@ -242,7 +242,7 @@ def test_an_ensemble_to_which_sqs_move_is_not_drained_meanwhile() -> None:
     assert world.values() == [n * (n + 1) // 2 for n in range(1, len(world.values()) + 1)] and len(world.values()) >= 20
 
 
-def test_a_graph_that_is_deployed_meanwhile_is_not_placed_on_what_is_being_drained() -> None:
+def test_a_graph_that_is_deployed_meanwhile_is_not_placed_on_an_ensemble_being_drained() -> None:
     world = World(["a", "b"], delay=300 * MS)
     world.start(graph_of("return total(count(trigger, TTPeriod=250000))"), {"count-1": "a", "total-1": "b"})
 

@@ -262,7 +262,7 @@ with TTConstraint(components=["gpu"]):
     assert [value for tick, value in values.items() if tick > 25 * S][:3] == [72, 73, 74]
 
 
-def test_what_comes_for_the_end_of_the_last_tick_is_not_left_out() -> None:
+def test_a_call_for_the_end_of_the_last_tick_is_not_left_out() -> None:
     agenda, heard = Agenda(0), []
     ends = Ends(agenda)
     ends.add(5, lambda again: ends.add(5, heard.append, again), "late")

@@ -583,7 +583,7 @@ def test_a_graph_is_refused_when_an_ensemble_dies_before_it_has_prepared_it_and_
 @pytest.mark.parametrize("begin", list(permutations(["lease", "switch", "move"])), ids=" ".join)
 @pytest.mark.parametrize("end", list(permutations(["lease", "switch", "move"])), ids=" ".join)
 @pytest.mark.parametrize("hold", [False, True], ids=["streams", "all"])
-def test_what_is_held_for_several_reasons_goes_on_when_all_have_ended(
+def test_a_graph_held_for_several_reasons_goes_on_when_all_have_ended(
     begin: tuple[str, ...], end: tuple[str, ...], hold: bool
 ) -> None:
     world = World(["a"])

@@ -75,7 +75,7 @@ def test_a_start_that_waited_for_its_graph(
 
 
 @pytest.mark.parametrize("what", ["stop", "shut down"])
-def test_a_stop_that_waited_for_what_was_under_way(
+def test_a_stop_that_waited_for_tokens_under_way(
     what: str, requests: Requests, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     events: list[Any] = []

@@ -352,7 +352,7 @@ def test_of_each_graph_it_is_told_what_could_go_on_elsewhere() -> None:
     assert sorted(found) == ["graph 'other': count-1", "graph 'prog': count-1"]
 
 
-def test_what_an_ensemble_kept_goes_elsewhere_when_it_says_that_it_ends() -> None:
+def test_sqs_that_an_ensemble_kept_go_elsewhere_when_it_says_that_it_ends() -> None:
     """Its farewell may be the first that is heard of it after a cut."""
     successor = cut_off_with_what_no_other_could_host()
     successor.requests.handlers[RuntimeMsg.LEAVE]("b")
@@ -450,7 +450,7 @@ class Writing(Driver):
         return reply
 
 
-def test_nobody_hears_of_what_is_not_written() -> None:
+def test_no_message_tells_of_a_change_that_is_not_written() -> None:
     manager = Writing()
     liveness = manager.requests.liveness
     for name in ("a", "b"):

@@ -222,7 +222,7 @@ def test_an_ensemble_counts_as_overflow_what_finds_no_room_and_what_cannot_be_re
     assert sum(overflow) == 4
 
 
-def test_what_waits_in_a_file_that_was_cut_short_is_lost_and_not_sent(caplog: pytest.LogCaptureFixture) -> None:
+def test_outputs_in_a_file_that_was_cut_short_are_lost_and_not_sent(caplog: pytest.LogCaptureFixture) -> None:
     spill = SpillFile("a")
     assert spill.put(2, b"outputs") and spill.put(1, b"more")
     assert spill.take() == (2, b"outputs")

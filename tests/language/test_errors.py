@@ -424,7 +424,7 @@ def test_a_number_whose_unit_may_be_forgotten_is_warned_of(
         "x = TTFinishByOtherwise(f(a), TTTimeDeadline=40)",  # a tick of the root clock
     ],
 )
-def test_what_has_a_unit_or_is_no_short_time_is_not_warned_of(body: str) -> None:
+def test_times_with_a_unit_or_not_short_bring_no_warning(body: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         compiled(body)

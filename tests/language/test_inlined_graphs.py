@@ -204,7 +204,7 @@ def shape(graph: TTGraph) -> Any:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_graphs_in_graphs_are_what_is_inlined_by_hand(seed: int, tmp_path: Path) -> None:
+def test_graphs_in_graphs_are_those_inlined_by_hand(seed: int, tmp_path: Path) -> None:
     writer = Writer(seed)
     program, lib = writer.nested()
     (tmp_path / "lib.py").write_text(lib)

@@ -78,7 +78,7 @@ def test_the_values_that_fit(annotation: str, text: str, fits: list[Any]) -> Non
 
 
 @pytest.mark.parametrize("annotation", ["Any", "Photo", "int | Photo", "Sequence[int]", "object", "list[int] | Any"])
-def test_what_is_no_plain_type_is_not_checked(annotation: str) -> None:
+def test_types_that_are_not_plain_are_not_checked(annotation: str) -> None:
     assert compiled(annotation).inputs[0].type == "" and refused(compiled(annotation), PLAIN) == []
 
 
@@ -88,7 +88,7 @@ def test_values_of_other_classes_are_not_checked() -> None:
     assert refused(compiled("list[float] | float"), values) == []
 
 
-def test_a_command_says_what_is_wanted_and_given(tmp_path: Path) -> None:
+def test_a_command_names_the_wanted_and_the_given_type(tmp_path: Path) -> None:
     (tmp_path / "prog.py").write_text(
         "from ticktalk import *\n@GRAPHify\ndef main(speed: float, name: str = 'x'): return speed\n"
     )

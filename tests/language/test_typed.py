@@ -224,7 +224,7 @@ def test_programs_pass_pyright_and_wrong_settings_do_not(tmp_path: Path):
     assert sorted({line for _, line in errors}) == [*range(5, len(WRONG.splitlines()))]
 
 
-def test_what_passes_mypy_compiles(tmp_path: Path):
+def test_programs_that_pass_mypy_compile(tmp_path: Path):
     (tmp_path / "right.py").write_text(RIGHT)
     graph = compile_program(tmp_path / "right.py", "main")
     assert [sq.stateful for sq in graph.sqs if sq.function in ("camera", "texts", "mean")][:1] == [True]
@@ -235,7 +235,7 @@ def _stubs() -> dict[str, ast.FunctionDef]:
     return {node.name: node for node in [*STUB.body, *INSTRUCTIONS.body] if isinstance(node, ast.FunctionDef)}
 
 
-def test_the_stub_names_what_is_exported():
+def test_the_stub_names_the_exports():
     names = {name for name in _stubs() if not name.startswith("_")}
     names |= {node.name for node in STUB.body if isinstance(node, ast.ClassDef) and node.name.startswith("TT")}
     assert BY_NAME.keys() <= names <= set(ticktalk.__all__)

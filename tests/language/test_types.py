@@ -118,7 +118,7 @@ def _nested() -> list[tuple[str, str]]:
     return pairs
 
 
-def test_what_does_not_fit_does_not_fit_for_mypy_either(tmp_path: Path):
+def test_types_that_do_not_fit_do_not_fit_for_mypy_either(tmp_path: Path):
     types = [each.strip() for each in TYPES.replace("\n", ";").split(";")]
     pairs = [*itertools.product(types, repeat=2), *_nested()]
     numbers = {text: number for number, text in enumerate(dict.fromkeys(itertools.chain(*pairs)))}

@@ -122,7 +122,7 @@ def _reported(body: list[str]) -> set[int]:
     return set()
 
 
-def test_what_is_reported_in_a_graph_is_wrong_for_mypy_too(tmp_path: Path):
+def test_problems_reported_in_a_graph_are_wrong_for_mypy_too(tmp_path: Path):
     choose = random.Random(14)
     graphs = [_graph(choose) for _ in range(150)]
     lines = (PLAIN + FUNCTIONS).splitlines()

@@ -102,5 +102,5 @@ def test_a_program_gives_what_plain_python_gives(way: str, folders: dict[str, Pa
     assert in_ticktalk(folders[way]) == [expected[way]]
 
 
-def test_there_are_eighty() -> None:
+def test_eighty_ways_are_listed() -> None:
     assert len(WAYS) >= 80

@@ -156,7 +156,7 @@ def test_the_metrics_are_those_that_prometheus_is_given(run: tuple[Collector, di
 
 
 @pytest.mark.parametrize("status", [0, 400])
-def test_what_does_not_reach_the_collector_is_counted_and_told(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spans_that_do_not_reach_a_collector_are_counted_and_told(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "REQUEST", 0.2)
     told: list[str] = []
     with collecting() as collector:
@@ -381,7 +381,7 @@ def test_the_order_of_two_ensembles_records_does_not_matter(first: str) -> None:
     assert parents["half-1", "count-1"] == 19 and parents["both-1", "count-1"] == 9
 
 
-def test_what_is_known_of_a_long_run_is_bounded_but_for_what_a_port_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_of_a_long_run_is_bounded_but_for_tokens_that_a_port_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running_history, "KEPT", 10)
     graph = compile_source(PROGRAM, "prog.py", "prog")
     known = running_history.Following(graph)

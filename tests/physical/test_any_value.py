@@ -279,7 +279,7 @@ def test_a_gap_is_counted_on_a_device(host: Host) -> None:
     assert host.values(graph) == [] and host.counts(graph)["RESAMPLE-1"] == {"gaps": 1}
 
 
-def test_whoever_keeps_time_takes_only_so_many_results_at_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_timekeeper_takes_only_so_many_results_at_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other turns come in between, and no result is lost or overtakes another."""
     taken: list[tuple[int, int]] = []
     turns, ends = 0, False
@@ -339,7 +339,7 @@ def test_the_last_sample_is_saved_and_restored_in_a_worker(host: Host) -> None:
     assert host.values(graph) == [f"Money(cents={cents})" for cents in (7, 17, 27, 37)]
 
 
-def test_what_is_logged_in_a_worker_is_shown_once(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_log_line_of_a_worker_is_shown_once(capfd: pytest.CaptureFixture[str]) -> None:
     made = Host(True)
     try:
         text = "@SQify\ndef text(x):\n    return 'a\\x1b\\nb'\n@GRAPHify\ndef main(trigger):\n"
@@ -379,7 +379,7 @@ def main(trigger):
 """
 
 
-def test_what_may_be_long_of_small_numbers_is_no_work_of_the_timekeeper(host: Host) -> None:
+def test_long_computations_on_small_numbers_are_no_work_of_the_timekeeper(host: Host) -> None:
     graph = host.run(LONG_RESULTS, trigger=10)
     chains = in_loop(host.node, lambda: dict(host.node.host.contexts[graph, 1].chains))
     here = {name for name, chain in chains.items() if "numbers here" in chain.stages}
@@ -413,7 +413,7 @@ def main(trigger):
 """
 
 
-def test_what_a_deadline_passes_on_is_unpacked_in_a_worker(host: Host) -> None:
+def test_data_that_a_deadline_passes_on_is_unpacked_in_a_worker(host: Host) -> None:
     graph = host.run(VALUES + DEADLINE.format(stream="two"))
     until(lambda: len(host.values(graph)) >= 2, "both parts")
     in_loop(host.node, lambda: host.node.stop_graph(graph))

@@ -86,7 +86,7 @@ def left_out(system: System) -> dict[str, dict[str, int]]:
     return found
 
 
-def test_nobody_waits_for_a_receiver_that_stands_still() -> None:
+def test_no_other_waits_for_a_receiver_that_stands_still() -> None:
     """Its tokens are dropped where they are sent; those of others, and all heartbeats, go on."""
     system = System().with_ensembles("producer", "stopped", "healthy")
     try:

@@ -46,7 +46,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     made.close()
 
 
-def test_what_is_printed_leaves_the_typed_line_whole(terminal: Terminal) -> None:
+def test_prints_leave_the_typed_line_whole(terminal: Terminal) -> None:
     """Outputs, prints of bodies and of native code in a worker come while a user types."""
     terminal.ends_with("ticktalk>")
     terminal.type("deploy pro\t")  # a file is completed

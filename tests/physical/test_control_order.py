@@ -120,7 +120,7 @@ def test_a_message_that_was_lost_is_sent_again_and_the_next_waits_for_it() -> No
     assert not edge.order.is_behind(MANAGER)
 
 
-def test_what_is_kept_is_bounded_and_given_up_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kept_messages_are_bounded_and_given_up_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control_order, "KEPT_BYTES", 1_000)
     edge, boss = two_ends()
     boss.send()
@@ -139,7 +139,7 @@ def test_what_is_kept_is_bounded_and_given_up_for_good(monkeypatch: pytest.Monke
     assert len(kept) < 50
 
 
-def test_what_waits_for_others_is_bounded_and_comes_when_it_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_that_wait_for_others_are_bounded_and_come_when_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control_order, "EARLY", 3)
     edge, boss = two_ends()
     beat(edge, boss)

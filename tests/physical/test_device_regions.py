@@ -294,7 +294,7 @@ def test_a_killed_worker_ends_its_regions_and_they_form_again(process_host: Host
     assert values[again:] == list(range(1, len(values) - again + 1))
 
 
-def test_what_waits_for_a_region_whose_worker_stands_still_is_bounded(
+def test_firings_that_wait_for_a_region_whose_worker_stands_still_are_bounded(
     process_host: Host, generous: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It goes apart, and the general engine leaves out what is too much; all that is kept comes, once and in order."""

@@ -152,7 +152,7 @@ def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     made.end()
 
 
-def test_what_passes_is_read_by_nobody_else(system: Attacked) -> None:
+def test_frames_that_pass_can_be_read_by_no_other(system: Attacked) -> None:
     """Tokens, outputs, and the source of what is deployed while the attacker listens."""
     system.serves("listened")
     until(lambda: len(system.read) > 20 and system.captured["edge"], "the attacker hears that something passes")
@@ -331,7 +331,7 @@ def test_a_revoked_bundle_forges_and_reads_no_more_than_before(system: Attacked)
         system.tell(name, control_frame(message(RuntimeMsg.LEAVE, "edge")))
     del system.read[:]
     test_forged_tokens_are_refused_where_they_come(system)
-    test_what_passes_is_read_by_nobody_else(system)
+    test_frames_that_pass_can_be_read_by_no_other(system)
     with pytest.raises(TTError, match="'spy' was revoked"), Remote(system.manager.address, system.bundle("spy")) as spy:
         spy.ask(do="stop", graph="running")
     with Remote(system.manager.address, system.bundle("anna")) as anna:

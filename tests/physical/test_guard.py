@@ -79,7 +79,7 @@ def altered(whole: bytes) -> list[bytes]:
     return [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in range(len(whole))]
 
 
-def test_what_is_sealed_is_its_sender_s_for_one_recipient_and_taken_once(system: dict[str, Guard]) -> None:
+def test_a_sealed_message_is_its_sender_s_for_one_recipient_and_taken_once(system: dict[str, Guard]) -> None:
     manager, edge, other = system[MANAGER], system["edge"], system["other"]
     frame = edge.seal(MANAGER, b"hello")
     opened = manager.open(frame)
@@ -94,7 +94,7 @@ def test_what_is_sealed_is_its_sender_s_for_one_recipient_and_taken_once(system:
     assert manager.open(whole).body == b"hello"
 
 
-def test_what_came_out_of_order_is_taken_and_what_is_far_behind_is_not(system: dict[str, Guard]) -> None:
+def test_messages_out_of_order_are_taken_and_those_far_behind_are_not(system: dict[str, Guard]) -> None:
     manager, edge = system[MANAGER], system["edge"]
     frames = [edge.seal(MANAGER, bytes([n % 256])) for n in range(WINDOW + 10)]
     for n in (3, 1, 2, 0):
@@ -106,7 +106,7 @@ def test_what_came_out_of_order_is_taken_and_what_is_far_behind_is_not(system: d
     assert manager.open(frames[-5])
 
 
-def test_what_waits_on_one_path_is_not_overtaken_by_what_goes_on_another(system: dict[str, Guard]) -> None:
+def test_frames_that_waited_on_one_path_are_not_old_beside_those_of_another(system: dict[str, Guard]) -> None:
     """Outputs may wait while heartbeats pass by: they are no old messages."""
     manager, edge = system[MANAGER], system["edge"]
     outputs = [edge.seal(MANAGER, b"", path=NetworkPath.OUTPUTS) for _ in range(3)]
@@ -296,7 +296,7 @@ def test_a_receiver_of_tokens_cannot_forge_those_of_another(system: dict[str, Gu
     assert dropped(lambda: manager.open_tokens(KEY, forged)) == "forged"
 
 
-def test_where_nothing_is_proven_tokens_go_as_they_are() -> None:
+def test_without_proofs_tokens_go_as_they_are() -> None:
     one, another = (Guard(ByToken(b"", name, "ensemble")) for name in ("one", "another"))
     payload, attached = one.seal_tokens(KEY, ["another"], b"tokens")
     assert b"tokens" in payload and attached is None

@@ -183,7 +183,7 @@ def test_two_equal_idle_rounds_end_a_context() -> None:
     assert completion.done and completion.lost == 0
 
 
-def test_one_round_is_never_enough() -> None:
+def test_a_single_round_is_never_enough() -> None:
     """A token may be under way while all are asked."""
     completion = Completion(["a"])
     for count in range(5):
@@ -303,7 +303,7 @@ def test_outputs_are_counted_by_their_sender() -> None:
     assert completion.done and completion.lost == 1
 
 
-def test_what_has_not_come_when_a_context_is_stopped_is_lost_and_told_by_receiver() -> None:
+def test_tokens_that_have_not_come_when_a_context_is_stopped_are_lost_and_told_by_receiver() -> None:
     """Sender's and receiver's numbers are compared; of an ensemble that is gone, its last ones."""
     completion = Completion(["a", "b", "c"])
     said = {
@@ -355,7 +355,7 @@ def test_the_lease_ends_before_the_manager_acts() -> None:
     assert watch.pong(4_900_000, 5_000_000) and not watch.held
 
 
-def test_what_one_that_left_has_said_before_may_still_count_for_a_while() -> None:
+def test_an_answer_of_an_ensemble_that_left_may_still_count_for_a_while() -> None:
     """By hand: an answer counts for half a lease of 1.5 s from its question on; the manager waits as long."""
     manager = Manager()
     for name in ("a", "b"):
@@ -528,7 +528,7 @@ def test_of_an_arc_without_a_number_nothing_is_told_lost() -> None:
     assert completion.losses == {"b": {"t": 2}}
 
 
-def test_what_is_sent_to_one_that_never_had_the_context_is_lost_until_it_tells_otherwise() -> None:
+def test_tokens_to_an_ensemble_that_never_had_the_context_are_lost_until_it_tells_otherwise() -> None:
     """It was cut off before the start. It may get it later, and what was held up on its way with it."""
     completion = Completion(["a"])
     said = {"a": {"sent": {"x/0": {"b": 13}}}}

@@ -64,7 +64,7 @@ def test_messages_of_one_thread_keep_their_order(running: Running) -> None:
     assert taken == list(range(20_000))
 
 
-def test_what_has_to_be_first_precedes_all_that_waited_while_no_time_was_kept(running: Running) -> None:
+def test_an_urgent_call_precedes_all_that_waited_while_no_time_was_kept(running: Running) -> None:
     """A lease that has ended meanwhile is seen before a token fires an SQ that may run elsewhere by now."""
     taken: list[str] = []
     running.loop.post(taken.append, "came before")

@@ -280,7 +280,7 @@ def shown_for(value: bytes) -> str:
 
 
 @pytest.mark.parametrize("content", EVIL, ids=str)
-def test_of_bytes_that_are_no_value_callbacks_get_what_is_shown(content: Any) -> None:
+def test_callbacks_get_the_shown_text_of_bytes_that_are_no_value(content: Any) -> None:
     """A payload that parses, around a value that does not."""
     assert shown_for(msgspec.msgpack.encode(msgspec.msgpack.Ext(7, msgspec.msgpack.encode(content)))) == "7"
 

@@ -139,7 +139,7 @@ def test_a_receiver_that_takes_none_is_left_out_and_counted(pair: Pair, size: in
     assert edge.tokens.of["prog", 1].numbers.came == before + 4 and not edge.own
 
 
-def test_it_is_asked_on_the_way_of_tokens_and_gets_them_again_when_it_answers(pair: Pair) -> None:
+def test_a_receiver_is_asked_on_the_way_of_tokens_and_gets_them_again_when_it_answers(pair: Pair) -> None:
     pair.publish(STEP, 5)
     far = pair.nodes["far"]
     pair.publish(10)

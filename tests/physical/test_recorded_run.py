@@ -118,7 +118,7 @@ def test_a_run_of_two_ensembles_is_recorded_whole(tmp_path: Path) -> None:
     assert [str(each) for each in replay.finish()] == [] and sum(replay.tokens.values()) == len(sent)
 
 
-def test_what_is_written_opens_when_the_run_is_killed(tmp_path: Path) -> None:
+def test_a_recording_opens_when_the_run_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "run.mcap"
     run = subprocess.Popen(command(tmp_path, "--record", str(path)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 

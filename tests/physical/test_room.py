@@ -67,7 +67,7 @@ def test_a_body_waits_until_a_reader_frees_a_place(played: Played) -> None:
     assert placed is not None and PATIENCE / 2 < played.now <= PATIENCE / 2 + 2 * LOOK
 
 
-def test_it_waits_for_a_reader_that_stands_still_once(played: Played) -> None:
+def test_a_writer_waits_once_for_a_reader_that_stands_still(played: Played) -> None:
     writer, reader, held = full()
     assert PATIENCE <= played.took(lambda: writer.put([LARGE])) <= PATIENCE + 2 * LOOK
     for _ in range(100):
@@ -81,7 +81,7 @@ def test_it_waits_for_a_reader_that_stands_still_once(played: Played) -> None:
     assert played.took(lambda: writer.put([LARGE])) >= PATIENCE, "the reader has gone on, so it is waited for again"
 
 
-def test_it_waits_longer_while_many_bytes_wait_to_be_sent(played: Played) -> None:
+def test_a_writer_waits_longer_while_many_bytes_wait_to_be_sent(played: Played) -> None:
     writer, _, held = full()
     writer.memory.crowd(True)
     for _ in range(3):

@@ -119,7 +119,7 @@ def test_every_authority_of_a_bundle_is_checked(steps: list[Path], tmp_path: Pat
             Credentials.load(path)
 
 
-def test_what_is_issued_and_revoked_between_is_of_the_same_kind(steps: list[Path], tmp_path: Path) -> None:
+def test_credentials_issued_and_revoked_between_are_of_the_same_kind(steps: list[Path], tmp_path: Path) -> None:
     for step in (1, 2):
         keys = Path(shutil.copytree(steps[step], tmp_path / str(step)))
         issue(keys, "new")

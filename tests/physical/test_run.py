@@ -732,7 +732,7 @@ def test_the_end_of_a_graph_ends_a_run(tmp_path: Path) -> None:
     until(lambda: not run.family() - {run.popen.pid}, "nothing is left")
 
 
-def test_that_the_ensembles_of_a_run_leave_with_it_is_no_news(tmp_path: Path) -> None:
+def test_the_ensembles_of_a_run_leave_with_it_without_a_line(tmp_path: Path) -> None:
     (tmp_path / "one.py").write_text(ONE)
     run = Process("run", "--start-at", "2020-01-01", "--ensemble", "a", "--workers", "0", "one.py", cwd=tmp_path)
     assert run.wait() == 1

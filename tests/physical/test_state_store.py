@@ -41,7 +41,7 @@ def filled(folder: Path, parts: dict[str, bytes] | None = None) -> None:
     store.close()
 
 
-def test_what_was_written_is_there_for_the_next_and_only_its_user_may_read_it(tmp_path: Path) -> None:
+def test_the_written_state_is_there_for_the_next_manager_and_only_its_user_may_read_it(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "state"
     filled(folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700

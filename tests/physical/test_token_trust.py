@@ -175,7 +175,7 @@ def test_a_participant_feeds_no_arc_of_another(make: Callable[[], Edge], monkeyp
     assert edge.values(1) == [10]
 
 
-def test_what_waits_takes_no_room_of_others(make: Callable[[], Edge], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_tokens_take_no_room_of_others(make: Callable[[], Edge], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(early_tokens, "KEPT", 3)
     edge = make()
     for _ in range(5):
@@ -190,7 +190,7 @@ def test_what_waits_takes_no_room_of_others(make: Callable[[], Edge], monkeypatc
     assert not edge.node.tokens._early.tokens and not edge.node.tokens._early._room
 
 
-def test_what_waits_is_bounded_in_all_its_parts(make: Callable[[], Edge], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_tokens_are_bounded_in_all_parts(make: Callable[[], Edge], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(early_tokens, "KEPT_BYTES", 10_000)
     edge = make()
     key, start = arc_key("prog", "src-1/0"), edge.tick
@@ -297,7 +297,7 @@ def test_tokens_wait_no_longer_for_others_that_are_lost(
     assert edge.node.host.contexts["prog", 1].counts == {"src-1": {"lost": 1}}
 
 
-def test_who_waits_for_an_sq_gets_its_tokens_and_others_do_not(make: Callable[[], Edge]) -> None:
+def test_an_ensemble_that_waits_for_an_sq_gets_its_tokens_and_others_do_not(make: Callable[[], Edge]) -> None:
     """A sender seals for the hosts of the receivers, and for an ensemble to which one will come."""
     edge = make()
     edge.begin()

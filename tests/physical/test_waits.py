@@ -53,7 +53,7 @@ def fits(status: dict[str, Any]) -> bool:
     return load["what"] == "bodies" and 0 < least <= load["used"] <= most
 
 
-def test_what_waits_and_where_time_goes() -> None:
+def test_status_tells_waiting_ports_and_latencies() -> None:
     outputs: list[OutputToken] = []
     with TTRuntimeManagerPhysical(None, "127.0.0.1", 0, 0, workers=0) as manager:
         manager.on_output(outputs.append)

@@ -144,7 +144,7 @@ def noted(receiver: Receiver, accelerated: bool) -> tuple[list[Any], str]:
     return records, graph
 
 
-def test_what_runs_together_is_noted_as_if_each_ran_by_itself(receiver: Receiver, generous: None) -> None:
+def test_sqs_that_run_together_are_noted_as_if_each_ran_by_itself(receiver: Receiver, generous: None) -> None:
     records, _ = noted(receiver, accelerated=True)
     assert 50 < sum(isinstance(each, TakenTogether) for each in records) < len(records)
     alone, _ = noted(receiver, accelerated=False)

@@ -483,7 +483,7 @@ def main(trigger):
 
 
 @pytest.mark.parametrize("processes", [False, True], ids=["threads", "process"])
-def test_a_component_has_one_driver_whoever_uses_it(processes: bool, drivers: Path) -> None:
+def test_a_component_has_one_driver_for_all_its_users(processes: bool, drivers: Path) -> None:
     camera = "drivers_of_test_worker:Tool"
     made = Host(processes, {"camera": camera, "arm": camera}, str(drivers))
     try:

@@ -88,7 +88,7 @@ def test_memory_that_processes_share_does_not_count() -> None:
 
 
 @pytest.mark.parametrize("size", ["much", "1.5", "-3MB"])
-def test_what_is_no_size_is_said(size: str) -> None:
+def test_a_text_that_is_no_size_is_refused(size: str) -> None:
     with pytest.raises(typer.BadParameter, match=f"--worker-memory '{size}': .* bytes|a size is a number and a unit"):
         size_of(size, "--worker-memory")
 

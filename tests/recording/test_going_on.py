@@ -59,7 +59,7 @@ def test_random_graphs_go_on_as_if_they_had_not_stopped(text: str, delay: int, t
 
 
 @pytest.mark.parametrize("tick", [350, 507, 512, 1234])
-def test_so_do_states_deadlines_and_tokens_on_their_way(tick: int) -> None:
+def test_states_deadlines_and_tokens_on_their_way_go_on(tick: int) -> None:
     graph = compile_source(PROGRAM, "prog.py", "prog")
     _, whole = recorded(graph, 2000, delay=7)
     assert gone_on(graph, tick, 2000, 7) == sorted(whole, key=repr)

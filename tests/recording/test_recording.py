@@ -361,7 +361,7 @@ def test_a_file_whose_messages_name_their_ensembles_is_read(tmp_path: Path) -> N
     ]  # fmt: skip
 
 
-def test_what_cannot_be_of_several_is_refused() -> None:
+def test_notes_of_several_with_wrong_lengths_are_refused() -> None:
     for broken in (
         msgspec.msgpack.encode(["sent together", 5, "x", ["x/0"], [1, 2], 0, 1, b""]),
         msgspec.msgpack.encode(["taken together", 5, "", ["y"], [0], [1], ["x/0"], [], 0, 1]),

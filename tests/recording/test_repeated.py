@@ -122,7 +122,7 @@ def test_records_that_come_again_are_as_the_first_and_the_second_say() -> None:
 
 
 @pytest.mark.parametrize("times", [0, -1, 1 << 30])
-def test_what_comes_again_for_ever_is_no_record(times: int) -> None:
+def test_records_that_repeat_for_ever_are_refused(times: int) -> None:
     with pytest.raises(ValueError, match="times are wanted"):
         Repeated(0, "", [], [], times)
     with pytest.raises(ValueError, match="the same records"):

@@ -120,7 +120,7 @@ def test_random_graphs_on_two_ensembles_come_out_the_same(text: str, delays: tup
 
 @settings(max_examples=40)
 @given(programs(hosts=True, rates=True), st.sampled_from([3, 5, 11]), st.integers(0, 3))
-def test_so_do_runs_that_lose_tokens(text: str, every: int, jitter: int) -> None:
+def test_runs_that_lose_tokens_come_out_the_same(text: str, every: int, jitter: int) -> None:
     """Of the tokens between ensembles, one of so many is lost."""
     graph = compile_source(text, "net.py", "net")
     bring = TTNetworkInterfaceSim._bring
@@ -253,7 +253,7 @@ def test_a_grid_that_was_set_while_the_run_went_on() -> None:
 
 
 @pytest.mark.parametrize("kind", [Deadline, TokenLeft])
-def test_what_became_of_a_deadline_or_a_token_is_missed_if_it_does_not_come_here(kind: type) -> None:
+def test_the_end_of_a_deadline_or_a_token_is_missed_if_it_does_not_come_here(kind: type) -> None:
     """The recording has one more, at its end."""
     graph = compile_source(PROGRAM, "prog.py", "prog")
     recording, _ = recorded(graph, 2000, delay=7)
@@ -273,7 +273,7 @@ def test_what_became_of_a_deadline_or_a_token_is_missed_if_it_does_not_come_here
     assert replay.finish(1990) == []
 
 
-def test_what_a_body_changes_in_a_value_that_stays_is_not_seen_by_the_next_firing() -> None:
+def test_a_change_of_a_value_that_stays_is_not_seen_by_the_next_firing() -> None:
     body = "@SQify\ndef longer(x, gain):\n    gain.append(x)\n    return len(gain)\n"
     body += "@GRAPHify\ndef main(trigger, gains):\n    return longer(count(trigger, TTPeriod=100), gains)\n"
     recording, outputs = recorded(compile_source(HEAD + body, "prog.py", "prog"), 450)

@@ -179,7 +179,7 @@ def test_a_log_becomes_an_mcap_file(program: Path, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_what_cannot_be_a_timeline_or_a_table_is_said(program: Path, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_a_timeline_or_a_table_is_named(program: Path, tmp_path: Path) -> None:
     (tmp_path / "out.jsonl").write_text("")
     with pytest.raises(TTError, match="a timeline is made of a recording"):
         ticktalk("export", tmp_path / "out.jsonl", "--to", "pftrace", "-o", tmp_path / "x.pftrace")

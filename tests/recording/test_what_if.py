@@ -252,7 +252,7 @@ def test_another_width_of_a_stream_is_that_of_the_program(tmp_path: Path) -> Non
     ]  # fmt: skip
 
 
-def test_a_stream_that_is_stamped_by_its_body_sends_what_was_recorded() -> None:
+def test_a_stream_that_is_stamped_by_its_body_sends_the_recorded_tokens() -> None:
     text = HEAD + STAMPED.format(width=200, more=', TTStamp="body"')
     costs = "ensembles:\n- name: edge\ncosts:\n  count: {time: 300us}\n"
     kept, outputs = recorded(compile_source(text, "prog.py", "prog"), 4_500, costs=costs)

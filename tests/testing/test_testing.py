@@ -282,7 +282,7 @@ def test_the_fixture_looks_beside_the_test(tmp_path: Path) -> None:
         ({"deployment": {"ensembles": {"edge": {}}}}, "deployment.yaml:"),
     ],
 )
-def test_what_a_file_would_hold_is_told_without_a_folder_that_is_gone(
+def test_a_mistake_in_given_text_names_no_folder_that_is_gone(
     given: dict[str, Any], told: str, tmp_path: Path
 ) -> None:
     (tmp_path / "prog.py").write_text(HEAD + "@GRAPHify\ndef main(trigger): return trigger\n")

@@ -63,7 +63,7 @@ def test_durations_as_a_program_writes_them(written: Any, ticks: Any) -> None:
 
 
 @pytest.mark.parametrize("written", [lambda: us(0.5), lambda: s(1e-7), lambda: Hz(0), lambda: Hz(2e6), lambda: Hz(-1)])
-def test_what_is_no_duration_says_why(written: Any) -> None:
+def test_a_text_that_is_no_duration_says_why(written: Any) -> None:
     with pytest.raises(ValueError, match=r"no whole number of microseconds|a rate is above 0"):
         written()
 
@@ -187,7 +187,7 @@ def test_another_rate_by_resample(order: int) -> None:
         ("return f(ms)", "call it: `ms(...)`"),
     ],
 )
-def test_what_is_wrong_with_a_duration(body: str, what: str) -> None:
+def test_mistakes_in_a_duration(body: str, what: str) -> None:
     with pytest.raises(TTSyntaxError) as error:
         compiled(body)
     assert what in str(error.value)

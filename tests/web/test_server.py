@@ -94,7 +94,7 @@ PATHS = ["/", "/page/app.js", "/api/status", "/api/looks", "/api/looks/1", "/api
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_nobody_gets_anything_without_the_secret(path, system):
+def test_without_the_secret_the_server_gives_nothing(path, system):
     _, pages = system
     assert refused(get, pages, path, secret=False) == 403
     assert refused(get, pages, path, secret=False, Authorization="Bearer no") == 403
@@ -208,7 +208,7 @@ def test_metrics_are_read_by_prometheus(system):
         ("shut_down", {}, 404, "cannot be asked for"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_done_is_said(act, body, status, text, system):
+def test_a_request_that_cannot_be_done_is_answered_with_the_reason(act, body, status, text, system):
     _, pages = system
     code, told = post(pages, act, body)
     assert (code, text in told["error"]) == (status, True), told
