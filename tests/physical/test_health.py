@@ -23,9 +23,9 @@ from ticktalk.language.compiler import compile_source
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.events import Gone
 from ticktalk.manager.liveness import LOOKS, WATCH_PERIOD
-from ticktalk.manager.reports import summed
+from ticktalk.manager.reports import REPORT_PERIOD, Reports, summed
 from ticktalk.manager.requests import Requests
-from ticktalk.manager.state import LostEnsemble
+from ticktalk.manager.state import ContextState, LostEnsemble
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ExecuteMsg, RuntimeMsg
 from ticktalk.payloads import DeployRequest, IdleReport, Ping, ReadyAnswer
@@ -566,6 +566,60 @@ def test_reports_from_before_a_placement_end_no_context() -> None:
     assert not completion.take(report("a", asked), {"a": 0}, 0)
     assert not answers(completion)
     assert answers(completion)
+
+
+class Asked:
+    """The manager's questions about a context with a stream until 20 s, on one ensemble; `at`: their ticks."""
+
+    def __init__(self, until: int | None = 20_000_000) -> None:
+        self.manager, self.at = Manager(), list[int]()
+        self.context = ContextState(1, 0, {}, until, 0, Completion({"a"}))
+        self.graph = SimpleNamespace(
+            name="g", contexts={1: self.context}, live=[self.context], hosts={"a"}, told=0, ends=False
+        )
+        nothing: Any = None
+        state: Any = SimpleNamespace(graphs={"g": self.graph})
+        self.reports = Reports(state, {}, self._send, nothing, self.manager, nothing, nothing)
+
+    def _send(self, *question: object) -> None:
+        self.at.append(self.manager.tick)
+
+    def pass_to(self, tick: int, busy: str = "src-1 is pending", answers: bool = True) -> list[int]:
+        """The ticks of the questions until then, each answered in the same way."""
+        self.at.clear()
+        while self.manager.tick < tick:
+            self.manager.tick += REPORT_PERIOD
+            self.reports.ask()
+            if answers and self.at[-1:] == [self.manager.tick]:
+                self.context.completion.take(report("a", self.context.completion.round, busy=busy), {}, self.at[-1])
+        return self.at
+
+
+def test_a_context_that_goes_on_is_asked_the_more_seldom_the_longer_it_does() -> None:
+    asked = Asked()
+    assert asked.pass_to(1_600_000) == list(range(100_000, 1_700_000, 100_000))
+    before = 1_600_000
+    for tick in list(asked.pass_to(19_900_000)):
+        assert tick - before <= min(500_000, tick // 16 + 100_000)
+        before = tick
+    assert len(asked.at) < 55, "of 183 questions"
+    assert asked.pass_to(20_500_000) == list(range(20_000_000, 20_600_000, 100_000)), "its streams have ended"
+
+
+def test_a_context_that_may_have_ended_is_asked_at_once() -> None:
+    for change in ({}, {"told": 1}, {"hosts": {"a", "b"}}, {"ends": True}):
+        asked = Asked(None)
+        asked.pass_to(10_000_000)
+        vars(asked.graph).update(change)
+        assert set(asked.pass_to(10_100_000)) == ({10_100_000} if change else set()), change
+    asked = Asked(None)
+    asked.pass_to(10_000_000)
+    begun = asked.pass_to(10_600_000, busy="")[0]
+    assert asked.at == list(range(begun, 10_700_000, 100_000)), "it is idle"
+    unanswered = Asked(None)
+    unanswered.pass_to(10_000_000)
+    begun = unanswered.pass_to(10_600_000, answers=False)[0]
+    assert unanswered.at == list(range(begun, 10_700_000, 100_000))
 
 
 def test_an_ensemble_whose_host_refuses_connections_has_ended() -> None:

@@ -155,6 +155,12 @@ class Completion(msgspec.Struct):
         """How many tokens and outputs never came."""
         return sum(count for by_sq in self.losses.values() for count in by_sq.values())
 
+    @property
+    def busy(self) -> bool:
+        """Whether all have answered in this round, and one is not idle."""
+        answers = self.answers
+        return self.ensembles <= answers.keys() and any(answer.busy for answer in answers.values())
+
     def ask(self) -> int:
         """Begin a round; its number."""
         self.round += 1

@@ -20,6 +20,13 @@ from ticktalk.ranges import known
 REPORT_PERIOD = 100_000
 """Microseconds between questions whether a context is done."""
 
+SELDOM = 500_000
+"""Root ticks between two such questions at most, while bodies run or streams are open. A question and its answers take
+a millisecond of processor time of each ensemble."""
+
+SHARE = 16
+"""The part of its time by which the end of a context may be noticed late because of that."""
+
 RECOUNTED = 10
 """Such questions to one about what a context lost that has ended: it may still come, when a link is whole again."""
 
@@ -64,19 +71,31 @@ class Reports:
         self._heal, self._outputs = heal, outputs
         self._profiles: list[tuple[GraphState, Future[Costs]]] = []
         self._asked = 0
+        self._asked_at: dict[int, int] = {}  # by context that goes on
         self._ending: list[tuple[GraphState, Callable[[], None]]] = []  # calls that wait until a graph is settled
 
     def ask(self) -> None:
         """Ask how the contexts stand that go on, and now and then what others have lost; every `REPORT_PERIOD`."""
         self._asked += 1
         for state in self._state.graphs.values():
-            self._ask(state)
+            self._ask(state, [context for context in state.live if not self._may_wait(state, context)])
             for context in state.contexts.values() if self._asked % RECOUNTED == 0 else ():
                 if context.ended and context.completion.losses:
                     self._recount(state, context)
 
-    def _ask(self, state: GraphState) -> None:
-        for context in state.live:
+    def _may_wait(self, state: GraphState, context: ContextState) -> bool:
+        """Whether a context that has not been asked for a while surely goes on, as far as is known."""
+        completion, now = context.completion, self._driver.now()
+        if state.ends or state.told != context.told or completion.ensembles != set(state.hosts):
+            return False
+        if context.until is not None and now >= context.until:
+            return False
+        pause = min(SELDOM, (now - context.start_tick) // SHARE)
+        return completion.busy and now < self._asked_at.get(context.number, 0) + pause
+
+    def _ask(self, state: GraphState, contexts: Sequence[ContextState]) -> None:
+        for context in contexts:
+            self._asked_at[context.number] = self._driver.now()
             completion = context.completion
             if state.told != context.told:
                 context.told = state.told
@@ -106,7 +125,7 @@ class Reports:
         state.ends = True
         self._ending.append((state, then))
         self._driver.after(SETTLE, lambda: self._end_settled(state, late=True))
-        self._ask(state)
+        self._ask(state, state.live)
 
     def _end_settled(self, state: GraphState, late: bool = False) -> None:
         asked_since = all(context.told == state.told for context in state.live)  # SQs may have fired at a new host
@@ -182,6 +201,7 @@ class Reports:
                 context.completion.conclude(context.outputs)
             context.inputs, context.checkpoints = {}, {}
             del self._starts[context.number]
+            self._asked_at.pop(context.number, None)
             self._outputs.flush()
             lost = self._losses([context.completion])
             if state.state not in ("waiting", "held"):
