@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 import resource
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,60 @@ from systems import ENDLESS, System, children, until
 
 from ticktalk.cli import doctor
 from ticktalk.cli.priority import keep_time
-from ticktalk.physical import realtime
+from ticktalk.physical import realtime, slices
+
+GET = {"x86_64": 315, "aarch64": 275, "riscv64": 275, "armv7l": 381}.get(platform.machine(), -1)
+
+
+def slice_of(thread: int) -> int:
+    """Nanoseconds of a thread's slice, as `sched_getattr` of Linux tells them; 0: it does not, as before Linux 6.12."""
+    found = ctypes.create_string_buffer(48)
+    ctypes.CDLL(None).syscall(GET, thread, found, 48, 0)
+    return int.from_bytes(found.raw[24:32], sys.byteorder)
+
+
+def test_a_thread_gets_short_slices_and_what_it_starts_meanwhile_and_changes_nothing_else() -> None:
+    found = {}
+
+    def note(name: str) -> None:
+        thread = threading.get_native_id()
+        found[name] = slice_of(thread), os.sched_getscheduler(thread), os.getpriority(os.PRIO_PROCESS, thread)
+
+    def started(name: str) -> None:
+        thread = threading.Thread(target=note, args=(name,))
+        thread.start()
+        thread.join()
+
+    def look() -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 3)
+        note("before")
+        with slices.short_slices():
+            note("meanwhile")
+            started("started meanwhile")
+        note("after")
+        started("started after")
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert {each[1:] for each in found.values()} == {(os.SCHED_OTHER, 3)}
+    usual = found["before"][0]
+    short = slices.SHORT if usual else 0
+    assert {name: each[0] for name, each in found.items()} == {
+        "before": usual, "meanwhile": short, "started meanwhile": short, "after": usual, "started after": usual,
+    }  # fmt: skip
+
+
+def test_a_thread_that_has_ended_or_comes_last_is_left_alone() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        os.sched_setscheduler(child.pid, os.SCHED_BATCH, os.sched_param(0))
+        before = slice_of(child.pid)
+        slices.ask_for_slices(slices.SHORT, child.pid)
+        assert os.sched_getscheduler(child.pid) == os.SCHED_BATCH and slice_of(child.pid) == before
+    finally:
+        child.communicate(b"\n")
+    slices.ask_for_slices(slices.SHORT, child.pid)
 
 
 def test_an_ensemble_keeps_time_before_all_others_and_its_worker_is_an_ordinary_process() -> None:
@@ -40,6 +96,14 @@ def test_an_ensemble_keeps_time_before_all_others_and_its_worker_is_an_ordinary_
         assert {os.sched_getscheduler(thread) for thread in every} == {os.SCHED_OTHER}
         assert os.sched_getaffinity(worker) == (os.sched_getaffinity(0) - {0} or {0})
         assert os.sched_getscheduler(far.popen.pid) == os.SCHED_OTHER
+        usual = slice_of(far.popen.pid)
+        (fars,) = children(far.popen.pid)
+        assert slice_of(fars) == usual
+        tasks = Path(f"/proc/{far.popen.pid}/task")
+        short = [task for task in tasks.iterdir() if slice_of(int(task.name)) == slices.SHORT]
+        names = {(task / "comm").read_text()[:3] for task in short}
+        if usual:
+            assert "rx-" in names and names - {"rx-", "tx-"}, "the network's threads and the timekeeper have them"
     finally:
         system.end()
 

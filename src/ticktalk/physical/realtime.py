@@ -11,6 +11,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
+from ticktalk.physical.slices import ask_for_slices
 from ticktalk.physical.system import has_linux, resource
 
 PRIORITY = 10
@@ -70,6 +71,7 @@ def ordinary(pid: int) -> None:
     try:
         if has_linux() and os.sched_getscheduler(pid) in (os.SCHED_RR, os.SCHED_FIFO):
             os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))
+        ask_for_slices(0, pid)
         if _every:
             os.sched_setaffinity(pid, _every - os.sched_getaffinity(0) or _every)
     except ProcessLookupError:

@@ -8,6 +8,7 @@
 | a spare worker, ensembles forked from one process | interpreters of their own (`workers/starting.py`) |
 | what waits in a worker's socket | only what finds no room there (`workers/channels.py`) |
 | the boot's id, the memory of a process from `/proc` | `sysctl`, `ps` (below) |
+| short slices of the processor's time (`slices.py`) | the usual ones |
 | limits of control groups, capabilities | are not looked at |
 
 With `TICKTALK_PORTABLE=1` they serve on Linux, too. Tests do so.

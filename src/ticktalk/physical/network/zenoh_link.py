@@ -19,6 +19,7 @@ import zenoh
 from ticktalk.network_interface import Handle, Receive, Reply, Wanted, any_reply
 from ticktalk.network_keys import Path
 from ticktalk.physical.network.link import Link, LinkError, NobodyAnswersError, PortInUseError, Withdraw
+from ticktalk.physical.slices import short_slices
 from ticktalk.physical.trust.connection_keys import Door, Tls
 
 logger = logging.getLogger("ticktalk.link")
@@ -122,7 +123,8 @@ class TTNetworkInterfaceZenoh(Link):
         for key, value in settings.items():
             config.insert_json5(key, json.dumps(value))
         try:
-            self._session = zenoh.open(config)
+            with short_slices():  # Zenoh's threads receive tokens, and begin with the first session
+                self._session = zenoh.open(config)
         except zenoh.ZError as error:
             raise _why(str(error), ", ".join(here), ", ".join(there)) from None
 

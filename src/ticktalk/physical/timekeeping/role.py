@@ -14,6 +14,7 @@ import ctypes
 import threading
 from collections.abc import Callable
 
+from ticktalk.physical.slices import SHORT, ask_for_slices
 from ticktalk.physical.system import has_linux
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.timekeeping.waiting import timer
@@ -64,6 +65,7 @@ class Role:
     def _begin(self) -> None:
         if has_linux():
             ctypes.PyDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+        ask_for_slices(SHORT)
         self._serve()
 
     def _stand_by(self) -> None:
