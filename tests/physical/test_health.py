@@ -649,7 +649,7 @@ def test_lost_ensembles_are_looked_for_a_few_at_a_time_and_each_in_its_turn(coun
     names = [f"e{n}" for n in range(count)]
     for name in names:
         manager.requests.state.lost[name] = LostEnsemble(EnsembleInfo(name), keeps={"g": ["act-1"]})
-    manager.requests.state.lost["others may have all of it"] = LostEnsemble(EnsembleInfo("x"))
+    manager.requests.state.lost["others may have all of it"] = LostEnsemble(EnsembleInfo("x"), holds_since=0)
     rounds = -(-count // LOOKS)
     for _ in range(rounds):
         manager.looked_for.clear()
