@@ -316,4 +316,16 @@ KNOWN = {
             Command(6_003_812, "heal", ("b", "runtime-manager")),
         ),
     ),
+    "nothing is placed on an ensemble that was drained and has still to hear that it may leave": Plan(
+        15164,
+        ("a", "b"),
+        7,
+        0,
+        500 * MS,
+        (
+            Command(610_620, "mute", ("runtime-manager", "b")),
+            Command(1_258_444, "drain", ("b",)),
+            Command(2_300_396, "revoke", ("a",)),
+        ),
+    ),
 }

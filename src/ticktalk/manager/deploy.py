@@ -95,7 +95,7 @@ class Deploy:
             raise TTRuntimeError(
                 f"a graph named {graph.name!r} is already here: stop it first, or give this one another name (--name)"
             )
-        mapper = TTMapper(self._state.infos(), drained=self._state.draining)
+        mapper = TTMapper(self._state.infos(), drained=[*self._state.draining, *self._state.dismissed])
         host_of = mapper.map(graph) if request.mapping is None else mapper.check(graph, request.mapping)
         hosts = list(dict.fromkeys(host_of.values()))
         self.prepare(GraphState(graph, host_of, hosts, set(hosts), request.weights), later)

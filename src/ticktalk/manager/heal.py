@@ -140,7 +140,7 @@ class Heal:
         if name not in self._state.ensembles:
             joined = ", ".join(self._state.ensembles) or "none"
             raise TTRuntimeError(f"there is no ensemble {name!r} (joined: {joined})")
-        if name in self._state.draining:
+        if name in {*self._state.draining, *self._state.dismissed}:
             raise TTRuntimeError(f"{name!r} is being drained already")
         if self._state.replacements:
             replaced = next(iter(self._state.replacements))
@@ -424,14 +424,14 @@ class Heal:
         sources = {state.move.source for state in self._state.graphs.values() if state.move is not None}
         for name in [name for name in self._state.draining if name not in sources]:
             self._send(name, NetMsg.SHUT_DOWN, DISMISSED)
+            self._state.dismissed.append(name)
             self._end_drain(name, None)
 
     def _end_drain(self, name: str, problem: str | None) -> None:
         if name in self._state.draining:
             self._state.draining.remove(name)
-            done = self._drained.pop(name, None)
-            if done is not None:
-                done(problem)
+            if name in self._drained:
+                self._drained.pop(name)(problem)
 
     def _give_up_move(self, state: GraphState, move: MoveState, lost: str, problem: str = "") -> None:
         """An ensemble that took part in a move has died, or cannot take its part: SQs that have not left stay."""
@@ -475,7 +475,7 @@ class Heal:
     def _hosts(self, state: GraphState, without: str = "") -> list[EnsembleInfo]:
         """The ensembles that may be given SQs of a graph, in the order of trial."""
         own = self._state.manager.name
-        out = {without, *self._state.draining}
+        out = {without, *self._state.draining, *self._state.dismissed}
         if state.weights is not None and own not in state.weights.speeds:
             out.add(own)  # a deployment file that leaves the manager's own ensemble out means it to host nothing
         return [info for info in self._state.infos() if info.name not in out]

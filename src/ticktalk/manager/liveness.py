@@ -334,6 +334,7 @@ class Liveness:
     def _end(self, name: str, *events: Event) -> None:
         lost = self._state.lost.pop(name, None)
         self._state.left[name] = self._driver.now()
+        self._state.dismissed = [each for each in self._state.dismissed if each != name]
         if name in self._state.ensembles:
             del self._state.ensembles[name]
             self.votes.changed()

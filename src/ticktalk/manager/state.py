@@ -302,6 +302,7 @@ class ManagerState(msgspec.Struct):
         replacements: by what people call the graph, those under way.
         starts: how many there were, of all graphs.
         draining: the ensembles that are being drained.
+        dismissed: those that were, and have still to leave.
         errors: how many firings raised.
         latest_errors: the latest of them.
         errors_length: the characters of their texts.
@@ -344,6 +345,7 @@ class ManagerState(msgspec.Struct):
     logged: dict[str, list[bytes]] = {}
     ended: list[str] = []
     left: dict[str, int] = {}
+    dismissed: list[str] = []
 
     @property
     def titles(self) -> list[str]:
