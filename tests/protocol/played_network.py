@@ -72,6 +72,7 @@ class Network:
 
     Attributes:
         delay: microseconds for each frame, by pair of hosts; the others take `ordinary`.
+        late: the same from a sender to a receiver only.
         cuts: by pair of hosts: "holds" what is sent for a while, or "loses" it.
         muted: sender and receiver: what the one sends the other is lost, and not what that one sends.
         copies: each frame comes twice with this chance.
@@ -83,6 +84,7 @@ class Network:
         self.ordinary = 1 * MS
         self.jitter = 2 * MS
         self.delay: dict[frozenset[str], int] = {}
+        self.late: dict[tuple[str, str], int] = {}
         self.cuts: dict[frozenset[str], str] = {}
         self.muted: set[tuple[str, str]] = set()
         self.copies = 0.0
@@ -122,7 +124,8 @@ class Network:
         arguments: tuple[Any, ...],
     ) -> None:
         world, way = self.world, (sender.identity, to.identity, path)
-        takes = self.delay.get(pair, self.ordinary) + world.choice.randrange(self.jitter)
+        takes = self.late.get((sender.host.name, to.host.name)) or self.delay.get(pair, self.ordinary)
+        takes += world.choice.randrange(self.jitter)
         moment = self._free[way] = max(self._free.get(way, 0), world.now + takes)
         world.at(moment - world.now, to.host, call, *arguments)
         if self.copies and world.choice.random() < self.copies:

@@ -128,8 +128,16 @@ CALM = ("drain", "set", "again", "deploy", "slow", "quick", "join", "copies", "d
 """Kinds by which nothing is lost but what lives on the manager's own ensemble: then each token is looked for."""
 
 
-def story(choice: random.Random, names: tuple[str, ...], calm: bool) -> list[Command]:
-    """Commands that belong together, from time 0 on: a rule of the protocol is for them. `calm`: they lose nothing."""
+RETURNS = (12, 20)
+"""Programs in which an SQ may live on `c` and `b`, and its receiver on `a`."""
+
+
+def story(choice: random.Random, names: tuple[str, ...], calm: bool) -> tuple[list[Command], int | None]:
+    """Commands that belong together, from time 0 on: a rule of the protocol is for them. `calm`: they lose nothing.
+
+    With them the program that they are for; None: any.
+    """
+    program = None
     who, other = choice.sample(names, 2) if len(names) > 1 else (*names, *names)
     to_manager = tuple(sorted((who, MANAGER)))
     pair = tuple(sorted((who, other)))
@@ -138,7 +146,7 @@ def story(choice: random.Random, names: tuple[str, ...], calm: bool) -> list[Com
     if len(names) == 1:
         which = 1 if calm else choice.choice([3, 4, 5, 7, 8, 10])
     else:
-        which = choice.randrange(3 if calm else 12)
+        which = choice.randrange(3 if calm else 15)
     match which:
         case 0:  # what is sent is under way for long when its SQ moves
             links = [to_manager, tuple(sorted((other, MANAGER)))]
@@ -182,6 +190,20 @@ def story(choice: random.Random, names: tuple[str, ...], calm: bool) -> list[Com
         case 10:  # it hears what it is to begin, but no answer
             found += [Command(0, "mute", (who, MANAGER)), Command(1 * S + 6 * soon, "again", (who,))]
             found.append(Command(1 * S + later, "heal", to_manager))
+        case 11:  # answers to it are under way for about as long as there is between its lease and what others wait
+            found.append(Command(0, "late", (MANAGER, who), choice.choice([800, 1000, 1200, 1400]) * MS))
+            found.append(Command(1800 * MS + 4 * soon, "lose", to_manager))
+            found.append(Command(3 * S + later, "heal", to_manager))
+        case 12 | 13:  # its SQs go elsewhere and come back, before what it had sent comes to a third one
+            third = choice.choice([name for name in (*names, MANAGER) if name not in (who, other)])
+            if len(names) == 3 and choice.random() < 0.7:
+                who, other, third, program = "c", "b", "a", choice.choice(RETURNS)
+                to_manager = tuple(sorted((who, MANAGER)))
+            link = tuple(sorted((who, third)))
+            found += [Command(0, "cut", link), Command(300 * MS + soon, "lose", to_manager)]
+            found.append(Command(2900 * MS + soon, "heal", to_manager))
+            found.append(Command(3100 * MS + 2 * soon, choice.choice(["kill", "drain"]), (other,)))
+            found.append(Command(6200 * MS + soon, "heal", link))
         case _:  # a drain that does not come to its end
             found.append(Command(0, "drain", (who,)))
             kind, struck = choice.choice(["kill", "stop", "cut", "lose"]), choice.choice([who, other])
@@ -194,7 +216,7 @@ def story(choice: random.Random, names: tuple[str, ...], calm: bool) -> list[Com
                     2200 * MS if kind == "stop" else 0,
                 )
             )
-    return found
+    return found, program
 
 
 def plan(seed: int) -> Plan:
@@ -207,7 +229,7 @@ def plan(seed: int) -> Plan:
     # Few kinds at a time: so some runs have no losses, and all is exact there.
     kinds = choice.sample(kinds, choice.randint(2, len(kinds)))
     weights = [KINDS[kind] for kind in kinds]
-    commands, at = [], BEGIN
+    commands, at, wanted = [], BEGIN, None
     for _ in range(choice.randint(1, 10)):
         at += choice.choice([choice.randrange(50 * MS), choice.randrange(500 * MS), choice.randrange(2 * S)])
         if at > BEGIN + FAULTS:
@@ -241,11 +263,13 @@ def plan(seed: int) -> Plan:
     if choice.random() < STORIES:
         commands = commands[: choice.randint(0, 3)]
         begin = choice.randrange(BEGIN, BEGIN + 2 * S)
-        commands += [each._replace(at=begin + each.at) for each in story(choice, names, seed % 3 == 0)]
+        told, wanted = story(choice, names, seed % 3 == 0)
+        commands += [each._replace(at=begin + each.at) for each in told]
         commands.sort(key=lambda each: each.at)
-    return Plan(
-        seed, names, choice.randrange(PROGRAMS), length, choice.choice([0, 300 * MS, 500 * MS]), tuple(commands)
-    )
+    number, checkpoint = choice.randrange(PROGRAMS), choice.choice([0, 300 * MS, 500 * MS])
+    if wanted is not None:
+        number, length = wanted, 0
+    return Plan(seed, names, number, length, checkpoint, tuple(commands))
 
 
 class Run:
@@ -374,8 +398,12 @@ class Run:
     def do_slow(self, command: Command) -> None:
         self.world.network.delay[frozenset(command.who)] = command.much
 
+    def do_late(self, command: Command) -> None:
+        self.world.network.late[command.who[0], command.who[1]] = command.much
+
     def do_quick(self, command: Command) -> None:
         self.world.network.delay.clear()
+        self.world.network.late.clear()
 
     def do_die(self, command: Command) -> None:
         if self.world.manager_host.alive:
@@ -438,6 +466,7 @@ class Run:
             host.stand("")
             host.body_time = 0
         world.network.delay.clear()
+        world.network.late.clear()
         world.network.copies = 0.0
         for pair in [*world.network.cuts, *world.network.muted]:
             world.network.heal(*sorted(pair))

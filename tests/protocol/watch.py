@@ -93,8 +93,7 @@ class Watch:
         self.took: Counter[Way] = Counter()
         self._generations: dict[tuple[str, str], int] = {}
         self._takes = 0  # the generation of the tokens that are taken now
-        self._newest: dict[tuple[Way, int], int] = {}  # by way and context, that of the newest that were taken
-        self._older: list[str] = []  # such as were taken after newer ones
+        self._older: list[str] = []  # such as were taken though a newer one was known
         self._looked: dict[Key, _Looked] = {}
         self._starts: dict[Key, Counter[Any]] = {}
         self._lines: list[_Logged] = []
@@ -138,10 +137,9 @@ class Watch:
         def count_and_compare(passing: Passing, incoming: Incoming, *counted: Any) -> None:
             prepared = passing.context.prepared
             way = Way(prepared.graph.name, incoming.sq, prepared.here)
-            newest = watch._newest.get((way, passing.context.number), 0)
-            if watch._takes < newest and prepared.here not in watch.run.revoked:
-                watch._older.append(f"{way}: of generation {watch._takes} after {newest}")
-            watch._newest[way, passing.context.number] = max(newest, watch._takes)
+            newest = prepared.generations.get(incoming.sq, 0)
+            if watch._takes < newest:
+                watch._older.append(f"{way}: of generation {watch._takes}, though {newest} is known")
             count(passing, incoming, *counted)
 
         Passing.take, Passing._count = take_and_note, count_and_compare  # type: ignore[method-assign,assignment]
