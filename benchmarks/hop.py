@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from tempfile import TemporaryDirectory
 
 from benchmarks import raw_zenoh
 from benchmarks.measure import Effort, Floor, Latencies, Row, Say, at_most, compared, milliseconds
@@ -66,16 +67,19 @@ def measure(effort: Effort, say: Say) -> Iterator[Row]:
     ensembles = {"left": [], "right": [], "left0": ["--workers", "0"], "right0": ["--workers", "0"]}
     seconds = effort.pick(4.0, 1.5)
     raw: list[Latencies] = []
+    raw_tls: list[Latencies] = []
     with ExitStack() as opened:
         system = opened.enter_context(System(ensembles))
         hops = {"--workers 0": Hop(system, "left0", "right0"), "default": Hop(system, "left", "right")}
         for what, proofs in OTHERS.items():
             both = {"left0": ["--workers", "0"], "right0": ["--workers", "0"]}
             hops[what] = Hop(opened.enter_context(System(both, proofs)), "left0", "right0")
+        bundle = raw_zenoh.bundle(opened.enter_context(TemporaryDirectory()))
         rounds: dict[str, list[Latencies]] = {what: [] for what in hops}
         for number in range(effort.rounds):
             say(f"hop, round {number + 1} of {effort.rounds}")
             raw.append(raw_zenoh.latencies(PERIOD, seconds))
+            raw_tls.append(raw_zenoh.latencies(PERIOD, seconds, bundle))
             for workers, hop in hops.items():
                 rounds[workers].append(hop.round(seconds))
     for workers, hop in hops.items():
@@ -83,6 +87,9 @@ def measure(effort: Effort, say: Say) -> Iterator[Row]:
             ours = [getattr(one, part) for one in rounds[workers]]
             theirs = [getattr(one, part) for one in raw]
             yield compared(f"hop {part}, {workers}", ours, theirs, milliseconds, "Zenoh put to callback", floor)
+            if workers.endswith("TLS"):
+                theirs = [getattr(one, part) for one in raw_tls]
+                yield compared(f"hop {part}, {workers}, over Zenoh with TLS", ours, theirs, milliseconds, "over TLS")
         yield Row(
             f"hop, {workers}: tokens that arrived",
             [hop.arrived / hop.sent],

@@ -13,11 +13,15 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy
 import zenoh
 
 from benchmarks.measure import Failure, Latencies
+from ticktalk.physical.network.zenoh_link import tls_settings
+from ticktalk.physical.trust.authority import init_authority, issue
+from ticktalk.physical.trust.credentials import Credentials
 
 RAW_BYTES = 64
 LARGE = 10_000
@@ -25,9 +29,16 @@ LARGE = 10_000
 COMMAND = [sys.executable, "-m", "benchmarks.raw_zenoh"]
 
 
-def latencies(period: int, seconds: float) -> Latencies:
-    """From a put to the callback, one message every `period` microseconds."""
-    return Latencies.of(_pair("grid", int(seconds * 1e6) // period, RAW_BYTES, period))
+def latencies(period: int, seconds: float, bundle: str = "") -> Latencies:
+    """From a put to the callback, one message every `period` microseconds; over TLS, if there is a bundle of keys."""
+    return Latencies.of(_pair("grid", int(seconds * 1e6) // period, RAW_BYTES, period, bundle))
+
+
+def bundle(folder: str) -> str:
+    """Keys for both processes, in a folder."""
+    keys = Path(folder) / "keys"
+    init_authority(keys)
+    return str(issue(keys, "zenoh", ["127.0.0.1"]))
 
 
 def messages_per_second(size: int, seconds: float, direct: bool) -> float:
@@ -36,7 +47,7 @@ def messages_per_second(size: int, seconds: float, direct: bool) -> float:
     return rate
 
 
-def _pair(kind: str, *arguments: float) -> list[float]:
+def _pair(kind: str, *arguments: float | str) -> list[float]:
     words = [kind, *map(str, arguments)]
     with subprocess.Popen([*COMMAND, "take", *words], stdout=subprocess.PIPE, text=True) as taker:
         assert taker.stdout is not None
@@ -51,17 +62,21 @@ def _pair(kind: str, *arguments: float) -> list[float]:
     return figures
 
 
-def _session(listen: list[str], connect: list[str]) -> zenoh.Session:
+def _session(way: str, port: str, bundle: str) -> zenoh.Session:
+    """A session that listens or connects (`way`) on a port."""
     config = zenoh.Config()
     config.insert_json5("mode", '"peer"')
-    config.insert_json5("listen/endpoints", json.dumps(listen))
-    config.insert_json5("connect/endpoints", json.dumps(connect))
+    for each in ("listen", "connect"):
+        endpoints = [f"{'tls' if bundle else 'tcp'}/127.0.0.1:{port}"] if each == way else []
+        config.insert_json5(f"{each}/endpoints", json.dumps(endpoints))
     config.insert_json5("scouting/multicast/enabled", "false")
+    for key, value in (tls_settings(Credentials.load(bundle).tls) if bundle else {}).items():
+        config.insert_json5(key, json.dumps(value))
     return zenoh.open(config)
 
 
-def _publisher(port: str, express: bool) -> tuple[zenoh.Session, zenoh.Publisher]:
-    session = _session([], [f"tcp/127.0.0.1:{port}"])
+def _publisher(port: str, express: bool, bundle: str = "") -> tuple[zenoh.Session, zenoh.Publisher]:
+    session = _session("connect", port, bundle)
     publisher = session.declare_publisher("bench", express=express, congestion_control=zenoh.CongestionControl.BLOCK)
     limit = time.monotonic() + 10
     while not publisher.matching_status.matching:
@@ -71,9 +86,9 @@ def _publisher(port: str, express: bool) -> tuple[zenoh.Session, zenoh.Publisher
     return session, publisher
 
 
-def give_grid(port: str, count: int, size: int, period: int) -> None:
+def give_grid(port: str, count: int, size: int, period: int, bundle: str) -> None:
     """Publish `count` messages, one a period, each beginning with when it was published."""
-    session, publisher = _publisher(port, express=True)
+    session, publisher = _publisher(port, express=True, bundle=bundle)
     at = time.monotonic()
     for _ in range(count):
         at += period / 1e6
@@ -94,7 +109,7 @@ def give_flood(port: str, seconds: float, size: int) -> None:
     session.close()
 
 
-def take_grid(count: int) -> list[float]:
+def take_grid(count: int, bundle: str) -> list[float]:
     """How many microseconds each message took."""
     took: list[float] = []
 
@@ -102,7 +117,7 @@ def take_grid(count: int) -> list[float]:
         now = time.monotonic_ns()
         took.append((now - int.from_bytes(sample.payload.to_bytes()[:8], "little")) / 1000)
 
-    session = _listening(arrived, direct=True)
+    session = _listening(arrived, direct=True, bundle=bundle)
     limit = time.monotonic() + 60
     while len(took) < count and time.monotonic() < limit:
         time.sleep(0.05)
@@ -133,11 +148,11 @@ def take_flood(seconds: float, direct: bool, large: bool) -> list[float]:
     return [figure]
 
 
-def _listening(arrived: object, direct: bool) -> zenoh.Session:
+def _listening(arrived: object, direct: bool, bundle: str = "") -> zenoh.Session:
     """A session with a subscriber; its port is printed."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    session = _session([f"tcp/127.0.0.1:{port}"], [])
+    session = _session("listen", str(port), bundle)
     session.declare_subscriber("bench", zenoh.handlers.Callback(arrived, indirect=not direct))
     print(port, flush=True)
     return session
@@ -146,12 +161,12 @@ def _listening(arrived: object, direct: bool) -> zenoh.Session:
 def main(arguments: list[str]) -> None:
     """One of the two processes."""
     match arguments:
-        case ["take", "grid", count, _, _]:
-            print(json.dumps(take_grid(int(count))), flush=True)
+        case ["take", "grid", count, _, _, bundle]:
+            print(json.dumps(take_grid(int(count), bundle)), flush=True)
         case ["take", "flood", seconds, size, direct]:
             print(json.dumps(take_flood(float(seconds), direct == "1", int(size) >= LARGE)), flush=True)
-        case ["give", port, "grid", count, size, period]:
-            give_grid(port, int(count), int(size), int(period))
+        case ["give", port, "grid", count, size, period, bundle]:
+            give_grid(port, int(count), int(size), int(period), bundle)
         case ["give", port, "flood", seconds, size, _]:
             give_flood(port, float(seconds), int(size))
 
