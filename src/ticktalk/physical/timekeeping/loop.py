@@ -61,8 +61,9 @@ EARLY = 0.0006
 caches. They are awake by the instant. Time is left for a rehearsal (`before_instant`), too, here and where it is heard:
 the timekeeper wakes some 100 us late."""
 
-REHEARSAL = 150
-"""Microseconds that a rehearsal may take. An instant that is nearer is not rehearsed: that would make it late."""
+REHEARSAL = 250
+"""Microseconds that a rehearsal may take, here and where it is heard. An instant that is nearer is not rehearsed: that
+would make it late, and its token would meet the heads-up at its receiver."""
 
 LONG = 0.005
 """Seconds from which on a sleep is long."""
