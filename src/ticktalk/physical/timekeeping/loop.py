@@ -114,7 +114,7 @@ class Loop:
         self.agenda = agenda
         self._descriptors = descriptors()
         self._inbox: deque[tuple[int, Callable[..., None], tuple[Any, ...]]] = deque()
-        self._signalled = False
+        self._signalled = True  # nobody sleeps yet
         self._watched: dict[int, Ready] = {}
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
         self._timer_count = 0
@@ -137,6 +137,7 @@ class Loop:
         self._thread: int | None = None
         self._closed = False
         self.every(LOOK, self._look_at_visitor)
+        self._signalled = False
 
     def post(self, call: Callable[..., None], *arguments: Any) -> None:
         """Have the timekeeper call `call(*arguments)`; from any thread, never blocks."""
