@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import Node
 from test_oracle import BOUND, as_graph, networks
-from test_regions import programs
+from test_plans import programs
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.errors import TTError

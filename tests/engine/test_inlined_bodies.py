@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_regions import at_once, run, same
+from test_plans import at_once, run, same
 
 from ticktalk.accelerate import chosen, handover, loops
 from ticktalk.accelerate.chosen import body_in, is_plain

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import simpy
-from test_regions import at_once, planned, program, run, same
+from test_plans import at_once, planned, program, run, same
 
 from ticktalk import TTRuntimeManagerSim
 from ticktalk.accelerate import loops
@@ -65,7 +65,7 @@ def test_a_context_that_starts_in_the_middle_has_its_turns_there(which: str) -> 
     assert planned(graph, 300) >= {"MERGE-1", "show-1"}
     start = told(2 if which == "output" else 1, which, lambda manager: manager.execute_graph(graph, {}))
     printed = shown(same(graph, until=35, watch=start).seen)
-    # The newcomer has its turns between the firing that told the listener, and the rest of the region.
+    # The newcomer has its turns between the firing that told the listener, and the rest of the plan.
     if which == "output":
         assert printed[2:6] == ["show-1: 10", "show-3: 4", "show-4: 5", "show-2: 12"]
     else:
@@ -73,7 +73,7 @@ def test_a_context_that_starts_in_the_middle_has_its_turns_there(which: str) -> 
 
 
 @pytest.mark.parametrize("which", IN_THE_MIDDLE)
-def test_a_listener_that_ends_the_context_ends_the_region(which: str) -> None:
+def test_a_listener_that_ends_the_context_ends_the_plan(which: str) -> None:
     graph = program(BOTH + IN_THE_MIDDLE[which] + "return r")
     assert planned(graph, 300) >= {"MERGE-1", "show-1"}
     seen = same(graph, watch=told(3 if which == "output" else 1, which, lambda manager: manager.stop_graph(graph))).seen

@@ -8,7 +8,7 @@ import pytest
 import simpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_regions import at_once, programs
+from test_plans import at_once, programs
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.graph.graph import TTGraph

@@ -10,7 +10,7 @@ import pytest
 import simpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_regions import HEADER, at_once, programs, run
+from test_plans import HEADER, at_once, programs, run
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.engine.agenda import Agenda

@@ -10,8 +10,8 @@ import pytest
 import simpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_plans import HEADER, at_once, programs, run
 from test_plans_with_costs import deployments
-from test_regions import HEADER, at_once, programs, run
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.errors import TTError

@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 import simpy
-import test_regions
+import test_plans
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import Node, body, run
 from test_oracle import BOUND, as_graph, networks
-from test_regions import programs
+from test_plans import programs
 
 from programs import HEAD
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
@@ -132,15 +132,15 @@ def test_the_noted_sets_are_those_of_the_oracle(nodes: list[Node], window_end: i
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    test_regions.at_once(monkeypatch)
+    test_plans.at_once(monkeypatch)
 
 
 @settings(max_examples=50)
 @given(programs(hosts=True, rates=True), st.sampled_from([0, 1, 5]), st.sampled_from([20, 1_000_000]))
 def test_a_tap_changes_nothing(text: str, delay: int, bound: int) -> None:
     graph = compile_source(text, "net.py", "net")
-    without = test_regions.run(graph, False, delay=delay, bound=bound)
-    with_tap = test_regions.run(graph, False, delay=delay, bound=bound, watch=tapped)
+    without = test_plans.run(graph, False, delay=delay, bound=bound)
+    with_tap = test_plans.run(graph, False, delay=delay, bound=bound, watch=tapped)
     assert with_tap.seen == without.seen
 
 

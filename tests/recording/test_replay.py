@@ -13,7 +13,7 @@ import pytest
 import simpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_regions import programs
+from test_plans import programs
 
 from programs import HEAD
 from ticktalk import TTEnsemble, TTRuntimeManagerSim

@@ -12,7 +12,7 @@ import pytest
 import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_regions import programs
+from test_plans import programs
 from test_replay import Kept, recorded
 
 from programs import HEAD

@@ -30,12 +30,12 @@ TOO_LONG = f"a common period has more than {MOST_EVENTS} events"
 MOST_PARTS = 2000
 """Parts that have plans of their own, at most: each takes a while to find."""
 
-LEAST = 6
+LEAST_EACH = 6
 """Periods of the parts, on average, from which on it pays to take them from the general engine and give them back."""
 
 STRETCH = 20  # instants of each part, on average, that are sorted at once: few enough to stay in a cache
 
-FAR = 1 << 60  # ticks, after all others; a range within a machine word is the fastest
+AFTER_ALL = 1 << 60  # ticks; a range within a machine word is the fastest
 
 Sequence = Generator[None, bool, tuple[int, int, dict[str, Any]]]
 """The code of a part while it runs; it ends where it departs, with the place, the begin of the period, the names."""
@@ -141,7 +141,7 @@ class Apart:
         begun: list[_Begun] = []
         pace = sum(1 / plan.period for plan in self.plans)
         for place, mine in enumerate(due):
-            if (stop - tick) * pace < LEAST * len(due):
+            if (stop - tick) * pace < LEAST_EACH * len(due):
                 return len(due)  # other things are due soon; a look costs as much as these ticks
             try:
                 each = self._begin(place, mine)
@@ -159,7 +159,7 @@ class Apart:
         runs: list[Sequence] = []
         for plan, base, values, _ in begun:
             plan.take()
-            runs.append(plan.main.run(base, base + FAR, *values))
+            runs.append(plan.main.run(base, base + AFTER_ALL, *values))
             next(runs[-1])
         turns = _Turns(begun, runs)
         running.current, error = IN_PLAN, None
@@ -197,10 +197,7 @@ class Apart:
                 raise Unsettled("it does not repeat itself yet")
         standing, values = plan.stands(base, due)
         self._handover.call(plan.main, plan.main.inline.not_ready(values))
-        stop = plan.stops(base, standing, INFINITY)
-        for part in plan.parts:
-            if isinstance(part.sync, GridSync) and part.sync.end < INFINITY:
-                stop = min(stop, part.sync.end - plan.period - (plan.standing.shapes[part.index][0] or 0))
+        stop = plan.stops(base, standing, plan.windows_end - plan.period)
         return _Begun(plan, base, values, stop)
 
     def _give(self, begun: list[_Begun], runs: list[Sequence], departed: _Departed | None) -> BaseException | None:

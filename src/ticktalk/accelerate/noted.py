@@ -30,7 +30,7 @@ from ticktalk.values.codec import PLAIN, Encoded, encoded
 TOGETHER = 4
 """Times from which on periods are noted as one."""
 
-VALUES = 1 << 16
+MOST_NOTED = 1 << 16
 """Values that are kept until they are noted, at most."""
 
 _TICKS = ("tick", "start", "stop", "due", "began", "ended")
@@ -214,12 +214,17 @@ def numbered(value: Any, number: int, ahead: int | None) -> Any:
     return value if ahead is None else Numbered(number + ahead, value)
 
 
-def staying(sync: Any) -> dict[int, int]:
-    """By slot, the numbers of the tokens that settle something."""
+def settled(sync: Any) -> dict[int, Any]:
+    """By slot, the values that stay at a firing rule."""
     if isinstance(sync, GridSync):
-        return {slot: value.number for slot, value in enumerate(sync.values) if value.__class__ is Numbered}
+        return dict(enumerate(sync.values))
     tokens = sync.sticky.items() if isinstance(sync, ArrivalSync) else ()
-    return {slot: token[3].number for slot, token in tokens if token is not None and token[3].__class__ is Numbered}
+    return {slot: token[3] for slot, token in tokens if token is not None}
+
+
+def staying(sync: Any) -> dict[int, int]:
+    """By slot, the numbers of the tokens whose values stay."""
+    return {slot: value.number for slot, value in settled(sync).items() if value.__class__ is Numbered}
 
 
 def in_step(part: Part, ports: list[Port]) -> bool:

@@ -27,7 +27,7 @@ from ticktalk.accelerate.events import (
 )
 from ticktalk.accelerate.inlining import raised_in
 from ticktalk.accelerate.loop_code import ABSENT, LoopCode, Names, OutOfReach, loop_code, optional_values
-from ticktalk.accelerate.noted import VALUES, Aside, Notes, first_eviction, in_step, staying
+from ticktalk.accelerate.noted import MOST_NOTED, Aside, Notes, first_eviction, in_step, staying
 from ticktalk.accelerate.simple import LINES
 from ticktalk.accelerate.stand_ins import MOST_EVENTS, Lags, World
 from ticktalk.accelerate.standing import (
@@ -51,7 +51,7 @@ from ticktalk.engine.firing.deadline import PlanBSync
 from ticktalk.engine.firing.grid import GridSync
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
-from ticktalk.time import INFINITY, NEG_INFINITY
+from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 from ticktalk.time.grid import repeats_after
 
 LOOKED_AHEAD = 8
@@ -426,7 +426,7 @@ class Plan:
         running.current = None
         size = trace.notes.tell(base - self.begin, times, self.aside)
         running.current = IN_PLAN
-        most = max(1, min(AT_ONCE, VALUES // (len(trace.notes.given) + 1)))
+        most = max(1, min(AT_ONCE, MOST_NOTED // (len(trace.notes.given) + 1)))
         self.at_once = min(most, 2 * self.at_once) if size < LONGEST_KEPT else max(1, self.at_once // 2)
 
     def stops(self, base: int, standing: Standing, limit: float) -> float:
@@ -441,13 +441,15 @@ class Plan:
 
     def most(self, base: int, stop: float) -> int:
         """How many periods fit in from `base` to before `stop`, and into the windows of the streams."""
-        most = (stop - base) // self.period if stop < INFINITY else 1 << 40
-        for part in self.parts:
-            if isinstance(part.sync, GridSync) and part.sync.end < INFINITY:
-                instant = self.standing.shapes[part.index][0]
-                if instant is not None:
-                    most = min(most, (part.sync.end - base - instant) // self.period)
-        return int(most)
+        end = min(stop, self.windows_end)
+        return int((end - base) // self.period) if end < INFINITY else 1 << 40
+
+    @property
+    def windows_end(self) -> Tick:
+        """The begin of the first period in which the window of a stream closes."""
+        streams = [(part.sync.end, part.index) for part in self.parts if isinstance(part.sync, GridSync)]
+        instants = [(end, self.standing.shapes[index][0]) for end, index in streams]
+        return min([end - instant for end, instant in instants if instant is not None], default=INFINITY)
 
     def onward(self, trace: Trace, place: int) -> Trace | None:
         """The trace that goes on where the event at a place of `trace` gives no result."""

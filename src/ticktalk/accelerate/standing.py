@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ticktalk.accelerate.bind import GONE
 from ticktalk.accelerate.events import ENDING, Flying, Part, Unsettled
-from ticktalk.accelerate.noted import ahead_of_rule, numbered, opened
+from ticktalk.accelerate.noted import ahead_of_rule, numbered, opened, settled
 from ticktalk.engine.firing.arrival import ArrivalSync, SinglePortSync
 from ticktalk.engine.firing.base import TTSQSync
 from ticktalk.engine.firing.deadline import DeadlineSync, PlanBSync
@@ -110,7 +110,7 @@ def stands(part: Part, sync: Any, base: int, values: list[Any], lasts: dict[int,
     if sync is part.sync and _can_change(sync):
         raise Unsettled(f"each firing of {part.sq.name} gets a copy of a value that stays")
     if isinstance(sync, GridSync):
-        values.extend(map(opened, sync.values))
+        values.extend(map(opened, settled(sync).values()))
         return since(sync.instant, base), sync.every, sync.phase, sync.width, sync.change
     if keeps_order(sync):
         lasts[part.index] = since(sync.last_start, base)
@@ -121,7 +121,7 @@ def stands(part: Part, sync: Any, base: int, values: list[Any], lasts: dict[int,
         found.append([tokens_since(sync, port, token, base) for token in waiting])
     if isinstance(sync, ArrivalSync):
         found.append([None if t is None else (since(t[0], base), since(t[2], base)) for t in sync.sticky.values()])
-        values.extend(opened(token[3]) for token in sync.sticky.values() if token is not None)
+        values.extend(map(opened, settled(sync).values()))
     elif isinstance(sync, DeadlineSync):
         found.append([tokens_since(sync, sync.due, token, base) for token in sync.due.tokens])
         found.append(sorted(number - sync.number for number in sync.answered))
@@ -130,15 +130,10 @@ def stands(part: Part, sync: Any, base: int, values: list[Any], lasts: dict[int,
 
 def _can_change(sync: Any) -> bool:
     """True if a value that stays at a firing rule can be changed by a body: each firing then gets a copy of it."""
-    if isinstance(sync, GridSync):
-        stay = [*sync.values]
-    elif isinstance(sync, ArrivalSync):
-        stay = [token[3] for token in sync.sticky.values() if token is not None]
-    elif isinstance(sync, PlanBSync):
+    stay = [*settled(sync).values()]
+    if isinstance(sync, PlanBSync):
         ports = zip(sync.arc_ports, sync.ports, strict=True)
-        stay = [token[3] for place, port in ports if sync.sq.ports[place].sticky for token in port.tokens]
-    else:
-        return False
+        stay += [token[3] for place, port in ports if sync.sq.ports[place].sticky for token in port.tokens]
     return any(opened(value).__class__ not in PLAIN for value in stay)
 
 

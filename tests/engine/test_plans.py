@@ -192,7 +192,7 @@ class Ran:
 
 def run(
     graph: TTGraph,
-    regions: bool,
+    accelerated: bool,
     until: int = 70,
     delay: int = 0,
     contexts: tuple[int, ...] = (0,),
@@ -204,12 +204,12 @@ def run(
 ) -> Ran:
     """Simulate `graph`; each context starts at its tick. `watch(manager)` may set callbacks.
 
-    `regions`: with the accelerator; `apart`: it makes no plan of the whole, but one of each part.
+    `accelerated`: with the accelerator; `apart`: it makes no plan of the whole, but one of each part.
     """
     with pytest.MonkeyPatch.context() as patch:
         if apart:
             patch.setattr(loops, "Plan", no_plan)
-        return _run(graph, regions, until, delay, contexts, bound, slices, watch, deployment)
+        return _run(graph, accelerated, until, delay, contexts, bound, slices, watch, deployment)
 
 
 def no_plan(*what: Any) -> Any:
@@ -219,7 +219,7 @@ def no_plan(*what: Any) -> Any:
 
 def _run(
     graph: TTGraph,
-    regions: bool,
+    accelerated: bool,
     until: int,
     delay: int,
     contexts: tuple[int, ...],
@@ -232,7 +232,7 @@ def _run(
     names = sorted({name for sq in graph.sqs for spec in sq.constraints for name in spec.names})
     ensembles = [TTEnsemble(None, name) for name in names]
     manager = TTRuntimeManagerSim(None, ensembles, env, network_delay=delay, deployment=deployment)
-    if not regions:
+    if not accelerated:
         manager.simulation.accelerator = manager.simulation.agenda.ahead = None
     for site in manager.simulation.sites.values():
         site.host.eviction_bound = bound
@@ -283,7 +283,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops, "TICKS_BEFORE", 1)
     monkeypatch.setattr(loops, "TICKS_EACH", 0)
     monkeypatch.setattr(loops, "LEAST", 1)
-    monkeypatch.setattr(parts, "LEAST", 1)
+    monkeypatch.setattr(parts, "LEAST_EACH", 1)
     monkeypatch.setattr(loops, "TRIED", 1)
     monkeypatch.setattr(loops, "LONGEST_WAIT", 4)
     monkeypatch.setattr(periods, "AT_ONCE", 4)
@@ -292,7 +292,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @settings(max_examples=150)
 @given(programs(), st.integers(10, 90), st.sampled_from([0, 20, 1_000_000]), st.integers(1, 3), st.booleans())
-def test_a_region_does_the_same_as_the_general_engine(
+def test_a_plan_does_the_same_as_the_general_engine(
     text: str, until: int, bound: int, slices: int, apart: bool
 ) -> None:
     graph = compile_source(text, "net.py", "net")
@@ -330,7 +330,7 @@ def test_different_rates_and_events_of_the_user(
     streams = [sq.name for sq in graph.sqs if sq.trigger == "grid"]
     inputs = {"gains": [1]} if any(i.name == "gains" for i in graph.inputs) else {}
 
-    def both(regions: bool) -> tuple[Any, ...]:
+    def both(accelerated: bool) -> tuple[Any, ...]:
         looked: list[Any] = []
 
         def watch(manager: TTRuntimeManagerSim) -> None:
@@ -349,7 +349,7 @@ def test_different_rates_and_events_of_the_user(
                 manager.sim.timeout(tick).callbacks.append(lambda _, what=what: act(what))
 
         how: Any = {"apart": apart is not None, "contexts": apart or (0,)}
-        ran = run(graph, regions, until=300, delay=delay, bound=bound, watch=watch, **how)
+        ran = run(graph, accelerated, until=300, delay=delay, bound=bound, watch=watch, **how)
         return looked, *ran.seen[: 3 if any(what == "stop" for _, what in events) else 6]
 
     for mine, expected in zip(both(True), both(False), strict=True):
@@ -371,7 +371,7 @@ def test_a_listener_acts_at_once_among_different_rates(
     inputs = {"gains": [1]} if any(i.name == "gains" for i in graph.inputs) else {}
     streams = [sq.name for sq in graph.sqs if sq.trigger == "grid"]
 
-    def both(regions: bool) -> tuple[Any, ...]:
+    def both(accelerated: bool) -> tuple[Any, ...]:
         now: list[Any] = []
 
         def watch(manager: TTRuntimeManagerSim) -> None:
@@ -393,7 +393,7 @@ def test_a_listener_acts_at_once_among_different_rates(
             manager.on_error(act)
 
         how: Any = {"apart": apart is not None, "contexts": apart or (0,)}
-        ran = run(graph, regions, until=150, delay=delay, watch=watch, **how)
+        ran = run(graph, accelerated, until=150, delay=delay, watch=watch, **how)
         return now, *ran.seen[: 3 if what == "stop" else 6]
 
     for mine, expected in zip(both(True), both(False), strict=True):
@@ -583,8 +583,8 @@ return show(a), show(fail(a)), show(step(a)), step(show(a))
         else:
             manager.on_error(stop)
 
-    def seen(regions: bool) -> Any:
-        return run(graph, regions, watch=watch).seen[:3]
+    def seen(accelerated: bool) -> Any:
+        return run(graph, accelerated, watch=watch).seen[:3]
 
     assert seen(True) == seen(False)
 
@@ -633,7 +633,7 @@ def test_a_listener_can_start_another_context_in_the_middle_of_an_instant(
     assert printed.count(f"[show-{streams * 4 + 2}]") == len(contexts) + 1
 
 
-def test_two_tokens_at_one_tick_go_through_a_region_side_by_side() -> None:
+def test_two_tokens_at_one_tick_go_through_a_plan_side_by_side() -> None:
     graph = program(
         """
 both = MERGE(src(trigger, TTPeriod=10), other(trigger, TTPeriod=15))
@@ -718,7 +718,7 @@ TTFinishByOtherwise(a, TTTimeDeadline=tag + 6)
 
 
 def test_parts_are_planned_once_where_something_else_is_due_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "LEAST", 6)
+    monkeypatch.setattr(parts, "LEAST_EACH", 6)
     graph = program("step(src(trigger, TTPeriod=7))\nstep(src(trigger, TTPeriod=9))")
     planned: list[int] = []
     plan = parts.Partition.plan
@@ -739,7 +739,7 @@ def test_parts_are_planned_once_where_something_else_is_due_often(monkeypatch: p
 
 def test_parts_leave_a_tick_at_which_nothing_fires_to_the_general_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A deadline that was met passes at 900; no body runs between that and the user's next event, at 999."""
-    monkeypatch.setattr(parts, "LEAST", 6)
+    monkeypatch.setattr(parts, "LEAST_EACH", 6)
     tried, run_parts = Counter[int](), parts.Apart.run
 
     def counted(self: parts.Apart, tick: int, limit: float) -> bool:
@@ -802,9 +802,9 @@ CHANGES = [(33, "all", 4), (47, "src-1", 6), (61, "other-1", 6), (75, "all", 20)
 def test_a_period_that_is_set_while_a_plan_runs(how: str) -> None:
     graph = program(FUSION)
 
-    def seen(regions: bool) -> Any:
+    def seen(accelerated: bool) -> Any:
         manager = TTRuntimeManagerSim(None, [], simpy.Environment())
-        if not regions:
+        if not accelerated:
             manager.simulation.accelerator = manager.simulation.agenda.ahead = None
         outputs: list[str] = []
         manager.process.outputs.listeners.append(lambda token: outputs.append(json_line(token.log_row())))
