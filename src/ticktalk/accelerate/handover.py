@@ -7,6 +7,7 @@ counters get what happened.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from ticktalk.accelerate.again import Again, Flights
@@ -78,7 +79,26 @@ class Handover:
             done.append((trace, base, times))
         return end
 
-    def tell(self, plan: Plan) -> None:
+    def trim(self, done: deque[tuple[Trace, int, int]]) -> None:
+        """Drop what is evicted by now from what a plan has kept, so that it stays bounded.
+
+        It does not become tokens on the way: that would cost more than the plan itself.
+        """
+        _tell_newest(*done[-1])
+        while done:
+            trace, base, times = done[0]
+            gone = min([_evicted(left, trace, base, times) for left in trace.left], default=times)
+            for left, kept in zip(trace.left, trace.kept, strict=True):
+                if counts_evicted(left.part, left.port):
+                    left.part.sync.counters.add(left.part.sq.name, "evicted", gone)
+                del kept[:gone]
+            self._account(trace, base, gone)
+            if gone < times:
+                done[0] = trace, base + gone * trace.length, times - gone
+                return
+            done.popleft()
+
+    def _tell(self, plan: Plan) -> None:
         """Let the firing rules have what was done: tokens out of reach, counters."""
         for place, times in enumerate(plan.silent):
             if times:
@@ -111,7 +131,7 @@ class Handover:
 
     def _account(self, trace: Trace, base: int, times: int) -> None:
         """Count what happened in so many runs of a trace, from `base` on."""
-        for use, notes in trace.uses:
+        for use, notes in trace.uses if times else ():
             use.repeat(notes, base - trace.plan.begin, trace.length, times)
         for part, kind, count in trace.counted:
             Counters.add(part.sync.counters, part.sq.name, kind, count * times)  # a tap has been told
@@ -128,7 +148,7 @@ class Handover:
 
     def give(self, plan: Plan, base: int, advanced: bool, values: list[Any], departed: Again | None) -> None:
         """Give all back, as it stands at the begin of the period at `base`, to the firing rules and the agenda."""
-        self.tell(plan)
+        self._tell(plan)
         if advanced:
             self.agenda.now = max(self.agenda.now, self._last)
         here = iter(values)
@@ -158,13 +178,19 @@ def _tell_newest(trace: Trace, base: int, times: int) -> None:
         trace.plan.world.parts[place].sync.last_start = end + last  # type: ignore[attr-defined]
 
 
+def _evicted(left: OutOfReach, trace: Trace, base: int, times: int) -> int:
+    """How many of the tokens at one place of a trace, run so often from `base` on, are too old by now."""
+    limit = left.part.sync.newest - left.part.sync.eviction_bound
+    if abs(limit) == INFINITY:
+        return 0
+    return min(times, max(0, int(-((base + left.since[2] - limit) // trace.length))))
+
+
 def _out_of_reach(left: OutOfReach, trace: Trace, base: int, times: int, kept: list[Any], tokens: list[Any]) -> None:
     """Add to `tokens` those that got out of reach at one place of a trace; count those that are evicted already."""
     sync, length = left.part.sync, trace.length
     start, number, stop, *rest = left.since
-    limit, evicted = sync.newest - sync.eviction_bound, 0
-    if abs(limit) < INFINITY:
-        evicted = min(times, max(0, int(-((base + stop - limit) // length))))
+    evicted = _evicted(left, trace, base, times)
     if counts_evicted(left.part, left.port):
         sync.counters.add(left.part.sq.name, "evicted", evicted)
     step = trace.numbers[left.part.index]

@@ -178,7 +178,7 @@ class Loops:
     def _run(self, plan: Plan, base: int, stop: float, values: list[Any]) -> None:
         """Run periods from `base` on, up to `stop`, or up to where it departs; give everything back."""
         begun, trace, work = base, plan.main, self._handover
-        told = work.periods
+        trimmed = work.periods
         departed: Again | None = None
         running.current = IN_PLAN
         while departed is None and (most := min(plan.most(base, stop), plan.at_once)) > 0:
@@ -204,9 +204,9 @@ class Loops:
                 if place != -1:
                     work.call(plan.main, trace.strange(place, found))
                     departed = Again(work.flights, plan, trace, base, place, found)
-            if work.periods > told + AT_ONCE:
-                work.tell(plan)
-                told = work.periods
+            if work.periods > trimmed + AT_ONCE:
+                work.trim(plan.done)
+                trimmed = work.periods
         running.current = None
         work.give(plan, base, base > begun, values, departed)
         if departed is not None:
