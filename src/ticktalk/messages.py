@@ -24,7 +24,7 @@ from ticktalk.records import ArcToken, Recorded, WatchArc, WatchRequest
 from ticktalk.replacement import ReplaceRequest, Switch, Switched, TryStates
 
 Role = Literal["manager", "ensemble", "operator", "viewer"]
-"""What a certificate entitles to: to place and run code; to join under its one name; to command; to look."""
+"""The rights that a certificate gives: to place and run code; to join under its one name; to command; to look."""
 
 
 class SyncMsg(enum.Enum):

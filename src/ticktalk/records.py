@@ -334,7 +334,7 @@ def _after(field: Any, step: Any, times: int) -> Any:
 
 
 Noted = AnyRecord | SentTogether | TakenTogether | FiredTogether | Repeated
-"""What a tap notes. Only the way to a file knows that some records stand for many."""
+"""A note of a tap. Only the way to a file knows that some records stand for many."""
 
 
 def names_of(record: Noted) -> list[str]:

@@ -26,12 +26,12 @@ REST_LIMIT = 10_000_000
 
 
 def version_name(title: str, number: int) -> str:
-    """What ensembles call a version of a graph that people call `title`."""
+    """The name on ensembles of a version of a graph that people call `title`."""
     return f"{title}~{number}"
 
 
 def title_of(name: str) -> str:
-    """What people call the graph of which ensembles have a version under this name."""
+    """The name that people have for the graph of which ensembles have a version under this name."""
     return re.sub(r"~\d+\Z", "", name)
 
 

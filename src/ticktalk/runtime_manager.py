@@ -91,7 +91,7 @@ class TTRuntimeManager:
         """End a graph: nothing of it fires any more, and its name is free. On devices, what was sent may still come.
 
         Returns:
-            What was lost: by the ensemble that it was sent to, and SQ (or the sender of outputs), how many tokens.
+            The losses: by the receiving ensemble, and SQ (or the sender of outputs), how many tokens.
 
         Raises:
             TTRuntimeError: there is no such graph.

@@ -92,7 +92,7 @@ BySQ = dict[str, dict[str, Series]]
 
 
 def summed(parts: Iterable[BySQ]) -> BySQ:
-    """What the series of the same name come to that were told by several, each later than the one before."""
+    """The sum of series of the same name that were told by several, each later than the one before."""
     found: BySQ = {}
     for part in parts:
         for sq, series in part.items():

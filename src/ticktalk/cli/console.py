@@ -23,7 +23,7 @@ CELL = 20_000
 
 
 CLEAR_LINE = "\r\x1b[2K"
-"""What a terminal is sent to forget the line that the cursor is on."""
+"""The sequence by which a terminal clears the line that the cursor is on."""
 
 
 class ResultsGone(KeyboardInterrupt):

@@ -159,7 +159,7 @@ def _show_one(what: str, example: Counterexample | None) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int], None]]:
-    """What is called after runs: on a terminal it counts them."""
+    """A function to call after runs: on a terminal it counts them."""
     if not sys.stderr.isatty():
         yield lambda runs: None
         return

@@ -1,6 +1,6 @@
 """The search for what a program stands, over processes: `ticktalk explore`, and `ticktalk.explore` in Python.
 
-What is tried next depends on what was found, never on which process was faster: so any number of processes finds the
+The next trial depends on what was found, never on which process was faster: so any number of processes finds the
 same.
 """
 
@@ -286,7 +286,7 @@ def explore(
         program: the program, a compiled graph's file, or a graph.
         vary: what is made worse, and how much: `{"link-delay": "0..200ms", "clock:edge": "-50ms..50ms"}`; None: delay,
             jitter and loss of links, clock errors, and times of bodies.
-        until: when streams end; None: with their windows. What was sent until then still arrives.
+        until: when streams end; None: with their windows. Tokens that were sent until then still arrive.
         input, graph, ensemble, component, deployment, mapping, network_delay: as for `ticktalk simulate`.
         events: a file of what happens in every run, beside what is made worse.
         outputs: the output SQs that count; none: all.
@@ -348,7 +348,7 @@ def explore(
 
 
 def _usual(pool: Pool, seed: int) -> tuple[Outcome, dict[str, str], Sequence[FileEvent]]:
-    """What a run gives with nothing made worse, where each SQ is then, and what happens all the same.
+    """The outcome of a run with nothing made worse, where each SQ is then, and the events that happen all the same.
 
     Raises:
         TTError: an assertion does not hold then, or two such runs differ.

@@ -59,7 +59,7 @@ class Runs:
         self.happens: Sequence[FileEvent] = ()  # in every run
 
     def usual(self, seed: int) -> Outcome:
-        """What a run gives with nothing made worse."""
+        """The outcome of a run with nothing made worse."""
         if seed not in self._usual:
             self._usual[seed] = self._outcome(Point({}, seed, {}))
         return self._usual[seed]
@@ -123,7 +123,7 @@ def begin(job: SearchJob, stopped: Stopped) -> None:
 
 
 def usual(seed: int) -> tuple[Outcome, dict[str, str], Sequence[FileEvent]]:
-    """What a run gives with nothing made worse, where each SQ is then, and what happens all the same."""
+    """The outcome of a run with nothing made worse, where each SQ is then, and the events that happen all the same."""
     assert _runs is not None
     return _runs.usual(seed), _runs.host_of, _runs.happens
 

@@ -194,7 +194,7 @@ def _run(words: Sequence[str]) -> None:
 
 
 def _instead_of(word: str) -> str:
-    """What to write in place of a first word that is no command."""
+    """The advice for a first word that is no command."""
     if word.endswith((".py", ".json")):
         return f"write `ticktalk simulate {word}` or `ticktalk run {word}`"
     begun = next((name for name in COMMANDS if name.startswith(word)), word)

@@ -162,7 +162,7 @@ def state_folder(state: str | None, log: Path | None) -> str | None:
 
 
 def _since(runtime: TTRuntimeManagerPhysical) -> str:
-    """What a manager that was killed has left to this one."""
+    """The legacy of a manager that was killed, for this one."""
     state = runtime.process.state
     return f"; {Restarted(state.titles, list(state.awaited))}" if state.awaited or state.graphs else ""
 

@@ -30,7 +30,7 @@ _SAFE_PATH = "PYTHONSAFEPATH"
 
 
 class Settings(NamedTuple):
-    """What all ensembles of a run are given.
+    """The settings of all ensembles of a run.
 
     Attributes:
         manager: the manager's address.

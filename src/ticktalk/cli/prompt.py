@@ -106,7 +106,7 @@ class Prompt:
                 termios.tcsetattr(0, termios.TCSANOW, self._modes)
 
     def ask(self) -> str:
-        """The next line. What is typed before it is asked for is shown then, and not by the terminal.
+        """The next line. Keys that are typed before it is asked for are shown then, and not by the terminal.
 
         Raises:
             EOFError: there are no more, or `leave` was called.

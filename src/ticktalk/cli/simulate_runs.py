@@ -71,7 +71,7 @@ def simulate_runs(
 
 @contextmanager
 def _progress(runs: int) -> Iterator[Callable[[], None]]:
-    """What is called after each run: on a terminal it moves a bar."""
+    """A function to call after each run: on a terminal it moves a bar."""
     if not sys.stderr.isatty():
         yield lambda: None
         return

@@ -28,7 +28,7 @@ FILES = ("deployment", "mapping", "events")
 """Settings that name a file."""
 
 SETTINGS = ("until", "start", "seed", "input", "ensemble", "component", "network-delay", "notice", "checkpoint", *FILES)
-"""What a run may set; `input.NAME` is one input."""
+"""The settings of a run; `input.NAME` is one input."""
 
 MOST_RUNS = 1_000_000
 

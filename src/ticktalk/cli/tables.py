@@ -130,7 +130,7 @@ def not_written(status: dict[str, Any]) -> list[str]:
 
 
 def _work(graph: dict[str, Any]) -> Table:
-    """What each SQ of a graph did; an older manager does not tell it."""
+    """The work of each SQ of a graph; an older manager does not tell it."""
     columns = ("SQ", "ensemble", "firings", "body", "waiting", "errors", "deadlines")
     shown = table(*columns, title=f"SQs of {graph['name']}")
     entries, more = some(sorted(graph["work"].items()))

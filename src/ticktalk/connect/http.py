@@ -136,7 +136,7 @@ class HttpInbox(Newest):
                 self.end_headers()
 
             def log_message(self, format: str, *arguments: Any) -> None:
-                """What others ask is not printed."""
+                """Requests of others are not printed."""
 
         self._server = _Server((ip, port), Handler)
         self.port = int(self._server.server_address[1])

@@ -31,7 +31,7 @@ LogRow = dict[str, Any]
 def explain_output(
     rows: Iterable[LogRow], sq: str, tick: int, missing: bool, context: int | None, shown: Callable[[LogRow], str]
 ) -> Explanation:
-    """What outputs alone say of that of an SQ at a root tick, or of its absence.
+    """The explanation that outputs alone give of that of an SQ at a root tick, or of its absence.
 
     Args:
         rows: the outputs, in the order in which they came.

@@ -60,7 +60,7 @@ class AxisBound(msgspec.Struct, frozen=True):
 
 
 class AllTogether(msgspec.Struct, frozen=True):
-    """What holds for all dimensions at once.
+    """The finding for all dimensions at once.
 
     Attributes:
         percent: the part of every bound up to which no counterexample was found; 0: none was safe.
@@ -82,7 +82,7 @@ class AllTogether(msgspec.Struct, frozen=True):
 
 
 class Certificate(msgspec.Struct, frozen=True):
-    """What a program stands.
+    """The bounds that a program stands.
 
     Attributes:
         program: its name.

@@ -55,7 +55,7 @@ KINDS = {
 }
 
 USUAL = ("link-delay", "jitter", "loss", "clock", "body-time")
-"""What is searched, if nothing is asked for."""
+"""The dimensions that are searched, if none are asked for."""
 
 SEEDS = 4
 """Seeds with which something is tried that depends on chance; also moments at which a cut or a failure begins."""
@@ -97,7 +97,7 @@ class Dimension(NamedTuple):
 
 
 class Point(NamedTuple):
-    """What is tried.
+    """A point that is tried.
 
     Attributes:
         values: by dimension's name; those that are not 0.
@@ -141,7 +141,7 @@ def _number(kind: str, text: str) -> int:
 
 
 class Places(NamedTuple):
-    """What there is in a program as it is placed.
+    """The links, ensembles and functions of a program as it is placed.
 
     Attributes:
         links: pairs of ensembles, in alphabetical order, between which tokens go.

@@ -15,7 +15,7 @@ DOUBTS = 6
 
 
 class Bound(NamedTuple):
-    """What was found along an axis.
+    """The finding along an axis.
 
     Attributes:
         safe: the largest value up to which all that were tried change nothing.

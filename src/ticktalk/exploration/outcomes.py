@@ -1,4 +1,4 @@
-"""What a run gave, and what is otherwise in another one: an output, a deadline, an assertion."""
+"""The outcome of a run, and the first difference of another one: an output, a deadline, an assertion."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LONGEST = 200
 
 
 class Outcome(NamedTuple):
-    """What a run gave.
+    """The outcome of a run.
 
     Attributes:
         outputs: by SQ, its tokens in the order of their intervals. When they came does not count.

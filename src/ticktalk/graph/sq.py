@@ -121,7 +121,7 @@ class TTSQ(msgspec.Struct, omit_defaults=True):
         due: (told) when its result is due, as far as the graph says it beforehand: ticks after the "instant" of a
             stream, after "now", when it was decided, after the "middle" of its interval, after the "start" of its body.
         persistent: a worker of its own.
-        timeout: how long its body may run; 0: as long as it likes. What runs longer is ended with its worker.
+        timeout: how long its body may run; 0: as long as it likes. One that runs longer is ended with its worker.
         constraints: all of them hold for its host.
         plan_b: (deadline) the SQ that fires when there is no data, or None.
         will_continue: (deadline) plan B's value takes the data's place.

@@ -196,7 +196,7 @@ class TravelledModules(importlib.abc.Loader):
                 yield last, name in self._folders
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
-        """What the import system of Python is given: the module is whole already."""
+        """The module, whole already, for the import system of Python."""
         return sys.modules.get(spec.name) or self._modules[spec.name]
 
     def exec_module(self, module: types.ModuleType) -> None:
@@ -236,11 +236,11 @@ class _Shared(types.ModuleType):
 
 
 class _Nothing(types.SimpleNamespace):
-    """What a caller finds by a name that only modules of other graphs have."""
+    """A module without content: callers find it by a name that only modules of other graphs have."""
 
 
 def _names_of_instance(module: Any) -> dict[str, Any]:
-    """What an instance has in place of a module's names, if its function is in the stack; else nothing."""
+    """An instance's names in place of a module's, if its function is in the stack; else nothing."""
     frame: types.FrameType | None = sys._getframe(2)
     while frame is not None:
         names = frame.f_globals

@@ -166,7 +166,7 @@ class ContextArcs(ArcNumbers):
         """Instances have come: they count on where they were, and tokens that they took there pass them by here.
 
         Args:
-            arrived: their SQs. What an instance sent that was here long ago says nothing of the tokens of this one.
+            arrived: their SQs. Tokens of an instance that was here long ago say nothing of those of this one.
             states: theirs, by SQ; one without begins anew.
             renewed: SQs that were placed anew together with them: their tokens from before are stale anyway.
             far: arc to the number of tokens its sender had sent when asked; without arcs whose sender was not asked, as

@@ -55,7 +55,7 @@ def metric(name: str, value: float, kind: SeriesKind = "gauge") -> None:
 
 
 def taken(execute: TTSQExecute) -> dict[str, Series]:
-    """What a body has set since the last call."""
+    """The metrics that a body has set since the last call."""
     series = _set.get(execute, {})
     found = {name: each for name, each in series.items() if each.count}
     for name in found:
@@ -64,5 +64,5 @@ def taken(execute: TTSQExecute) -> dict[str, Series]:
 
 
 def metrics_of(executes: Mapping[str, TTSQExecute]) -> BySQ:
-    """What the bodies of a context have set, by SQ."""
+    """The metrics that the bodies of a context have set, by SQ."""
     return {sq: _set[execute] for sq, execute in executes.items() if execute in _set} if ANY_SET else {}

@@ -76,7 +76,7 @@ class Bodies(Protocol):
         """Call `then`, at once or later, when no body of these SQs runs; they are given no more."""
 
     def measured(self, context: Context, profile: bool) -> Measured:
-        """What was measured of a context's bodies; the costs of functions only if they are asked for (`profile`)."""
+        """The measurements of a context's bodies; costs of functions only if they are asked for (`profile`)."""
 
 
 def misfits(code: GraphCode, values: Mapping[str, list[bytes]]) -> str | None:

@@ -90,7 +90,7 @@ class EnsembleReports:
     def busy(self, key: tuple[str, int]) -> str:
         """The reason why a context here is not idle; empty when it is."""
         context = self._host.contexts[key]
-        # What waits to be sent needs no look: it is counted as sent, so the manager waits for it.
+        # An output that waits to be sent needs no look: it is counted as sent, so the manager waits for it.
         pending = (f"{name} is pending" for name, sync in context.syncs.items() if sync.pending)
         return self.acts(key) or next(pending, "")
 

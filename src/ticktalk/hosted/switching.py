@@ -1,8 +1,8 @@
 """One ensemble's part in the replacement of a graph by another version: the streams end at one tick, all comes to rest.
 
-The streams of a graph are held at the same tick on every ensemble. What they have sent before goes its way to the end.
-When the manager finds that nothing happens any more, it holds the rest, and the instances are handed over as ever
-(`moves`). Those that come instead run the instants that have passed meanwhile, late (`late`).
+The streams of a graph are held at the same tick on every ensemble. Tokens that they have sent before go their way to
+the end. When the manager finds that nothing happens any more, it holds the rest. Then the instances are handed over as
+ever (`moves`). Those that come instead run the instants that have passed meanwhile, late (`late`).
 """
 
 from __future__ import annotations

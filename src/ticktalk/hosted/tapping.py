@@ -135,7 +135,7 @@ class Tapped:
         self._way = arc, number, False
 
     def apart(self) -> None:
-        """What ports get comes on no arc any more."""
+        """Values of ports come on no arc any more."""
         self._way = "", 0, False
 
     def _value(self, value: Any) -> bytes:

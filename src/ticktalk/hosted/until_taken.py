@@ -1,4 +1,4 @@
-"""What an ensemble has for the manager and keeps until the manager has taken it: outputs, and errors of firings.
+"""Outputs and errors of firings, which an ensemble keeps until the manager has taken them.
 
 Outputs are numbered. The manager takes them in their order, each once, and says up to which one it has them for good.
 Those that it has not are sent again: when another start of it asks, or when some were lost on the way. A bounded number

@@ -113,7 +113,7 @@ class Annotations:
     # -- names
 
     def _lookup(self, module: str, node: ast.expr) -> DottedName | Here | None:
-        """What a name, or the attribute of a module, means; None if that is not known."""
+        """The meaning of a name, or of the attribute of a module; None if it is not known."""
         if isinstance(node, ast.Name):
             return self._find(module, node.id, ("builtins", node.id))
         if not isinstance(node, ast.Attribute):
@@ -130,7 +130,7 @@ class Annotations:
         return None
 
     def _find(self, module: str, name: str, unbound: DottedName | None = None) -> DottedName | Here | None:
-        """What a name at the level of a module means; `unbound`: where the module does not bind it."""
+        """The meaning of a name at the level of a module; `unbound`: where the module does not bind it."""
         tree = self._tree_of(module)
         if tree is None:
             return module, name

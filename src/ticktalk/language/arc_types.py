@@ -46,7 +46,7 @@ from ticktalk.language.value_types import (
 from ticktalk.source_problems import Place, Problems
 
 _TICK = UnionOf((InstanceType(float), InstanceType(SupportsIndex)))
-"""What a deadline takes."""
+"""The types that a deadline takes."""
 MOST_WAYS = 8
 """Ways on which a value can have come: with more, its type is not known."""
 
@@ -161,7 +161,7 @@ class ArcTypes:
     # -- functions of the program
 
     def _checked(self, made: SQDraft) -> Ways:
-        """What a function gives; its arguments are checked."""
+        """The types that a function gives; its arguments are checked."""
         template, sq = made.template, made.sq
         assert template is not None
         if template.key not in self._signatures:
@@ -224,7 +224,7 @@ class ArcTypes:
     # -- values
 
     def _at(self, made: SQDraft, index: int) -> Ways:
-        """What comes to a port."""
+        """The types that come to a port."""
         arc, constant = made.ends[index], made.sq.ports[index].constant
         if arc is not None:
             return self._of_arc(arc)
@@ -267,7 +267,7 @@ class ArcTypes:
     # -- instructions
 
     def _computed(self, made: SQDraft) -> Ways:
-        """What an instruction or a deadline gives."""
+        """The types that an instruction or a deadline gives."""
         sq, name = made.sq, made.sq.function
         inputs = [self._at(made, index) for index, port in enumerate(sq.ports) if not port.hidden]
         if name == "MERGE":
@@ -456,7 +456,7 @@ def _items(type_: Type) -> tuple[Type, ...] | None:
 
 
 def _unpacking(type_: Type, shape: Any) -> str | None:
-    """What is wrong if a value of that type is unpacked to a shape; None if nothing surely is."""
+    """The mistake in unpacking a value of that type to a shape; None if there surely is none."""
     for each in _alternatives(type_):
         items = _items(each)
         if items is not None and len(items) != len(shape):

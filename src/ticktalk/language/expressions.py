@@ -113,7 +113,7 @@ class Expressions(Displays, Operators, BuiltinCalls, Constructs):
 
 
 BODY_ONLY = ("firing", "metric")
-"""What only bodies call."""
+"""Functions that only bodies call."""
 
 
 def reference_to(path: str) -> Reference | Foreign:

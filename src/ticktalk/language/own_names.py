@@ -47,7 +47,7 @@ class _Names:
             raise NameError(f"name {name!r} is not defined", name=name)
 
     def __call__(self, value: Any, name: str = "") -> Any:
-        """What stands here for a value of the module; with a name: bind it, where Python lets no attribute stand."""
+        """The stand-in here for a value of the module; with a name: bind it, where Python lets no attribute stand."""
         if name:
             self.__dict__[name] = value
             return value

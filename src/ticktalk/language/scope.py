@@ -299,7 +299,7 @@ WRITTEN_OUT = {
     "math": "write a constant as a literal, or ",
     "numpy": "write a constant as a literal, or ",
 }
-"""What graphs have in place of constants of common modules: the beginning of a hint."""
+"""The beginning of a hint, by the module whose constant stands in a graph."""
 
 
 def elsewhere(name: str, module: str | None = None) -> Foreign:

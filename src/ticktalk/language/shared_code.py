@@ -103,7 +103,7 @@ def _is_constant(node: ast.expr) -> bool:
 class _InShared(ast.NodeTransformer):
     """Makes the module's own names in functions attributes of the names that are meant.
 
-    What runs once, at module level and in the classes there, stays as it is.
+    Code that runs once, at module level and in the classes there, stays as it is.
     """
 
     def __init__(self, own: frozenset[str]) -> None:

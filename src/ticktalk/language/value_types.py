@@ -1,6 +1,6 @@
 """The types of values, as annotations say them, and whether a value of one type fits where another is wanted.
 
-The rules are those of type checkers, with three differences. What is not known fits everything. A container fits if its
+The rules are those of type checkers, with three differences. An unknown type fits everything. A container fits if its
 items do, however it could be changed: a receiver has a copy of its own. A tuple of any length fits one of a certain
 length. `docs/types.md` lists what is checked.
 """
@@ -60,7 +60,7 @@ class ProgramClass(msgspec.Struct, eq=False):
 
 
 class Anything(msgspec.Struct, frozen=True):
-    """What is not known, or not checked."""
+    """A type that is not known, or not checked."""
 
     def __str__(self) -> str:
         return "Any"
@@ -124,7 +124,7 @@ class Variable(msgspec.Struct, frozen=True, eq=False):
 
 Type = Anything | InstanceType | TupleOf | UnionOf | KnownValue | Variable
 Solution = dict[Variable, "Type"]
-"""What type variables stand for in one call."""
+"""The types that type variables stand for in one call."""
 
 ANY = Anything()
 NONE = InstanceType(type(None))

@@ -1,4 +1,4 @@
-"""What goes over from one version of a graph to the next: by the names of SQs and ports, their states and tokens."""
+"""States and tokens that go from one version of a graph to the next, by the names of SQs and ports."""
 
 from __future__ import annotations
 

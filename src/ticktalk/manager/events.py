@@ -142,7 +142,7 @@ class Restarted(Event, frozen=True):
 
 
 class StateNotWritten(Event, frozen=True):
-    """What the manager knows cannot be written at present; all else goes on."""
+    """The manager's state cannot be written at present; all else goes on."""
 
     folder: str
     why: str
@@ -153,7 +153,7 @@ class StateNotWritten(Event, frozen=True):
 
 
 class StateWritten(Event, frozen=True):
-    """What the manager knows is written again, with all that has changed meanwhile."""
+    """The manager's state is written again, with all that has changed meanwhile."""
 
     folder: str
     sentence = "--state {0.folder}: it is written again"

@@ -257,7 +257,7 @@ class Reports:
         return summed([state.former.counts, *each], state.host_of)
 
     def losses(self, state: GraphState) -> Losses:
-        """What all contexts of a graph have lost, and where."""
+        """The losses of all contexts of a graph, and where."""
         own = self._losses([context.completion for context in state.contexts.values()])
         return merged([state.former.losses, own])
 
@@ -313,7 +313,7 @@ class Reports:
 
 
 def summed(rows: Sequence[Counts], sqs: Collection[str]) -> Counts:
-    """The sum of contexts' counts. What an ensemble counts for itself stands in the reports of all, and counts once."""
+    """The sum of contexts' counts. The counts of an ensemble for itself stand in the reports of all, and count once."""
     total = merged(rows)
     for name in total.keys() - set(sqs):
         for kind in total[name].keys() - {"lost"}:  # outputs of a context that were lost stand there, too

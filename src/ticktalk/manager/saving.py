@@ -1,4 +1,4 @@
-"""What the manager knows, in parts that a store keeps; and what waits until they are written.
+"""The manager's state in parts that a store keeps, and the messages that wait until they are written.
 
 A part is a piece of the state that changes as one: an ensemble, a program, a graph, a start, a checkpoint. Only the
 parts that have changed are written. What the manager does to others, a message or a reply, waits until all that it

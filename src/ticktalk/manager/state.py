@@ -138,7 +138,7 @@ class ContextState(msgspec.Struct):
 
 
 class FormerContexts(msgspec.Struct):
-    """What is left of starts of a graph that ended long ago: sums."""
+    """The sums that are left of starts of a graph that ended long ago."""
 
     contexts: int = 0
     outputs: int = 0

@@ -53,7 +53,7 @@ class Spread(enum.Enum):
 
 
 class ClockSpec(NamedTuple):
-    """What is wrong with an ensemble's root clock, in simulation: what remains although it follows the manager's.
+    """The error of an ensemble's root clock, in simulation: it remains although the clock follows the manager's.
 
     Attributes:
         offset: microseconds by which it is ahead of the manager's at the start.
@@ -317,7 +317,7 @@ class _Reader(YamlFile):
 
 
 def clock(reader: YamlFile, node: yaml.Node) -> ClockSpec:
-    """What is wrong with a clock; mistakes go to `reader`."""
+    """The error of a clock; mistakes go to `reader`."""
     found = reader.fields(node, "a clock", ClockSpec._fields)
     return ClockSpec(reader.of(found, "offset", signed_duration, 0), reader.of(found, "drift", drift, Fraction(0)))
 

@@ -1,6 +1,6 @@
 """`--realtime`: the process that keeps time comes first, its memory stays in memory, and it keeps to some CPUs.
 
-Each of these wants a right that a process often does not have. What it may not do is said, and the rest is done.
+Each of these wants a right that a process often does not have. Missing rights are told, and the rest is done.
 Worker processes have none of it: a body that takes long must not hold up the process that keeps time.
 """
 
@@ -40,10 +40,13 @@ def lacking() -> list[str]:
 
 
 def keep_time(cpus: Collection[int] = ()) -> list[str]:
-    """Let this process keep time in real time, as far as it may; before it starts threads. What it may not do.
+    """Let this process keep time in real time, as far as it may; before it starts threads.
 
     Args:
         cpus: the numbers of those to which it keeps; empty: all.
+
+    Returns:
+        The means that it may not use.
     """
     found = lacking()
     if not has_linux():

@@ -78,7 +78,7 @@ def own_memory(pid: int) -> int:
 
 
 def _printed(*command: str) -> str:
-    """What a command prints; empty if it fails."""
+    """The text that a command prints; empty if it fails."""
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):

@@ -46,7 +46,7 @@ CHUNK = 1 << 22
 """Bytes of messages that are written together at most; `settle` writes fewer."""
 
 MOST_CHANNELS = (1 << 16) - 1
-"""What the format can number: an arc has a channel for each ensemble and each JSON type of its values."""
+"""The most that the format can number: an arc has a channel for each ensemble and each JSON type of its values."""
 
 AHEAD = 2
 """Chunks that may be compressed and written, in a thread of their own, while messages are added."""

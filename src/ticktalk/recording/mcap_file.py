@@ -429,7 +429,7 @@ def _read(file: IO[bytes]) -> Recording:
 
 
 class _Token(msgspec.Struct, gc=False):
-    """What is wanted of a token's message; `value`: as JSON or as MessagePack."""
+    """The wanted fields of a token's message; `value`: as JSON or as MessagePack."""
 
     value: msgspec.Raw
     number: int

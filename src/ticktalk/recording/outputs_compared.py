@@ -130,7 +130,7 @@ def _paired(was: list[Sent], there: list[Sent]) -> list[Pair]:
 
 
 def kind_of(pair: Pair) -> str:
-    """What became of a token: "same", "changed", "gone" or "new"."""
+    """The fate of a token: "same", "changed", "gone" or "new"."""
     was, now = pair
     if was is None or now is None:
         return "gone" if now is None else "new"

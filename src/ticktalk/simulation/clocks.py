@@ -34,7 +34,7 @@ class WrongClock:
         self.agendas: list[ClockedAgenda] = []
 
     def read(self, tick: int) -> int:
-        """What the clock shows at a tick of the simulation."""
+        """The time that the clock shows at a tick of the simulation."""
         return max(self._shown, self._true(tick))
 
     def when(self, shown: int) -> int:
@@ -83,7 +83,7 @@ class ClockedAgenda(Agenda):
 
     @property
     def now(self) -> int:
-        """What the clock shows."""
+        """The time that the clock shows."""
         return self.clock.read(self._shared.now) if self._catching_up is None else self._catching_up
 
     @now.setter

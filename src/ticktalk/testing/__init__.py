@@ -49,7 +49,7 @@ class _Version(NamedTuple):
 
 
 class Run(Simulated):
-    """What a program gave in simulated time, with all that happened.
+    """The outputs of a program in simulated time, with all that happened.
 
     Attributes:
         silent: a line for each SQ that never fired, or whose tokens mostly left unused.

@@ -15,7 +15,7 @@ RECORD = numpy.void
 
 
 def header_of(value: Any) -> list[Any]:
-    """What stands before the memory of an array or a scalar: its dtype and shape.
+    """The head before the memory of an array or a scalar: its dtype and shape.
 
     Raises:
         NoCodecError: it is an array of objects, or of a class that is not NumPy's own.

@@ -122,7 +122,7 @@ def _moment_again(kind: Any) -> Callable[[Any], Any]:
 
 
 FACTORIES = {kind.__name__: kind for kind in (list, dict, set, frozenset, tuple, int, float, complex, str, bytes, bool)}
-"""What a defaultdict may make."""
+"""The functions that a defaultdict may call for a value."""
 
 
 def _defaultdict(value: Any) -> list[Any]:

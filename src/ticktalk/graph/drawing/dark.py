@@ -13,7 +13,7 @@ DARK = {
     "#0b5394": "#7db8ee",
     "#e6f0f8": "#22303d",
 }
-"""What stands for each colour of the drawing, but for those of hosts, which are seen on both."""
+"""The dark colour for each colour of the drawing; those of hosts are seen on both."""
 
 
 def dark_style(root: str) -> str:

@@ -138,7 +138,7 @@ class Guard:
         self.tokens_sealed = 0
         self._challenges = Challenges()
 
-    # Whom this process knows.
+    # The processes that this one knows.
 
     def read(self, badge: bytes) -> tuple[Known, bytes]:
         """The process and the session that a badge is of.
@@ -267,7 +267,7 @@ class Guard:
         return HEAD + _encoder.encode(_Sealed(self.identity.name, self.session, path, counter, sealed, signature))
 
     def open(self, frame: bytes) -> OpenedMessage:
-        """What another process sealed for this one.
+        """The content that another process sealed for this one.
 
         Raises:
             FrameError: it is no such thing; a `DroppedError`: it is not proven, or not new.
@@ -331,7 +331,7 @@ class Guard:
         return seal_tokens(self.identity.name, peers, number, key, payload, attached)
 
     def open_tokens(self, key: str, payload: bytes, attached: bytes | None = None) -> OpenedTokens:
-        """What was published on a key; called in any thread.
+        """The content that was published on a key; called in any thread.
 
         Raises:
             FrameError: it is no such thing; a `DroppedError`: it is not proven, or not for this process.
@@ -364,7 +364,7 @@ class Guard:
     # Questions.
 
     def greeting(self) -> bytes:
-        """What a requester has to know before it asks: the badge, and a challenge. It proves nothing yet."""
+        """The greeting that a requester needs before it asks: the badge, and a challenge. It proves nothing yet."""
         return _encoder.encode((self.badge, self._challenges.make()))
 
     def ask(self, greeting: bytes, key: str, content: bytes) -> Asking:

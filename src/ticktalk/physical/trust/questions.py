@@ -173,7 +173,7 @@ class Challenges:
 
 
 def asked_for(key: str, challenge: bytes, badge: bytes) -> bytes:
-    """What a question is sealed with, beside its content."""
+    """The data with which a question is sealed, beside its content."""
     return msgspec.msgpack.encode((key, challenge, badge))
 
 

@@ -64,7 +64,7 @@ class Keys:
         return self._out.encrypt(bytes((purpose,)) + number, content, about)
 
     def open(self, purpose: Purpose, number: bytes, sealed: Data, about: bytes = b"") -> bytes | None:
-        """What the other sealed with the same arguments; None: it did not."""
+        """The content that the other sealed with the same arguments; None: it did not."""
         try:
             return self._in.decrypt(bytes((purpose,)) + number, sealed, about)
         except (InvalidTag, ValueError):
