@@ -68,10 +68,9 @@ def test_a_pair_promises_no_more_than_each_of_its_faults() -> None:
 def test_all_other_tests_of_processes_run_with_keys_too() -> None:
     section = DOCUMENT.read_text().partition("## On its own\n")[2].partition("\n## ")[0]
     named = re.findall(r"`tests/physical/(\w+\.py)::(\w+)`", section)
-    # Of these two, one knows no network. The other one runs on hosts of its own, with keys.
-    assert {f"{file}::{test}" for file, test in named if file not in ("test_state_store.py", "test_namespaces.py")} == {
-        *TESTS
-    }
+    # Two of these know no network. The third one runs on hosts of its own.
+    others = "test_state_store.py", "test_health.py", "test_namespaces.py"
+    assert {f"{file}::{test}" for file, test in named if file not in others} == {*TESTS}
 
 
 def test_each_test_that_the_document_names_is_there() -> None:

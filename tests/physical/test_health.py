@@ -131,15 +131,16 @@ def test_an_ensemble_whose_host_is_starved_is_given_more_time(late: int, more: i
     assert manager.gone(manager.tick + DEAD_AFTER + 1) == ["a", "b"]
 
 
-def test_an_ensemble_that_changes_to_a_relayed_session_goes_on_preparing() -> None:
-    """Two that join at once may not reach each other: then one joins once more, through the manager."""
+@pytest.mark.parametrize("direct", [True, False], ids=["no longer relayed", "relayed"])
+def test_an_ensemble_that_changes_to_a_relayed_session_or_back_goes_on_preparing(direct: bool) -> None:
+    """Two that join at once may not reach each other: then one joins once more, through the manager, until it can."""
     manager, sent = Manager(), []
     told: list[str] = []
     manager.requests = Requests("manager", None, lambda ensemble, kind, payload: sent.append((ensemble, kind)), manager)
     manager.requests.watchers.append(lambda event: told.append(str(event)))
     handlers, liveness = manager.requests.handlers, manager.requests.liveness
     liveness.introduce(EnsembleInfo("manager"))
-    started = EnsembleInfo("a", zid="1", started=7, boot_id="b")
+    started = EnsembleInfo("a", zid="1", started=7, boot_id="b", direct=not direct)
     assert liveness.join(started) is None
     graph = compile_source(
         "from ticktalk import SQify, GRAPHify\n@SQify\ndef f(x): return x\n@GRAPHify\ndef g(x): return f(x)\n",
@@ -148,7 +149,7 @@ def test_an_ensemble_that_changes_to_a_relayed_session_goes_on_preparing() -> No
     )
     reply: Future[object] = Future()
     handlers[RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH](DeployRequest(graph, "g", {"f-1": "a"}, reply=reply))
-    assert liveness.join(msgspec.structs.replace(started, zid="2", direct=False)) is None
+    assert liveness.join(msgspec.structs.replace(started, zid="2", direct=direct)) is None
     assert sent.count(("a", ExecuteMsg.INSTANTIATE)) == 2 and not reply.done()
     assert not any("gone" in line for line in told)
     handlers[RuntimeMsg.READY](ReadyAnswer("g", "a"))

@@ -178,6 +178,33 @@ def test_a_join_goes_on_when_the_manager_goes_before_the_session_is_relayed(monk
         handle.node.close(0)
 
 
+def test_the_manager_relays_while_one_that_may_come_back_is_not_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not relay between two that have both opened as peers."""
+    monkeypatch.setattr("ticktalk.physical.node.TTNetworkInterfaceZenoh", NoLink)
+    there, lost = (ReachableEnsemble(name, "127.0.0.1:1", name, True, b"") for name in ("there", "lost"))
+    monkeypatch.setattr(ensemble_handle, "ask", lambda *arguments: Welcome("boss", [there], lost=[lost]))
+    tried: list[list[ReachableEnsemble]] = []
+    monkeypatch.setattr(ensemble_handle, "can_reach", lambda peers, trust: tried.append(peers))
+    handle = ensemble_handle.EnsembleHandle(
+        *("edge", {}, "boss", "127.0.0.1:1", "127.0.0.1", 1, 2, 0, None, "manager", "", lambda error: None),  # type: ignore
+        on_event=None,
+        token=b"token",
+    )
+    handle.node.link.mode = "client"
+    now = [0]
+    monkeypatch.setattr(ensemble_handle, "monotonic_us", lambda: now[0])
+    looks = []
+    try:
+        for now[0] in range(0, 300_000_000, 1_000_000):
+            before = len(tried)
+            handle._look_for_links()
+            looks += [now[0] // 1_000_000] * (len(tried) - before)
+    finally:
+        handle.node.close(0)
+    assert looks == [2, 6, 14, 30, 62, 126, 190, 254], "more and more rarely, once a minute at last"
+    assert tried == [[there, lost]] * len(looks) and handle.node.link.mode == "client"
+
+
 def test_an_ensemble_that_is_not_taken_back_asks_more_and_more_rarely_and_says_why_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

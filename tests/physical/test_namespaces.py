@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,7 +18,15 @@ from typing import Any
 import pytest
 from systems import NUMBERS, Process, in_time, until
 
+from ticktalk.physical.trust.authority import init_authority, issue
+
 PORT = 5555
+
+ENDLESS = 600_000_000
+"""Microseconds of a stream that runs until the test is over."""
+
+HOSTS = {"a": 1, "b": 2}
+"""By host, the number of the network between it and the manager."""
 
 STREAM = (
     NUMBERS
@@ -65,7 +74,7 @@ class Network:
             ip("netns", "add", self.name(host))
             self._made.append(host)
             ip("-n", self.name(host), "link", "set", "lo", "up")
-        for number, host in ((1, "a"), (2, "b")):
+        for host, number in HOSTS.items():
             ip(
                 "-n",
                 self.name("m"),
@@ -100,9 +109,17 @@ class Network:
         """Nothing of this host comes through any more, without notice."""
         ip("-n", self.name(host), "link", "set", "wire", "down")
 
-    def mend(self, host: str, number: int) -> None:
+    def mend(self, host: str) -> None:
         ip("-n", self.name(host), "link", "set", "wire", "up")
-        ip("-n", self.name(host), "route", "replace", "default", "via", f"10.77.{number}.1")
+        ip("-n", self.name(host), "route", "replace", "default", "via", f"10.77.{HOSTS[host]}.1")
+
+    def connected(self, host: str, other: str) -> bool:
+        """Whether there is a connection from a host to another one; the kernel knows."""
+        # Addresses in hexadecimal digits, the bytes of each word reversed; 01: it is established.
+        there = "".join(f"{int(part):02X}" for part in reversed(other.split(".")))
+        read = ["ip", "netns", "exec", self.name(host), "cat", "/proc/net/tcp"]
+        rows = subprocess.run(read, check=True, capture_output=True, text=True, timeout=120).stdout.splitlines()[1:]
+        return any(row.split()[2].startswith(f"{there}:") and row.split()[3] == "01" for row in rows)
 
     def command(self, host: str, *arguments: str) -> Process:
         """Run one of our commands on a host."""
@@ -134,19 +151,50 @@ def network() -> Iterator[Network]:
         made.end()
 
 
-def start_all(network: Network, tmp_path: Path, length: int, *options: str) -> tuple[Process, Process, Process]:
-    """A manager on `m`, ensembles on `a` and `b`, and a stream from `a` to `b` that lasts `length` microseconds."""
-    (tmp_path / "prog.py").write_text(STREAM.format(length=length))
-    manager = network.command(
-        "m", "manager", "--ip", "0.0.0.0", "--rx-port", str(PORT), "--insecure", "--log", str(tmp_path / "out.jsonl")
-    )
+def start_manager(network: Network, folder: Path, keys: bool) -> Process:
+    """A manager on `m`, with keys in this folder or with none."""
+    if keys:
+        init_authority(folder, ["10.77.1.1", "10.77.2.1", "127.0.0.1"])
+        issue(folder, "a", ["10.77.1.2"])
+        issue(folder, "b", ["10.77.2.2"])
+        issue(folder, "op", role="operator")
+    trust = trusted(folder, "runtime-manager") or ["--insecure"]
+    log = ["--log", str(folder / "out.jsonl")]
+    manager = network.command("m", "manager", "--ip", "0.0.0.0", "--rx-port", str(PORT), *trust, *log)
     until(lambda: "listens" in manager.said, f"the manager listens: {manager.said}")
-    a = network.command("a", "ensemble", "a", "--manager", f"10.77.1.1:{PORT}", *options)
-    until(lambda: "'a' joined" in manager.said, "a joins")
-    b = network.command("b", "ensemble", "b", "--manager", f"10.77.2.1:{PORT}")
-    until(lambda: "'b' joined" in manager.said, "b joins")
-    deploy = network.command("m", "deploy", str(tmp_path / "prog.py"), "--start", "--manager", f"127.0.0.1:{PORT}")
-    assert deploy.wait() == 0, deploy.said
+    return manager
+
+
+def trusted(folder: Path, name: str) -> list[str]:
+    """The option that gives a participant its keys, if there are keys."""
+    keys = folder / f"{name}.json"
+    return ["--credentials", str(keys)] if keys.exists() else []
+
+
+def start_ensemble(network: Network, folder: Path, name: str, *options: str) -> Process:
+    """An ensemble on the host of its name, once it has joined."""
+    manager = f"10.77.{HOSTS[name]}.1:{PORT}"
+    process = network.command(name, "ensemble", name, "--manager", manager, *options, *trusted(folder, name))
+    until(lambda: f"{name!r} joined" in process.said, f"{name} joins: {process.said}")
+    return process
+
+
+def deploy(network: Network, folder: Path, length: int) -> None:
+    """Start a stream from `a` to `b` that lasts `length` microseconds."""
+    (folder / "prog.py").write_text(STREAM.format(length=length))
+    asked = ["--start", "--manager", f"127.0.0.1:{PORT}", *trusted(folder, "op")]
+    command = network.command("m", "deploy", str(folder / "prog.py"), *asked)
+    assert command.wait() == 0, command.said
+
+
+def start_all(
+    network: Network, tmp_path: Path, length: int, *options: str, keys: bool = False
+) -> tuple[Process, Process, Process]:
+    """A manager on `m`, ensembles on `a` and `b`, and a stream from `a` to `b` that lasts `length` microseconds."""
+    manager = start_manager(network, tmp_path, keys)
+    a = start_ensemble(network, tmp_path, "a", *options)
+    b = start_ensemble(network, tmp_path, "b")
+    deploy(network, tmp_path, length)
     return manager, a, b
 
 
@@ -156,35 +204,52 @@ def values(tmp_path: Path) -> list[int]:
     return [json.loads(line)["value"] for line in lines if line.endswith("}")]
 
 
-def status(network: Network) -> dict[str, Any]:
-    asked = network.command("m", "status", "--json", "--manager", f"127.0.0.1:{PORT}")
+def status(network: Network, *options: str) -> dict[str, Any]:
+    asked = network.command("m", "status", "--json", "--manager", f"127.0.0.1:{PORT}", *options)
     assert asked.wait() == 0, asked.said
     found: dict[str, Any] = json.loads(asked.out[0])
     return found
 
 
-def lost(network: Network) -> int:
-    (graph,) = status(network)["graphs"]
+def lost(network: Network, *options: str) -> int:
+    (graph,) = status(network, *options)["graphs"]
     return sum(kinds.get("lost", 0) for kinds in graph["counters"].values())
 
 
-def test_hosts_that_see_only_the_manager_reach_each_other_through_it(network: Network, tmp_path: Path) -> None:
-    manager, _, b = start_all(network, tmp_path, 2_000_000)
-    until(lambda: "is done" in manager.said, f"the graph is done: {manager.said}")
-    assert "relayed by the manager" in manager.said and "relayed by the manager" in b.said
+def test_hosts_that_see_only_the_manager_reach_each_other_through_it_until_they_see_each_other(
+    network: Network, tmp_path: Path
+) -> None:
+    manager, a, b = start_all(network, tmp_path, ENDLESS, keys=True)
+    options = trusted(tmp_path, "op")
+    assert "relayed by the manager" in b.said and "relayed by the manager" in manager.said
+    until(lambda: len(values(tmp_path)) > 3, "the stream runs")
+    assert not network.connected("b", "10.77.1.2") and lost(network, *options) == 0
     got = values(tmp_path)
-    assert got == list(range(1, len(got) + 1)) and len(got) >= 5
-    assert "lost" not in manager.said
-    assert lost(network) == 0
-
-
-def test_hosts_that_see_each_other_are_not_relayed(network: Network, tmp_path: Path) -> None:
+    assert got == list(range(1, len(got) + 1))
     network.forward(True)
-    manager, _, _ = start_all(network, tmp_path, 1_000_000)
-    until(lambda: "is done" in manager.said, f"the graph is done: {manager.said}")
-    assert "relayed" not in manager.said
+    until(lambda: network.connected("b", "10.77.1.2"), f"they are connected directly: {b.said}")
+    until(lambda: len([line for line in b.err if "'b' joined" in line and "relayed" not in line]) == 1, "b tells it")
+    there = len(values(tmp_path))
+    until(lambda: len(values(tmp_path)) > there + 10, "the stream goes on")
+    found = {each["name"]: each["direct"] for each in status(network, *options)["ensembles"]}
+    assert found["a"] and found["b"]
     got = values(tmp_path)
-    assert got == list(range(1, len(got) + 1)) and got
+    assert got == sorted(set(got)) and got[-1] - len(got) <= lost(network, *options)
+    assert not any("is gone" in line or "suspended" in line for line in (*manager.err, *a.err, *b.err))
+
+
+def test_hosts_that_see_each_other_are_not_relayed_though_one_stood_still(network: Network, tmp_path: Path) -> None:
+    network.forward(True)
+    manager = start_manager(network, tmp_path, keys=True)
+    a = start_ensemble(network, tmp_path, "a")
+    a.popen.send_signal(signal.SIGSTOP)
+    b = start_ensemble(network, tmp_path, "b")
+    a.popen.send_signal(signal.SIGCONT)
+    until(lambda: network.connected("b", "10.77.1.2"), f"they are connected directly: {b.said}")
+    deploy(network, tmp_path, ENDLESS)
+    until(lambda: len(values(tmp_path)) > 10, "tokens come")
+    got = values(tmp_path)
+    assert got == list(range(1, len(got) + 1)) and "relayed" not in manager.said
 
 
 def test_an_address_that_others_cannot_reach_is_no_obstacle(network: Network, tmp_path: Path) -> None:
@@ -200,8 +265,8 @@ def test_an_address_that_others_cannot_reach_is_no_obstacle(network: Network, tm
 
 def test_a_link_that_is_cut_for_five_seconds(network: Network, tmp_path: Path) -> None:
     """The stream goes on when the link is back; lost tokens are counted, and the graph ends."""
-    host, number = "a", 1
-    manager, _, _ = start_all(network, tmp_path, 9_000_000)
+    host = "a"
+    manager, _, b = start_all(network, tmp_path, 9_000_000)
     until(lambda: len(values(tmp_path)) > 3, "the stream runs")
     network.cut(host)
     cut_at = time.monotonic()
@@ -209,10 +274,11 @@ def test_a_link_that_is_cut_for_five_seconds(network: Network, tmp_path: Path) -
     assert in_time(told[0]), told
     until(lambda: time.monotonic() - cut_at >= 5, "five seconds")  # the test is about a cut of this length
     before = len(values(tmp_path))
-    network.mend(host, number)
+    network.mend(host)
     until(lambda: f"'{host}' is back" in manager.said, f"it is back: {manager.said}")
     until(lambda: len(values(tmp_path)) > before + 3, "the stream goes on")
     until(lambda: "is done" in manager.said, "the graph ends")
+    assert b.said.count("'b' joined") == 1, "the manager relays on, as the one that was cut off could come back"
     got = values(tmp_path)
     assert got == sorted(set(got))
     # Each value came, or is counted as lost, or its firing as skipped; none is both.
@@ -267,6 +333,7 @@ def test_an_ensemble_that_is_cut_off_holds_movable_sqs_and_fixed_ones_go_on(netw
     a = network.command("a", "ensemble", "a", "--manager", f"10.77.1.1:{PORT}")
     b = network.command("b", "ensemble", "b", "--manager", f"10.77.2.1:{PORT}")
     until(lambda: "'a' joined" in manager.said and "'b' joined" in manager.said, "they join")
+    assert "relayed" not in manager.said
     asked = ["--mapping", str(tmp_path / "mapping.json"), "--start", "--manager", f"127.0.0.1:{PORT}"]
     deploy = network.command("m", "deploy", str(tmp_path / "marked.py"), *asked)
     assert deploy.wait() == 0, deploy.said
@@ -275,7 +342,7 @@ def test_an_ensemble_that_is_cut_off_holds_movable_sqs_and_fixed_ones_go_on(netw
     cut_at = time.monotonic()
     until(lambda: len(marks(b, "free")) > 10, f"what moves goes on on the other side: {manager.said}")
     until(lambda: time.monotonic() - cut_at >= 5, "five seconds")  # the test is about a cut of this length
-    network.mend("a", 1)
+    network.mend("a")
     mended_at = time.monotonic()
     until(lambda: "'a' is back" in manager.said, f"it is back: {manager.said}")
     told = [line for line in list(manager.err) if "'a' is gone" in line]

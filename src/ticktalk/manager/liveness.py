@@ -178,8 +178,10 @@ class Liveness:
             self._send(info.name, NetMsg.REFUSED, refusal.text)
             return refusal
         known = self._state.ensembles.get(info.name)
-        if known is not None and known.info.direct and not info.direct and _same_start(known.info, info):
-            # It goes through the manager from now on, and is what it was. Its session before may have missed messages.
+        relayed = known is not None and not (known.info.direct and info.direct)
+        if known is not None and relayed and _same_start(known.info, info):
+            # It goes through the manager from now on, or no longer, and is what it was. Its session before may have
+            # missed messages.
             self._enter(info)
             self._deploy.again(info.name)
             self._tell(Joined(info.name, info.address, info.direct))

@@ -15,7 +15,7 @@ from ticktalk.hosted.lease import Times
 from ticktalk.manager.liveness import Why
 from ticktalk.mapping.ensembles import EnsembleInfo, check_address, check_port
 from ticktalk.messages import RuntimeMsg, message
-from ticktalk.network_keys import JOIN, RESUME, Path
+from ticktalk.network_keys import HELLO, JOIN, RESUME, Path
 from ticktalk.payloads import FiringError
 from ticktalk.physical.host_facts import describe_host, free_port
 from ticktalk.physical.limits import ENSEMBLE, check_limits, check_memory
@@ -28,6 +28,7 @@ from ticktalk.physical.network.joining import (
     RefusedError,
     Welcome,
     ask,
+    can_reach,
     heard,
     hello,
     nobody_listens,
@@ -39,7 +40,7 @@ from ticktalk.physical.network.joining import (
     unreached,
     welcomed,
 )
-from ticktalk.physical.network.link import NobodyAnswersError, PortInUseError
+from ticktalk.physical.network.link import LinkError, NobodyAnswersError, PortInUseError
 from ticktalk.physical.node import Node
 from ticktalk.physical.system import boot_id
 from ticktalk.physical.taking_back import NO_ANSWER, TakingBack
@@ -57,7 +58,10 @@ LEAVE_LIMIT = 3.0
 After that it waits as long at most until they are sent, because the manager may stand still."""
 
 LOOK_FOR_LINKS = 2_000_000
-"""Microseconds between two looks for a direct connection that did not come about, because the other stood still."""
+"""Microseconds between two looks for direct connections that did not come about."""
+
+SELDOM = 32
+"""By so much longer are these pauses at most, where the manager relays: each is twice as long as the one before."""
 
 BIND_LIMIT = 3.0
 """Seconds without a connection from the given local port after which this is told."""
@@ -116,7 +120,8 @@ class EnsembleHandle:
         self._again = threading.Event()
         self._taking_back = TakingBack(manager)
         self._unlinked: list[ReachableEnsemble] = []  # ensembles that stood still when this one joined
-        self._linked_at = 0  # when it was looked last whether they are reached
+        self._linked_at = 0  # when it was looked last whether others are reached
+        self._pause = LOOK_FOR_LINKS  # until it is looked again
         self.member = Membership(self.node, guard, clock == "manager", self._event, self._again.set, self._stop.set)
         self.node.loop.every(Times().heartbeat, self.member.beat)
 
@@ -207,23 +212,53 @@ class EnsembleHandle:
             self.member.resumed()
 
     def _look_for_links(self) -> None:
-        """See whether those that stood still are reached now; if one goes on and is not, the manager relays."""
-        if not self._unlinked or monotonic_us() - self._linked_at < LOOK_FOR_LINKS:
+        """See whether those that stood still are reached now, or, if the manager relays, whether all can be."""
+        link = self.node.link
+        relayed = link.mode == "client"
+        if not (relayed or self._unlinked) or monotonic_us() - self._linked_at < self._pause:
             return
-        link, info = self.node.link, self._info()
         try:
-            self._unlinked = unreached(link, self._unlinked, 0)
-            alive = heard(link, self._unlinked, info, self._trust)
-            if alive and unreached(link, alive, MEANWHILE_LIMIT):
-                relay(link, self._manager, self._trust)
-                self._unlinked = []
-                ask(link, JOIN, self._info(self._address(), link.identity, False), self._trust)
-                self._event(f"{alive[0].name!r} cannot be reached directly: the manager relays from now on")
+            if relayed:
+                self._reach_all()
+            else:
+                self._reach_rest()
         except (RefusedError, NobodyAnswersError) as error:
             logger.debug("looking for direct connections: %s", error)
             if not link.is_open:
                 self._again.set()  # the manager went meanwhile: without a session it is joined anew
         self._linked_at = monotonic_us()
+
+    def _reach_rest(self) -> None:
+        """If one that stood still goes on and is not reached, the manager relays."""
+        link = self.node.link
+        self._unlinked = unreached(link, self._unlinked, 0)
+        alive = heard(link, self._unlinked, self._info(), self._trust)
+        if alive and unreached(link, alive, MEANWHILE_LIMIT):
+            relay(link, self._manager, self._trust)
+            self._unlinked = []
+            ask(link, JOIN, self._info(self._address(), link.identity, False), self._trust)
+            self._event(f"{alive[0].name!r} cannot be reached directly: the manager relays from now on")
+
+    def _reach_all(self) -> None:
+        """If all others can be reached, the manager need not relay: another session takes the place of this one.
+
+        So can those be that the manager has lost: they may come back, and the manager does not relay between peers.
+        """
+        link = self.node.link
+        welcome = ask(link, HELLO, self._info(), self._trust)
+        if welcome is None or not can_reach([*peers_of(welcome), *welcome.lost], self._trust):
+            self._pause = min(2 * self._pause, SELDOM * LOOK_FOR_LINKS)
+            return
+        if self._any_port:
+            self._rx_port = free_port(self._ip)  # the one of before may be in use now
+        address = self._address()
+        try:
+            open_session(link, welcome, self._manager, self._info(address), self._trust, self._bind)
+        except LinkError:
+            relay(link, self._manager, self._trust)  # its port is in use
+        self._pause = LOOK_FOR_LINKS if link.mode == "peer" else SELDOM * LOOK_FOR_LINKS
+        if not self._enter(welcome, address):
+            self._again.set()
 
     def _join(self) -> bool:
         """Ask until the manager answers; False when stopped before."""

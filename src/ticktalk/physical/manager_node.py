@@ -391,8 +391,10 @@ class ManagerNode(Driver):
         state = self.process.state
         now = self.now()
         others = [(other.info, now - other.heard) for name, other in list(state.ensembles.items()) if name != info.name]
-        peers = [ReachableEnsemble(e.name, e.address, e.zid, e.direct, e.badge, max(0, silent)) for e, silent in others]
-        welcome = Welcome(self.node.name, peers, state.manager.boot_id, now, self.trust.list_content)
+        peers = [_reachable(other, max(0, silent)) for other, silent in others]
+        lost = [_reachable(other.info) for name, other in list(state.lost.items()) if name != info.name]
+        lost = [other for other in lost if other.direct and other.address]
+        welcome = Welcome(self.node.name, peers, state.manager.boot_id, now, self.trust.list_content, lost)
         answer = asked.answer(True, msgspec.msgpack.encode(welcome))
         self.when_written(lambda: question.answer(answer))
 
@@ -401,6 +403,10 @@ class ManagerNode(Driver):
             value, shown = rendered(token.value)
             token = msgspec.structs.replace(token, value=Encoded(value), shown=shown)
         self.process.outputs.take(token, self.now())
+
+
+def _reachable(info: EnsembleInfo, silent: int = 0) -> ReachableEnsemble:
+    return ReachableEnsemble(info.name, info.address, info.zid, info.direct, info.badge, silent)
 
 
 def failure(error: BaseException) -> str:

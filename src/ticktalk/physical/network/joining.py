@@ -6,6 +6,9 @@
    cannot reach one of them that the manager hears, it opens as a client instead, and the manager relays for it. One
    that the manager does not hear stands still: its connection comes about when it goes on, or it is lost.
 3. *Join*: the manager enters it and tells all others.
+
+An ensemble for which the manager relays looks now and then whether it could reach them all. Then it opens as a peer,
+and joins once more.
 """
 
 from __future__ import annotations
@@ -42,6 +45,9 @@ HEARD = 750_000
 
 LOOK_LIMIT = 0.3
 """Seconds in which the host of the manager's address answers a look."""
+
+TRY_LIMIT = 1.0
+"""Seconds in which another ensemble answers an attempt to reach it."""
 
 REASON = 2000
 """Characters of a reason that nothing proves which are shown."""
@@ -94,13 +100,18 @@ class ReachableEnsemble(msgspec.Struct, frozen=True):
 
 
 class Welcome(msgspec.Struct, frozen=True):
-    """The manager's answer: the other ensembles, its root clock, and the revocation list as its file has it."""
+    """The manager's answer: the other ensembles, its root clock, and the revocation list as its file has it.
+
+    Attributes:
+        lost: ensembles that it does not hear, but that may come back.
+    """
 
     manager: str
     peers: list[ReachableEnsemble]
     boot_id: str = ""
     now: int = 0
     revoked: bytes = b""
+    lost: list[ReachableEnsemble] = []
 
 
 def own_address(manager: str) -> str:
@@ -134,15 +145,29 @@ def hello(info: EnsembleInfo, manager: str, trust: Trust) -> Welcome | None:
         link.close(0)
 
 
-def client(manager: str, trust: Trust) -> Link:
-    """A session of a command, or of an ensemble that has not joined: it asks the manager questions.
+def client(address: str, trust: Trust, timeout: float = 3.0) -> Link:
+    """A session of a command, or of an ensemble beside its lasting one: it asks the manager questions.
 
     Raises:
         LinkError: nobody answers.
     """
     link = TTNetworkInterfaceZenoh()
-    link.open("client", connect=[manager], door=trust.door)
+    link.open("client", connect=[address], door=trust.door, timeout=timeout)
     return link
+
+
+def can_reach(peers: list[ReachableEnsemble], trust: Trust) -> bool:
+    """True if there can be a direct connection to each of `peers`: one is made, and ended. Blocks."""
+    for peer in peers:
+        try:
+            link = client(peer.address, trust, TRY_LIMIT)
+        except LinkError:
+            return False
+        found = peer.zid in link.reachable()
+        link.close(0)
+        if not found:
+            return False
+    return True
 
 
 def question(link: Link, key: str, content: bytes, trust: Trust, limit: float = ANSWER_LIMIT) -> ProvenAnswer | None:
