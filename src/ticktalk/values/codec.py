@@ -368,7 +368,8 @@ def _unpack_builtin(code: int, content: memoryview) -> Any:
 _builtin_decoder = msgspec.msgpack.Decoder(ext_hook=_unpack_builtin)
 
 _NATIVE: frozenset[type] = frozenset({float, bool, str, bytes, type(None)})
-_NO_TEXT = _NATIVE - {str}
+_TEXT: frozenset[type] = frozenset({str})
+_NO_TEXT = _NATIVE - _TEXT
 
 
 def _pack(value: Any, native: frozenset[type] = _NATIVE) -> Any:
@@ -383,8 +384,8 @@ def _pack(value: Any, native: frozenset[type] = _NATIVE) -> Any:
     if kind is list:
         return value if native.issuperset(map(type, value)) else [_pack(item, native) for item in value]
     if kind is dict:
-        if all(key.__class__ is str for key in value) and (native is _NATIVE or all(map(_is_text, value))):
-            return {key: _pack(item, native) for key, item in value.items()}
+        if _TEXT.issuperset(map(type, value)) and (native is _NATIVE or all(map(_is_text, value))):
+            return {key: item if item.__class__ in native else _pack(item, native) for key, item in value.items()}
         return ext(EXT_DICT, [[_pack(key, native), _pack(item, native)] for key, item in value.items()])
     if kind is tuple:
         return ext(EXT_TUPLE, [_pack(item, native) for item in value])
