@@ -132,3 +132,10 @@ def test_a_value_that_is_more_than_a_field_is_left_out_and_holds_up_no_other(sho
     nameless = msgspec.msgpack.encode(([dict(zip(keys, wire[0], strict=True)), {"shown": shown}], 2))
     with pytest.raises(FrameError):
         parse_control(head + msgspec.msgpack.encode(["RuntimeMsg.OUTPUT_TOKENS", "", nameless]))
+
+
+def test_an_output_that_its_sender_has_rendered_wrongly_is_left_out_by_the_manager_alone() -> None:
+    bad = msgspec.structs.replace(output(2), shown='"value": 2, "sq": 2')
+    outputs = OutputTokens([output(1), bad, output(3)], 3)
+    one, two, three = parse_control(control_frame(Message(RuntimeMsg.OUTPUT_TOKENS, outputs, ""))).payload.tokens
+    assert (one.start, three.start) == (1, 3) and isinstance(two, Unreadable) and two.ensemble == "a"

@@ -90,7 +90,7 @@ class _StartWire(msgspec.Struct):
     record: bool = False
 
 
-class _OutputWire(msgspec.Struct):
+class _OutputOut(msgspec.Struct):
     graph: Name
     value: Value
     shown: str
@@ -100,14 +100,16 @@ class _OutputWire(msgspec.Struct):
     ensemble: EnsembleName
     context: Count
 
+
+class _OutputWire(_OutputOut):
     def __post_init__(self) -> None:
         if not is_interval(self.start, self.stop):
             raise ValueError(f"[{self.start}, {self.stop}) is no interval")
         check_field(self.shown)
 
 
-class _OutputsWire(msgspec.Struct, array_like=True):
-    tokens: list[_OutputWire]
+class _OutputsOut(msgspec.Struct, array_like=True):
+    tokens: list[Any]
     number: Count
 
     def __post_init__(self) -> None:
@@ -115,8 +117,12 @@ class _OutputsWire(msgspec.Struct, array_like=True):
             raise ValueError(f"{len(self.tokens)} outputs, and the last has number {self.number}")
 
 
-class _OutputsUnread(_OutputsWire, array_like=True):
-    tokens: list[msgspec.Raw]  # type: ignore[assignment]
+class _OutputsWire(_OutputsOut, array_like=True):
+    tokens: list[_OutputWire]
+
+
+class _OutputsUnread(_OutputsOut, array_like=True):
+    tokens: list[msgspec.Raw]
 
 
 def _start_out(start: StartContext) -> Any:
@@ -135,12 +141,12 @@ def _start_in(data: bytes) -> StartContext:
 def _output_out(token: OutputToken) -> Any:
     value, shown = (encoded(token.value), token.shown) if token.shown else rendered(token.value)
     ends = token.start, token.stop
-    return _OutputWire(token.graph, bytes(value), shown, *ends, token.sq, token.ensemble, token.context)
+    return _OutputOut(token.graph, bytes(value), shown, *ends, token.sq, token.ensemble, token.context)
 
 
 def _outputs_out(outputs: OutputTokens) -> Any:
     tokens = [_output_out(token) for token in outputs.tokens if isinstance(token, OutputToken)]
-    return _OutputsWire(tokens, outputs.number)
+    return _OutputsOut(tokens, outputs.number)  # whoever takes it looks at each value, and leaves out a bad one only
 
 
 def _outputs_in(data: bytes) -> OutputTokens:
