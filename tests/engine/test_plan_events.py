@@ -213,3 +213,12 @@ def test_a_program_that_departs_often_is_looked_at_ever_less_often(monkeypatch: 
     graph = program("return odd(src(trigger, TTPeriod=10))", odd)
     run(graph, True, until=40_000)
     assert 1 < len(made) < 15
+
+
+def test_a_body_that_asks_for_its_firing_is_in_the_plan() -> None:
+    told = "[it.interval.start_tick, it.instant, it.late_by, it.deadline]"
+    more = f"@SQify\ndef ask(x):\n    it = firing()\n    return {told}\n"
+    graph = program("x = ask(step(src(trigger, TTPeriod=10, TTDataIntervalWidth=6)))\nreturn x", more)
+    assert planned(graph, 300) == {"src-1", "step-1", "ask-1"}
+    outputs = [json.loads(line) for line in same(graph, until=100).seen[0]]
+    assert [output["value"] for output in outputs] == [[10 * n - 3, 10 * n, 0, None] for n in range(1, 10)]

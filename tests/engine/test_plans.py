@@ -26,7 +26,7 @@ from ticktalk.mapping.deployment_file import DeploymentFile
 NEVER = 1 << 60
 
 HEADER = """\
-from ticktalk import GRAPHify, SQify, STREAMify, TTClock, TTConstraint, TTEmpty
+from ticktalk import GRAPHify, SQify, STREAMify, TTClock, TTConstraint, TTEmpty, firing
 """
 
 BODIES = {
@@ -41,6 +41,8 @@ BODIES = {
     "    return TTEmpty() if n % 2 else n + x",
     "text": "return f'{x}'.count('1')",
     "begun": "print(x, end=' ')\n    return x",
+    "asks": "it = firing()\n    print(it.interval.start_tick, it.interval.stop_tick, it.late_by, it.deadline)\n"
+    "    return x + it.instant % 5",
 }
 LISTS = {
     # Mutable values: `xs` is changed where it comes in.
@@ -84,12 +86,13 @@ def programs(draw: st.DrawFn, hosts: bool = False, rates: bool = False, unit: in
     periods = [period * unit for period in periods] if rates else [draw(st.integers(2, 12))] * 2
     grids = [(period, draw(st.integers(0, period - 1)), draw(st.integers(1, 2 * period))) for period in periods]
     for number in range(draw(st.integers(1, 4))):
-        kind = draw(st.sampled_from(["number", "number", "empty", "raises", "prints"]))
+        kind = draw(st.sampled_from(["number", "number", "empty", "raises", "prints", "asks"]))
         body = {
             "number": "return n",
             "empty": "return TTEmpty() if n % 3 == 2 else n",
             "raises": "return 1 // (n % 4)",
             "prints": "print('instant', n)\n    return n",
+            "asks": "return n + firing().instant % 4",
         }[kind]
         function(
             "STREAMify",

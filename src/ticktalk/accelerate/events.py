@@ -268,8 +268,8 @@ def _refused(sq: TTSQ, context: ContextParts) -> str:
         return f"{sq.name} is on an ensemble with drivers, which may look at the time"
     if stages - {"tag", "single run", "cores", "own copies", "in place"} or stages >= {"single run", "cores"}:
         return f"{sq.name} is watched, or runs one at a time"
-    if sq.told or sq.timeout:
-        return f"{sq.name} asks for its firing, or has a timeout"
+    if "cores" in stages and (sq.told or sq.timeout):
+        return f"{sq.name} takes time, and asks for its firing, or has a timeout"
     if sq.first_delay:
         return f"{sq.name} has a delay after its first firing"
     return ""

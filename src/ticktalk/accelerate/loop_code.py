@@ -5,8 +5,8 @@ there at the begin of a period: tokens under way or waiting, settled values. At 
 values that stand there then. `f3` is the body of SQ 3, `a3_1` the constant on its port 1.
 
 Rare steps are calls: `hand7` copies a value that could be changed, one for each receiver, or until a run ends; `edge7`
-tells the manager of an output; `left4` keeps a token that nobody can meet any more; `note` takes the values of a period
-that is recorded.
+tells the manager of an output; `ask7` sets what `firing()` gives in a body; `left4` keeps a token that nobody can meet
+any more; `note` takes the values of a period that is recorded.
 
 The function ends where an event is not as planned: its result is absent, somebody has to be told of an output, a body
 raised. It gives the place of that event, the begin of that period, and all names. Where nobody's matching depends on a
@@ -246,6 +246,8 @@ def _known(events: list[PlanEvent], first: int, left: list[OutOfReach], inline: 
         if event.runs:
             if place not in inline.of and "f" + str(index) in call_of(index, sq, {}):
                 known[f"f{index}"] = None
+            if sq.told and place not in inline.of:
+                known[f"ask{place}"] = None
             if made_anew(sq):
                 known[f"arrange{index}"] = None
             else:
@@ -286,6 +288,8 @@ def _statements(
             else:
                 call = call_of(index, sq, given)
             takes = f"{' = '.join(tails.targets)} = {call}" if tails.targets else call
+            if event.runs and sq.told:
+                takes = f"ask{place}(base); {takes}"
             statements = [(takes, event.runs), *((text, False) for text in tails.checked)]
     if event.inputs and id(event.inputs[0]) in optional and len(event.inputs) == 1:
         made = [names.of(value) for value in wires_of(event)]

@@ -13,6 +13,7 @@ from ticktalk.accelerate.standing import at
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import running
 from ticktalk.engine.forwarding import Way, unpacked
+from ticktalk.engine.this_firing import telling
 from ticktalk.time import TTEmpty
 from ticktalk.values.codec import PLAIN, Parts, encode_value, handed_on, plain
 
@@ -21,6 +22,8 @@ def rare_steps(trace: Trace, links: Links, agenda: Agenda) -> dict[str, Any]:
     """What the names of rare steps mean in the code of a trace."""
     acts: dict[str, Any] = {}
     for place, event in enumerate(trace.events[trace.first :], trace.first):
+        if event.runs and event.part.sq.told:
+            acts[f"ask{place}"] = _asker(trace, event)
         if event.kind == "tell":
             acts[f"tell{place}"] = _teller(trace, event, links, agenda)
         elif event.kind == "run" and event.part.stage is not None:
@@ -47,6 +50,18 @@ def _teller(trace: Trace, event: PlanEvent, links: Links, agenda: Agenda) -> Cal
         return False
 
     return tell
+
+
+def _asker(trace: Trace, event: PlanEvent) -> Callable[[int], None]:
+    """Sets what the body of an event is told of its firing."""
+    begin, sq = trace.plan.begin, event.part.sq
+    tell = telling(lambda start, stop, values, now: None, sq, event.part.context.executes[sq.name])
+
+    def ask(base: int) -> None:
+        start, stop = at(base - begin, event.start, event.stop)
+        tell(start, stop, (), base + event.tick - begin)
+
+    return ask
 
 
 def _edge(trace: Trace, place: int, event: PlanEvent, links: Links, agenda: Agenda) -> Callable[[Any, int], Any]:
