@@ -94,7 +94,7 @@ class TTEnsemble:
             site.cores = simulation.timing.cores_of(self.name, self.host.agenda)
             self.host.stages["cores"] = site.cores.occupy
         site.log_error = self.log_error
-        if any(driver is not None for driver in self.components.values()):
+        if simulation.drivers_look and any(driver is not None for driver in self.components.values()):
             self.host.stages["drivers"] = simulation.beside_drivers()
         if simulation.meter is not None:
             self.host.stages["meter"] = simulation.meter.stage

@@ -12,6 +12,7 @@ import re
 import symtable
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,7 @@ def make_driver(ensemble: str, component: str, factory: str, near: Path, **conte
         raise TTError(f"{what}: it is a value of type {kind}: name a class, or a function that makes the driver")
     if inspect.iscoroutinefunction(found):
         raise TTError(f"{what}: the factory is an `async def`, and nothing awaits it: write a plain `def`")
-    try:
-        parameters = inspect.signature(found).parameters.values()
-    except (TypeError, ValueError):
-        parameters = {}.values()
+    parameters = _parameters(found)
     asked = {p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
     if unknown := sorted(asked - given.keys()):
         raise TTError(
@@ -82,6 +80,18 @@ def make_driver(ensemble: str, component: str, factory: str, near: Path, **conte
         return found(**{p.name: given[p.name] for p in parameters if p.name in asked or p.name in context})
     except Exception as error:
         raise TTError(f"{what}: the factory failed: {_text_of(error)}") from None
+
+
+def is_given(factory: str, near: Path, fact: str) -> bool:
+    """True if a factory that has made a driver (`make_driver`) was given a fact that only this driver could give."""
+    return any(parameter.name == fact for parameter in _parameters(imported(factory, factory, near)))
+
+
+def _parameters(found: Callable[..., Any]) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(found).parameters.values())
+    except (TypeError, ValueError):
+        return []
 
 
 def imported(what: str, place: str, near: Path) -> Any:

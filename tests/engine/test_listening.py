@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import simpy
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
+from ticktalk.cli.simulated_run import SimulatedRun
 from ticktalk.language.compiler import compile_source
 
 PROGRAM = """
@@ -126,6 +128,58 @@ def test_a_driver_is_called_at_its_tick(accelerated: bool) -> None:
     manager.process.outputs.listeners.append(lambda token: seen.append((token.value, token.arrival)))
     manager.simulation.run(60_001)
     assert seen == [(1000 * n, 1000 * n) for n in range(21, 61)]
+
+
+DRIVERS = """
+class Tide:
+    def __init__(self{more}):
+        self.asked = 0
+
+    def at(self, instant):
+        self.asked += 1
+        return instant // 1000 % 7 + self.asked
+"""
+TIDE = """
+from ticktalk import GRAPHify, SQify, STREAMify, component, firing
+
+@STREAMify
+def sensed(trigger):
+    return component("tide").at(firing().instant)
+
+@SQify
+def between(x, y):
+    return component("tide").at(x) - y
+
+@GRAPHify
+def main(trigger):
+    x = sensed(trigger, TTPeriod=1000)
+    return between(x, sensed(trigger, TTPeriod=3000, TTPhase=700))
+"""
+
+
+@pytest.mark.parametrize("more", ["", ", env"])
+def test_beside_drivers_that_cannot_look_at_the_time_there_is_a_plan(more: str, tmp_path: Path) -> None:
+    """Each driver is called as often and in the same order as on the general engine."""
+    module = f"tide_{'env' if more else 'alone'}"
+    (tmp_path / f"{module}.py").write_text(DRIVERS.format(more=more))
+    seen: dict[bool, list[Any]] = {True: [], False: []}
+    for accelerated, told in seen.items():
+        run = SimulatedRun(
+            graph=compile_source(TIDE, "prog.py", "prog"),
+            length=90_000,
+            near=tmp_path,
+            ensembles=["edge"],
+            components=[f"edge.tide={module}:Tide"],
+        )
+        manager = run.manager()
+        if not accelerated:
+            manager.simulation.accelerator = manager.simulation.agenda.ahead = None
+        manager.on_output(lambda token, told=told: told.append((token.value, token.start, token.arrival)), notes=True)
+        run.begin()
+        run.go()
+        plan = manager.simulation.accelerator and manager.simulation.accelerator.plan
+        assert (plan is not None) == (accelerated and not more)
+    assert len(seen[True]) > 25 and seen[True] == seen[False]
 
 
 def test_why_there_is_no_plan_beside_drivers() -> None:

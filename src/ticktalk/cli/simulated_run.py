@@ -19,7 +19,7 @@ from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.durations import interval_text
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.errors import TTError
-from ticktalk.factories import make_driver
+from ticktalk.factories import is_given, make_driver
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.body_costs import Meter
 from ticktalk.hosted.lease import DEAD_AFTER
@@ -80,6 +80,7 @@ class SimulatedRun:
             typer.BadParameter, TTError: as `placement`.
         """
         self._joining: list[str] = []
+        self._looks = False  # a driver has the environment
         if self.events is not None:
             from ticktalk.simulation.event_file import joining_ensembles
 
@@ -106,6 +107,7 @@ class SimulatedRun:
             TTEnsemble(None, name, components=self._drivers(option, env), modules=told.get(name, ()))
             for name, option in asked.items()
         ]
+        own_drivers = self._drivers(own, env) if own is not None else None
         happens = self.happens = [*self._events([member.name for member in members]), *self.more_events]
         if deployment is None and any(event.kind in ("link", "cost") for event in happens):
             from ticktalk.mapping.deployment_file import DeploymentFile, LinkSpec
@@ -113,6 +115,7 @@ class SimulatedRun:
             deployment = DeploymentFile("", (), default=LinkSpec(self.delay))
         simulation = Simulation.of(env)
         simulation.seed = self.seed or 0
+        simulation.drivers_look = self._looks or bool(later)
         for event in happens:
             if event.kind == "clock":
                 simulation.clock_of(event.ensembles[0])
@@ -124,7 +127,7 @@ class SimulatedRun:
                 network_delay=self.delay,
                 deployment=deployment,
                 meter=self.meter,
-                components=self._drivers(own, env) if own is not None else None,
+                components=own_drivers,
             )
         except OSError as error:
             raise TTError(f"--log {self.log}: the file cannot be written: {error.strerror}") from None
@@ -187,8 +190,10 @@ class SimulatedRun:
             place = f"{option.name}.{name}"
             if place in self.drivers or factory is None:
                 made[name] = self.drivers.get(place)
+                self._looks |= made[name] is not None  # who made it may have the environment, too
             else:
                 made[name] = make_driver(option.name, name, factory, self.near, env=env)
+                self._looks |= is_given(factory, self.near, "env")
         return made
 
     def begin(self, streams_end: bool = False) -> None:

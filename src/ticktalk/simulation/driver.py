@@ -63,6 +63,7 @@ class Simulation:
         flushes: called whenever SimPy goes on: what was written until then can be read by the user's processes.
         tap: `(ensemble, start)`: what takes note of a context there; None: nobody does.
         took_over: told that a graph goes on as another version of itself.
+        drivers_look: drivers of components may look at the environment.
     """
 
     def __init__(self, env: simpy.Environment) -> None:
@@ -82,6 +83,7 @@ class Simulation:
         self.flushes: list[Callable[[], None]] = []
         self.tap: Callable[[str, StartContext], Tap | None] = lambda ensemble, start: None
         self.took_over: Callable[[TookOver], None] = lambda note: None
+        self.drivers_look = True
         self._ends = Ends(self.agenda)
         self._settling = False
         self._turns = Turns()
