@@ -328,4 +328,17 @@ KNOWN = {
             Command(2_300_396, "revoke", ("a",)),
         ),
     ),
+    "tokens that were sent to an SQ while it moved, and that its new host took, do not count as lost": Plan(
+        68866,
+        ("a", "b"),
+        2,
+        0,
+        0,
+        (
+            Command(666_070, "slow", ("b", "runtime-manager"), 100 * MS),
+            Command(2_131_406, "slow", ("a", "b"), 150 * MS),
+            Command(2_463_903, "drain", ("b",)),
+            Command(2_778_897, "quick", ("b",)),
+        ),
+    ),
 }

@@ -216,6 +216,13 @@ class ContextArcs(ArcNumbers):
         for arc in [arc for arc in self.took if arc not in self.context.incoming]:
             del self.took[arc]
 
+    @property
+    def received(self) -> dict[str, int]:
+        """The numbers of the arcs that lead to an SQ here. Of others the new host of their SQs tells."""
+        incoming, here = self.context.incoming, self.context.syncs
+        arcs = {arc for arc, to in incoming.items() if any(sync.sq.name in here for sync, _ in to)}
+        return {arc: number for arc, number in self.numbers.items() if arc in arcs}
+
     def lacks(self, sent: Mapping[str, int]) -> bool:
         """True if tokens up to these numbers have still to come on arcs that lead here."""
         numbers, incoming = self.numbers, self.context.incoming

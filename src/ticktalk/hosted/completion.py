@@ -73,7 +73,7 @@ class EnsembleReports:
             request.round,
             self.busy(key),
             {arc: dict.fromkeys(hosts, numbers[arc]) for arc, hosts in ways if arc in numbers},
-            dict(passed.numbers),
+            passed.received,
             self.outputs[key],
             {**counts, here: own} if own else counts,
             context.waiting(),
