@@ -18,7 +18,7 @@ RX_PORT = 5555
 """The port on which a manager listens, unless it is given another."""
 
 WORKERS = 1
-"""Bodies run in worker processes (1), not in threads of the process that keeps time (0)."""
+"""Bodies run in worker processes, but for harmless ones (1); not all of them there (2), nor where time is kept (0)."""
 
 CHECKPOINT_PERIOD = 1_000_000
 """Root ticks between two checkpoints of every instance."""

@@ -156,7 +156,8 @@ class TTEnsemble:
             rx_port: the port on which it listens; 0: any that is free.
             tx_port: the local port of the lasting connection to the manager; 0: any. After the end of a connection it
                 takes a minute until the port is free. Questions before, and a way through the manager, take any port.
-            workers: 1: bodies run in worker processes; 0: in threads of this one.
+            workers: 1: bodies run in worker processes, harmless ones in this one; 2: all in worker processes; 0: all in
+                threads of this one.
             credentials: this ensemble's bundle, as `ticktalk keys issue` makes it.
             token: the secret of a manager that was given one; None: on loopback that of the user.
             clock: "manager": the root clock follows the manager's; "system": this host's own is trusted (PTP).

@@ -362,7 +362,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         tx_port: the local port of outgoing connections; 0: any. The manager is called by others, so it needs none.
         name: see `TTRuntimeManager`.
         components: of the manager's own ensemble: names, or names with drivers or factory texts `module:name`.
-        workers: 1: bodies run in worker processes; 0: in threads of this one.
+        workers: 1: bodies run in worker processes, harmless ones in this one; 2: all in those; 0: all in this one.
         credentials: the manager's bundle, as `ticktalk keys init` makes it.
         insecure: go without credentials on an address that others can reach.
         token: a secret that ensembles are given, too; None: without credentials, on loopback, that of the user.

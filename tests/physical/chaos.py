@@ -242,6 +242,8 @@ class Chaos:
 
     def _begin(self, name: str) -> None:
         options = [word for component in self._world.ensembles[name] for word in ("--component", component)]
+        if sorted(self._world.ensembles).index(name) % 2:
+            options += ["--workers", "2"]  # so that there are bodies whose worker can be killed, and others at home
         self.system.begin(name, *options, view=self._folder / f"{name}.json")
         self._tell(f"begin {name}")
 

@@ -178,7 +178,9 @@ def test_a_stateful_sq_goes_on_elsewhere_from_its_last_checkpoint(own: Callable[
 
 
 def test_a_killed_worker_is_replaced_and_its_instances_go_on(own: Callable[..., System]) -> None:
-    system = own().with_ensembles("edge", "b")
+    system = own().with_ensembles("edge")
+    system.begin("b", "--workers", "2")
+    assert system.manager.wait_for_ensembles(["b"], LIMIT) == []
     graph = system.deploy(COUNTED, "counted", mapping={"src-1": "edge", "count-1": "b"})
     system.manager.execute_graph(graph)
     until(lambda: (saved(system, "counted", "count-1") or {}).get("count", 0) > 3, "it is saved")

@@ -34,6 +34,7 @@ from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 from ticktalk.physical.node import Node
 from ticktalk.physical.trust.guard import Guard
 from ticktalk.physical.trust.identity import ByToken
+from ticktalk.physical.workers.meter import LONGEST
 from ticktalk.values.codec import decode_value, encode_value, plain
 
 PROGRAM = """
@@ -140,7 +141,7 @@ class FakeLink(TTNetworkInterfaceZenoh):
             receive(frame, attached)
 
 
-def run(seed: int, processes: bool, length: int, other_on: str) -> None:
+def run(seed: int, processes: bool, length: int, other_on: str, home: bool = False) -> None:
     chance = random.Random(seed)
     network = Network()
     graph = compile_source(PROGRAM, "moved.py", "moved")
@@ -150,6 +151,7 @@ def run(seed: int, processes: bool, length: int, other_on: str) -> None:
     nodes = {name: Node(name, {}, manager="runtime-manager", processes=processes, link=links[name]) for name in links}
     tick = 0
     for node in nodes.values():
+        node.workers.loading.home = home
         node.run_in_thread()
 
     sender = Guard(ByToken(b"", "a", "ensemble"))
@@ -236,3 +238,9 @@ def test_each_token_arrives_once(seed: int, other_on: str) -> None:
 @pytest.mark.parametrize("other_on", ["a", "d"])
 def test_each_token_arrives_once_with_processes_and_long_values(other_on: str) -> None:
     run(100, True, LONG, other_on)
+
+
+@pytest.mark.parametrize("length", [40, LONGEST + 1], ids=["at home", "that leave home at once"])
+@pytest.mark.parametrize("other_on", ["a", "d"])
+def test_each_token_arrives_once_with_bodies(length: int, other_on: str) -> None:
+    run(101, True, length, other_on, home=True)

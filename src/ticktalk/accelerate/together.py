@@ -107,7 +107,6 @@ class DeviceRegion:
         bodies: by member, its body.
 
     Attributes:
-        worker: the name of its worker.
         covers: of kind "token": the arcs of the SQ elsewhere that feed nothing else here.
     """
 
@@ -119,7 +118,6 @@ class DeviceRegion:
         self._workers = workers
         self._others = others
         self.parts = [DeviceSQ(member, body, context) for member, body in zip(plan.members, bodies, strict=True)]
-        self.worker = self.parts[0].body.worker
         self._roots = self.parts[: plan.roots]
         self._inside = self.parts[plan.roots :]
         self._grid = self.parts[0].sync if isinstance(self.parts[0].sync, GridSync) else None
@@ -163,6 +161,11 @@ class DeviceRegion:
     def _feeds_only_roots(self, arc: int) -> bool:
         roots = [root.sync for root in self._roots]
         return all(sync in roots for sync, _ in self.context.incoming.get(f"{self.plan.producer}/{arc}", ()))
+
+    @property
+    def worker(self) -> str:
+        """The name of its worker."""
+        return self.parts[0].body.worker
 
     # Input of its roots.
 
@@ -326,7 +329,7 @@ class DeviceRegion:
         if any(part.sync.inbox or part.sync.remote for part in considered):
             if again:  # a run done at once ends without an answer
                 self.context.agenda.make_ready(self._last_turn)
-        elif self._slow() or self._waiting():
+        elif self._slow() or self._waiting() or len({part.body.worker for part in self.parts}) > 1:
             self._give_up()
         else:
             self._begin()

@@ -39,7 +39,10 @@ Deployment = Annotated[
 Mapping = Annotated[
     Path | None, typer.Option(metavar="FILE", help="JSON: SQ to ensemble, such as `ticktalk map -o` writes.")
 ]
-Workers = Annotated[int, typer.Option(min=0, max=1, help="1: bodies in worker processes; 0: in threads.")]
+Workers = Annotated[
+    int,
+    typer.Option(min=0, max=2, help="1: bodies in worker processes, but for harmless ones; 2: all of them; 0: none."),
+]
 MaxValue = Annotated[
     int, typer.Option(min=1, help="Bytes of the longest value that a body may send; a longer one is an error.")
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.sq import TTSQ
@@ -73,28 +73,35 @@ def may_be_at_home(sq: TTSQ) -> bool:
     return sq.body and not asks and sq.trigger != "plan_b" and not any(c.components for c in sq.constraints)
 
 
-def at_home(sqs: Iterable[TTSQ], here: Collection[str], harmless: Collection[str]) -> set[str]:
-    """The harmless SQs that run at home: all bodies here that they reach, or share a sender with, are harmless, too.
+def beside(sqs: Sequence[TTSQ], here: Collection[str]) -> dict[str, list[set[str]]]:
+    """By name, the bodies here that an SQ here feeds, is fed by, or shares a sender with, in groups.
 
-    So no token crosses to a worker process and back on its way, and what a region may hold stays together.
+    Those of a group are at home all together or not at all. So no token crosses to a worker process and back on its
+    way, and what a region may hold stays together. Values that stay at their ports are sent once, and do not count.
 
     Args:
         sqs: those of the graph.
         here: the names of those whose bodies run on this ensemble.
-        harmless: the names of the harmless ones among them.
     """
-    groups = [{sq.name, *(to.sq for arc in sq.arcs for to in arc.to)}.intersection(here) for sq in sqs]
+    stays = {(sq.name, at) for sq in sqs for at, port in enumerate(sq.ports) if port.sticky or sq.trigger == "grid"}
     of: dict[str, list[set[str]]] = {}
-    for group in groups:
+    for sq in sqs:
+        fed = {to.sq for arc in sq.arcs for to in arc.to if (to.sq, to.port) not in stays}
+        group = {sq.name, *fed}.intersection(here)
         for name in group:
             of.setdefault(name, []).append(group)
-    apart = set(here).difference(harmless)
-    waiting = [*apart]
+    return of
+
+
+def reached(of: Mapping[str, Sequence[set[str]]], names: Iterable[str]) -> set[str]:
+    """These SQs, and all that are in a group with one of them, and so on."""
+    found = set(names)
+    waiting = [*found]
     while waiting:
         for group in of.get(waiting.pop(), ()):
-            waiting += group - apart
-            apart |= group
-    return set(here) - apart
+            waiting += group - found
+            found |= group
+    return found
 
 
 def _worker_of(users: Sequence[TTSQ]) -> str:

@@ -115,6 +115,7 @@ class EnsembleHandle:
         self.node = Node(
             name, components, manager_name, workers > 0, near, guard, max_value=max_value, worker_memory=worker_memory
         )
+        self.node.workers.loading.home = workers == 1
         self.node.log_error = log_error
         self._started = self.node.clock.now()  # the same however often it asks
         self._again = threading.Event()

@@ -76,6 +76,7 @@ class ManagerHandle:
         self.node = Node(
             name, components, name, workers > 0, near, trust.guard, max_value=max_value, worker_memory=worker_memory
         )
+        self.node.workers.loading.home = workers == 1
         if manager.known is not None and not rx_port:
             rx_port = int(manager.known.manager.address.rpartition(":")[2])  # its ensembles look for it there
         try:

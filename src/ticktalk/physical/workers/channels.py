@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Protocol
 
@@ -310,13 +311,20 @@ class ThreadChannel:
     """A worker in threads of this process: the lowest latency, but a long C call in a body holds up the timekeeper.
 
     Args: as of `ProcessChannel`.
+
+    Attributes:
+        kind: the class of the worker.
+        prints: makes what is open while there may be bodies that print.
     """
+
+    kind: type[Worker] = Worker
+    prints: Callable[[], AbstractContextManager[Any]] = staticmethod(keep_bodies_from_stdout)
 
     def __init__(self, loop: Loop, settings: dict[str, Any], on_answer: Callable[[Answer], None]) -> None:
         self._loop = loop
         self._on_answer = on_answer
         self._commands: deque[Command] = deque()
-        self._worker = Worker(
+        self._worker = self.kind(
             settings["ensemble"],
             settings["components"],
             self._answer,
@@ -325,7 +333,7 @@ class ThreadChannel:
             settings["max_value"],
         )
         self._reading = threading.Lock()  # commands are read one after the other; bodies run outside it
-        self._prints = keep_bodies_from_stdout()
+        self._prints = self.prints()
         self._prints.__enter__()
 
     def send(self, command: Command) -> None:

@@ -42,6 +42,8 @@ class Load(msgspec.Struct, array_like=True, tag="load"):
         worker: the name of the worker, which the answer repeats; "": no answer is waited for.
         values: by SQ, values that have to fit the classes of the graph, which is there already.
         number: that of the load, which the answer repeats.
+        looks: the answer says which of the bodies are harmless.
+        harmless: to the worker "home": the bodies, in place of `sqs`.
     """
 
     graph: str
@@ -50,15 +52,22 @@ class Load(msgspec.Struct, array_like=True, tag="load"):
     worker: str = ""
     values: dict[str, list[bytes]] = {}
     number: int = 0
+    looks: bool = False
+    harmless: dict[str, Harmless] = {}
 
 
 class Loaded(msgspec.Struct, array_like=True, tag="loaded"):
-    """The answer to `Load`; `problem` is None if there was none."""
+    """The answer to `Load`; `problem` is None if there was none.
+
+    Attributes:
+        harmless: the SQs whose bodies may run where time is kept (`home`).
+    """
 
     graph: str
     problem: str | None
     worker: str = ""
     number: int = 0
+    harmless: dict[str, Harmless] = {}
 
 
 class NewInstance(msgspec.Struct, array_like=True):
@@ -172,6 +181,12 @@ class Restore(msgspec.Struct, array_like=True, tag="restore"):
     sq_state: bytes
 
 
+class Leave(msgspec.Struct, array_like=True, tag="leave"):
+    """To the worker "home": let a body go on in the worker process."""
+
+    ident: int
+
+
 class Drop(msgspec.Struct, array_like=True, tag="drop"):
     """Forget a body: its instance has ended."""
 
@@ -207,7 +222,7 @@ class Unmap(msgspec.Struct, array_like=True, tag="unmap"):
     number: int
 
 
-OfUnit = Fire | Save | Restore | RunRegion | SplitRegion
+OfUnit = Fire | Save | Restore | RunRegion | SplitRegion | Leave
 """Commands that a body, or all bodies of a region, carry out one after the other."""
 
 BRIEF = (*get_args(OfUnit), GoOn)

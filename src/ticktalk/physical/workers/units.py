@@ -57,10 +57,11 @@ class Unit:
         lock: for `waits`, `busy` and `unit`.
         unit: the unit in whose turn its commands are carried out: itself, or its region.
         split: a region that ends when nothing waits for it.
+        left: it leaves this worker (`home`): its commands are carried out elsewhere.
         quick: from 0 on, its next firing is expected to be short.
     """
 
-    __slots__ = ("answer", "busy", "ident", "lock", "quick", "slow", "split", "unit", "waits")
+    __slots__ = ("answer", "busy", "ident", "left", "lock", "quick", "slow", "split", "unit", "waits")
 
     def __init__(self, ident: int, answer: SendAnswer) -> None:
         self.ident = ident
@@ -69,7 +70,7 @@ class Unit:
         self.busy = False
         self.slow = False  # its last firing was
         self.quick = -UNKNOWN
-        self.split = False
+        self.split = self.left = False
         self.lock = threading.Lock()
         self.unit: Unit = self
 

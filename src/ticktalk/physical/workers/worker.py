@@ -25,12 +25,14 @@ from ticktalk.engine.firing.base import takes_full_tokens
 from ticktalk.errors import TTError
 from ticktalk.factories import make_driver
 from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.body_runner import misfits
 from ticktalk.physical.network.token_frames import arcs_in
 from ticktalk.physical.process_end import or_end
 from ticktalk.physical.timekeeping.role import Role
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
-from ticktalk.physical.workers.protocol import Command, Drop, GoOn, Load, Loaded, OfUnit, Start, Stop
+from ticktalk.physical.workers.harmless import harmless_in
+from ticktalk.physical.workers.protocol import Command, Drop, GoOn, Harmless, Load, Loaded, OfUnit, Start, Stop
 from ticktalk.physical.workers.results import Encode, encoder, failure, text
 from ticktalk.physical.workers.units import Instance, RegionUnit, SendAnswer, Unit
 from ticktalk.time import TTClock
@@ -135,9 +137,9 @@ class Worker:
         """
         while True:
             with unit.lock:
-                if not unit.waits:
+                if unit.left or not unit.waits:
                     unit.busy = False
-                    if unit.split and isinstance(unit, RegionUnit):
+                    if unit.split and not unit.left and isinstance(unit, RegionUnit):
                         self._units.pop(unit.ident, None)
                         unit.end()
                     return False
@@ -154,7 +156,18 @@ class Worker:
                     raise
 
     def _load(self, command: Load) -> None:
-        self._answer(Loaded(command.graph, self._problem_with(command), command.worker, command.number))
+        problem = self._problem_with(command)
+        harmless = self._harmless(command) if command.looks and problem is None else {}
+        self._answer(Loaded(command.graph, problem, command.worker, command.number, harmless))
+
+    def _harmless(self, command: Load) -> dict[str, Harmless]:
+        """The SQs whose bodies are harmless, as they were loaded; a failure is no problem, only slower."""
+        graph, code, _ = self._graphs[command.graph]
+        wanted = set(command.sqs)
+        try:
+            return harmless_in(code, [sq for sq in graph.sqs if sq.name in wanted])
+        except BaseException:  # a body's module-level values may raise anything when they are copied
+            return {}
 
     def _problem_with(self, command: Load) -> str | None:
         """Make a graph's code and the drivers that it uses; the problem, or None."""
@@ -201,7 +214,7 @@ class Worker:
         for new in command.instances:
             sq = by_name[new.sq]
             encode = encoder(new.paths, new.unpack, self._encode)
-            instance = Instance(new.ident, takes_full_tokens(sq), encode, self._answer, self._max_value)
+            instance = self._instance(new.ident, sq, encode)
             instance.execute = TTSQExecute(
                 sq,
                 self._ensemble,
@@ -223,7 +236,13 @@ class Worker:
         executes = [instance.execute for instance in mine]
         codecs = Codecs(self._encode, partial(encoder, encode_part=self._encode), failure, arcs_in)
         region = WorkerRegion(command.roots, command.members, executes, command.feeds, codecs)
-        self._units[command.ident] = RegionUnit(command.ident, region, mine, self._answer)
+        self._units[command.ident] = self._region(command, region, mine)
+
+    def _instance(self, ident: int, sq: TTSQ, encode: Callable[[Any], list[Any]]) -> Instance:
+        return Instance(ident, takes_full_tokens(sq), encode, self._answer, self._max_value)
+
+    def _region(self, command: FormRegion, region: WorkerRegion, members: list[Instance]) -> RegionUnit:
+        return RegionUnit(command.ident, region, members, self._answer)
 
     def _go_on(self, command: GoOn) -> None:
         unit = self._units.get(command.ident)

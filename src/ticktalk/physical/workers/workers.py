@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
-
-import msgspec
 
 from ticktalk.accelerate.on_device import DeviceAccelerator
 from ticktalk.accelerate.region_messages import RegionRan, RegionSkipped
@@ -24,11 +21,10 @@ from ticktalk.engine.components import Components
 from ticktalk.engine.context import Context
 from ticktalk.engine.firing.base import Fire, takes_full_tokens
 from ticktalk.engine.firing.grid import GridSync
-from ticktalk.engine.firing_chain import Elsewhere, runs_elsewhere
-from ticktalk.errors import TTRuntimeError
+from ticktalk.engine.firing_chain import Elsewhere
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
-from ticktalk.hosted.assignment import PERSISTENT, URGENT, Assignment
+from ticktalk.hosted.assignment import HOME, PERSISTENT, URGENT
 from ticktalk.hosted.body_runner import Measured
 from ticktalk.hosted.watchdog import OpenFiring
 from ticktalk.payloads import FiringError, Firings, StopGraph
@@ -36,8 +32,10 @@ from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
 from ticktalk.physical.workers import protocol
 from ticktalk.physical.workers.channels import Channel, Memories, Paused, ProcessChannel, ThreadChannel
+from ticktalk.physical.workers.home import HomeChannel, LeftHome
+from ticktalk.physical.workers.loading import Loading
 from ticktalk.physical.workers.measured import KeptDeadlines, measured
-from ticktalk.physical.workers.protocol import Answer, Command, Load, Loaded
+from ticktalk.physical.workers.protocol import Answer, Command, Loaded
 from ticktalk.physical.workers.restarts import Restarts
 from ticktalk.physical.workers.results import parts_of
 from ticktalk.physical.workers.timeouts import Timeouts, cannot_end
@@ -58,26 +56,6 @@ LOOK_AGAIN = 1_000
 """Microseconds between two looks whether bodies are idle."""
 
 
-@dataclass
-class _Graph:
-    """A graph whose bodies are, or will be, in workers.
-
-    Attributes:
-        graph: the graph.
-        assigned: by SQ, the name of its worker.
-        loading, number: by worker, its part of the latest load, if it has not answered; the number of that load.
-        problems: the problems in the answers so far.
-        loaded: takes the problem of the latest load, or None.
-    """
-
-    graph: TTGraph
-    assigned: dict[str, str] = field(default_factory=dict)
-    loading: dict[str, Load] = field(default_factory=dict)
-    number: int = 0
-    problems: list[str] = field(default_factory=list)
-    loaded: Callable[[str | None], None] = lambda problem: None
-
-
 class Workers:
     """The workers of one ensemble; called in the timekeeper's thread only.
 
@@ -96,6 +74,7 @@ class Workers:
         in_processes: whether bodies run in processes of their own; else in threads of this one.
         mark, parts_of: make the mark that stands for a value in a command; parts of a result in an answer.
         memories: those of other ensembles in which worker processes read.
+        loading: has bodies loaded; `loading.home` says whether harmless ones run at home.
     """
 
     def __init__(
@@ -122,7 +101,8 @@ class Workers:
         self.in_processes = processes and not any(
             driver is not None and not isinstance(driver, str) for driver in components.values()
         )
-        self._assignment = Assignment(components, self.in_processes)
+        self.loading = Loading(components, self.in_processes, self.send, self.number)
+        self._graphs = self.loading.graphs
         self._near = near
         self._tell_death = died
         self._last_body = last_body
@@ -133,7 +113,6 @@ class Workers:
         self._channels: dict[str, Channel] = {}
         self._restarts: dict[str, Restarts] = {}
         self.memories = Memories(self._channels, self.in_processes)
-        self._graphs: dict[str, _Graph] = {}
         self._bodies: dict[int, WorkerBody] = {}
         self._of: dict[ContextParts, dict[str, WorkerBody]] = {}  # the same by context and SQ
         self._timeouts = Timeouts(loop, self._bodies, self._channels)
@@ -147,43 +126,13 @@ class Workers:
             if sq.timeout and not self.in_processes:
                 loaded(cannot_end(sq))
                 return
-        known = self._graphs.setdefault(graph.name, _Graph(graph))
-        known.graph = graph
-        new = [sq for sq in sqs if runs_elsewhere(sq) and sq.name not in known.assigned]
-        try:
-            worker_of = self._assignment.assign([*(sq for sq in graph.sqs if sq.name in known.assigned), *sqs])
-        except TTRuntimeError as error:
-            loaded(str(error))
-            return
-        by_worker: dict[str, list[str]] = {}
-        for sq in new:
-            known.assigned[sq.name] = worker_of[sq.name]
-            by_worker.setdefault(worker_of[sq.name], []).append(sq.name)
-        if not by_worker:
-            loaded(None)
-            return
-        number, text = self.number(), msgspec.json.encode(graph)
-        loads = [Load(graph.name, text, names, worker, number=number) for worker, names in by_worker.items()]
-        self._begin_load(known, loads, number, loaded)
-        for worker in by_worker:
+        for worker in self.loading.load(graph, sqs, loaded):
             see = partial(self._see_load, graph.name, worker, self._oldest(worker))
             self._timeouts.watch_reading(worker, LOADS, see)
 
     def try_values(self, graph: str, values: Mapping[str, list[bytes]], tried: Callable[[str | None], None]) -> None:
         """See whether values fit the classes of a graph that was loaded; `tried` takes the problem, or None."""
-        known, by_worker = self._graphs[graph], dict[str, dict[str, list[bytes]]]()
-        for sq in known.assigned.keys() & values.keys():
-            by_worker.setdefault(known.assigned[sq], {})[sq] = values[sq]
-        number = self.number()
-        loads = [Load(graph, b"", [], worker, of_worker, number) for worker, of_worker in by_worker.items()]
-        self._begin_load(known, loads, number, tried)
-        if not by_worker:
-            tried(None)
-
-    def _begin_load(self, known: _Graph, loads: list[Load], number: int, loaded: Callable[[str | None], None]) -> None:
-        known.loading, known.number, known.problems, known.loaded = {x.worker: x for x in loads}, number, [], loaded
-        for load in loads:
-            self.send(load.worker, load)
+        self.loading.try_values(graph, values, tried)
 
     def _oldest(self, worker: str) -> dict[tuple[ContextParts, str], OpenFiring]:
         """By context and SQ in a worker, its oldest firing."""
@@ -203,7 +152,7 @@ class Workers:
             f"the worker process of this ensemble (pid {channel.process.pid}) does not answer: it is held up by the"
             f" firing of {sq} of graph {context.prepared.graph.name!r}; end that process to have it replaced"
         )
-        self._loaded(Loaded(graph, why, worker))
+        self.loading.answer(Loaded(graph, why, worker))
         return False
 
     def place(self, context: Context, elsewhere: Elsewhere) -> Fire:
@@ -212,7 +161,7 @@ class Workers:
         sq = elsewhere.sq
         sync = context.syncs[sq.name]
         grid = sync if isinstance(sync, GridSync) else None
-        worker = self._graphs[context.prepared.graph.name].assigned[sq.name]
+        worker = self._graphs[context.prepared.graph.name].worker_of(sq.name)
         body = WorkerBody(ident, worker, context, elsewhere, grid)
         self._bodies[ident] = body
         self._of.setdefault(context, {})[sq.name] = body
@@ -241,7 +190,7 @@ class Workers:
                 return
             if sq.told and instant is None:
                 instant = self._clock.monotonic(now)
-            self.send(worker, protocol.Fire(ident, start, stop, sent, now, instant, following))
+            self.send(body.worker, protocol.Fire(ident, start, stop, sent, now, instant, following))
 
         return fire
 
@@ -355,10 +304,11 @@ class Workers:
                 if stop.context is not None:
                     self.send(body.worker, protocol.Drop(body.ident))
         known = self._graphs.pop(stop.graph, None) if stop.context is None else None
-        for worker in set() if known is None else set(known.assigned.values()) & self._channels.keys():
+        workers = set() if known is None else {HOME, *known.assigned.values()}
+        for worker in workers & self._channels.keys():
             others = any(worker in other.assigned.values() for other in self._graphs.values())
             if worker.startswith(PERSISTENT) and not others:
-                self._assignment.ended(worker)
+                self.loading.assignment.ended(worker)
                 self._loop.spawn(self._channels.pop(worker).close)
             else:
                 self._channels[worker].send(protocol.Stop(stop.graph))
@@ -382,7 +332,9 @@ class Workers:
                 "max_value": self._max_value,
                 "nice": 0 if worker == URGENT else ORDINARY_NICE,
             }
-            if self.in_processes:
+            if worker == HOME:
+                channel = HomeChannel(self._loop, settings | {"encode": self._encode}, self._take)
+            elif self.in_processes:
                 self._restarts.setdefault(worker, Restarts()).started(monotonic_us())
                 try:
                     channel = ProcessChannel(self._loop, settings, self._take, partial(self._died, worker))
@@ -398,12 +350,14 @@ class Workers:
             self._channels[worker] = channel
         return channel
 
-    def _take(self, answer: Answer) -> None:
+    def _take(self, answer: Answer | LeftHome) -> None:
         """Take an answer of a worker; one about a body or a graph that is gone is dropped."""
         if isinstance(answer, (RegionRan, RegionSkipped)):
             self.accelerator.answer(answer)
         elif isinstance(answer, Loaded):
-            self._loaded(answer)
+            self.loading.answer(answer)
+        elif isinstance(answer, LeftHome):
+            self._left(answer)
         elif (body := self._bodies.get(answer.ident)) is None:
             return
         elif isinstance(answer, protocol.SavedState):
@@ -421,15 +375,29 @@ class Workers:
                 body.sent(answer)
                 self.send(body.worker, protocol.GoOn(body.ident))
 
-    def _loaded(self, answer: Loaded) -> None:
-        known = self._graphs.get(answer.graph)
-        if known is None or answer.worker not in known.loading or answer.number not in (0, known.number):
-            return  # that of a graph of this name that has gone, or of a worker that was replaced
-        if answer.problem is not None:
-            known.problems.append(answer.problem)
-        del known.loading[answer.worker]
-        if not known.loading:
-            known.loaded("; ".join(dict.fromkeys(known.problems)) or None)
+    def _left(self, answer: LeftHome) -> None:
+        """Let bodies that leave home go on in their worker process, and those beside them leave, too."""
+        home = self._channels[HOME]
+        assert isinstance(home, HomeChannel)
+        idents, commands = home.withdraw(answer.ident)
+        bodies = [self._bodies[ident] for ident in idents if ident in self._bodies]
+        if not bodies:
+            return  # they have ended
+        context = bodies[0].context
+        known, names = self._graphs[context.prepared.graph.name], [body.elsewhere.sq.name for body in bodies]
+        logger.debug("ensemble %r: %s leave home for the worker process", self._ensemble, ", ".join(names))
+        known.leaves(names)
+        worker = known.assigned[names[0]]
+        for body in bodies:
+            body.worker = worker
+        if worker not in self._channels:  # it was given up
+            mine = [name for name, its in known.assigned.items() if its == worker]
+            self.send(worker, self.loading.again(known.graph.name, mine))
+        for command in commands:
+            self.send(worker, command)
+        for name, body in self.bodies(context).items():
+            if body.worker == HOME and name not in known.home:
+                self.send(HOME, protocol.Leave(body.ident))
 
     def _died(self, worker: str, how: str) -> None:
         """Replace a worker: its graphs are loaded again, firings under way are lost, its instances are restored."""
@@ -453,12 +421,12 @@ class Workers:
             sqs = [sq for sq, its in known.assigned.items() if its == worker and (name, sq) not in given_up]
             if worker in known.loading and how:
                 why = how if isinstance(channel, Paused) else f"{how} while it prepared the graph"
-                self._loaded(Loaded(name, f"the worker process ({worker}) {why}", worker))
+                self.loading.answer(Loaded(name, f"the worker process ({worker}) {why}", worker))
                 # The SQs that were being loaded may be the reason. Those that run already go on.
                 running = [b for b in self._bodies.values() if b.begun and b.worker == worker and not b.given_up]
                 sqs = [body.elsewhere.sq.name for body in running if body.context.prepared.graph.name == name]
             if sqs:
-                self.send(worker, Load(name, msgspec.json.encode(known.graph), sqs))
+                self.send(worker, self.loading.again(name, sqs))
                 for context, bodies in self._of.items():
                     if context.prepared.graph.name == name:
                         self._start(worker, bodies.values())
@@ -490,7 +458,7 @@ class Workers:
         logger.error("ensemble %r gives a worker up: %s", self._ensemble, why)
         for known in self._graphs.values():
             if worker in known.loading:
-                self._loaded(Loaded(known.graph.name, why, worker))
+                self.loading.answer(Loaded(known.graph.name, why, worker))
         for body in list(self._bodies.values()):
             if body.worker == worker and not body.given_up:
                 body.give_up(why, self._ensemble)

@@ -1,0 +1,349 @@
+"""The worker "home": harmless bodies run where time is kept, in threads of the ensemble's process, and are metered.
+
+A run that costs too much, raises, or meets a value that is not plain and short has not happened. Its body leaves for
+the worker process: with the state before that run, with the run itself, and with all that waits behind it. The worker
+process tells the error, if it is one. The body stays there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from types import FunctionType
+from typing import Any
+
+import msgspec
+
+from ticktalk.accelerate.in_worker import WorkerRegion
+from ticktalk.accelerate.region_messages import FormRegion, RegionRan, RunRegion
+from ticktalk.engine.bodies import GraphCode
+from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.sq import TTSQ
+from ticktalk.payloads import FiringError
+from ticktalk.physical.timekeeping.root_clock import monotonic_us
+from ticktalk.physical.workers.channels import ThreadChannel
+from ticktalk.physical.workers.meter import LONGEST, MOST_COST, Budget, TooMuchError
+from ticktalk.physical.workers.protocol import (
+    Answer,
+    Command,
+    Drop,
+    Fire,
+    FiringEnded,
+    Harmless,
+    Leave,
+    Load,
+    OfUnit,
+    Restore,
+    Start,
+)
+from ticktalk.physical.workers.results import text
+from ticktalk.physical.workers.rewriting import Metered, metered
+from ticktalk.physical.workers.units import Instance, RegionUnit, SendAnswer, Unit
+from ticktalk.physical.workers.worker import Worker
+from ticktalk.values.codec import decode_builtin, encode_value
+
+SHARE = 2_500_000
+"""Units of cost for all runs at home within a second: they take about a third of it."""
+
+RUN = 300
+"""Units of cost for what lies around each run."""
+
+
+class HomeCode(GraphCode):
+    """The harmless bodies of a graph; nothing else of the program is imported, run, or known.
+
+    Args:
+        graph: the graph.
+    """
+
+    def __init__(self, graph: TTGraph) -> None:
+        self.graph = graph
+        self.file = graph.file or f"{graph.name}.py"
+        self.decode = decode_builtin
+        self._bodies: dict[str, tuple[Metered, Harmless]] = {}
+
+    def add(self, harmless: dict[str, Harmless]) -> None:
+        """Compile the bodies of more SQs.
+
+        Raises:
+            NotHarmlessError: one is not harmless.
+        """
+        functions = {sq.name: self.graph.functions[sq.function] for sq in self.graph.sqs if sq.name in harmless}
+        for name, its in harmless.items():
+            self._bodies[name] = metered(functions[name].source, tuple(sorted(its.means.items()))), its
+
+    def body(self, sq: TTSQ) -> tuple[FunctionType, dict[str, Any]]:
+        """A body of one instance, and its namespace: with its budget at ".budget"."""
+        made, its = self._bodies[sq.name]
+        budget = Budget()
+        function, namespace = made.body(budget, decode_builtin(its.constants))
+        function.__defaults__ = tuple(decode_builtin(its.defaults)) or None
+        function.__kwdefaults__ = decode_builtin(its.by_name) or None
+        namespace[".budget"] = budget
+        return function, namespace
+
+    def file_of(self, sq: TTSQ) -> str:
+        """The file of an SQ's body."""
+        return self.file
+
+    def show_in_tracebacks(self) -> None:
+        """No traceback is told from here."""
+
+
+class Share:
+    """What all bodies at home may take of each second; where that is used up, the next one to run leaves.
+
+    Attributes:
+        left: units of cost, in the second at hand.
+    """
+
+    def __init__(self) -> None:
+        self.left = SHARE
+        self._until = 0
+
+    def took(self, cost: int) -> None:
+        """A run has cost so much."""
+        self.left -= cost + RUN
+        now = monotonic_us()
+        if now >= self._until:
+            self._until, self.left = now + 1_000_000, SHARE
+
+    def has_room(self) -> bool:
+        """True if there is something left for the next run; else that one leaves, and others have some more."""
+        if self.left > 0:
+            return True
+        self.left = SHARE // 10
+        return False
+
+
+class HomeInstance(Instance):
+    """A harmless body of one SQ of one context.
+
+    Args:
+        ident, encode, tell, max_value: as of `Instance`.
+        share: what all bodies at home may take.
+
+    Attributes:
+        start: the command by which it is made elsewhere.
+        budget: what its run at hand may still cost.
+        kept: its `sq_state` as of the last run, encoded; empty: its body has none.
+    """
+
+    __slots__ = ("_command", "_share", "_tell", "budget", "kept", "start")
+
+    start: Start
+    budget: Budget
+
+    def __init__(
+        self, ident: int, encode: Callable[[Any], list[Any]], tell: SendAnswer, max_value: int, share: Share
+    ) -> None:
+        super().__init__(ident, False, encode, self._judge, max_value)
+        self._tell = tell
+        self._share = share
+        self._command: OfUnit | None = None
+        self.kept = b""
+
+    def made(self, start: Start) -> None:
+        """Its execute part is there."""
+        self.start = start
+        self.budget = self.execute.state[".budget"]
+        if "sq_state" in self.execute.body.__code__.co_names:
+            self.kept = encode_value(self.execute.memory)
+
+    def state(self) -> bytes:
+        """Its `sq_state` as it stands, encoded.
+
+        Raises:
+            TooMuchError: it is too long, or not plain.
+        """
+        if not self.kept:
+            return b""
+        self.budget.pay(self.execute.memory)
+        data = encode_value(self.execute.memory)
+        if len(data) > LONGEST:
+            raise TooMuchError
+        return data
+
+    def carry_out(self, command: OfUnit) -> None:
+        """Run the body, or give or take its `sq_state`; or leave."""
+        self._command = command
+        if command.__class__ is Fire:
+            self.budget.left = MOST_COST
+            if self._share.has_room() and _is_brief(command.values):
+                self._fire(command)
+                self._share.took(MOST_COST - self.budget.left)
+            else:
+                self.leave()
+        elif isinstance(command, Restore):
+            try:
+                super().carry_out(command)
+                self.budget.left = MOST_COST
+                self.kept = self.state()
+            except Exception:  # bytes that are no value, or one of the program's classes
+                self.leave()
+        elif isinstance(command, Leave):
+            self._command = None
+            self.leave()
+        else:
+            super().carry_out(command)
+
+    def _judge(self, answer: Answer) -> None:
+        """Tell the answer, if this run may have happened here."""
+        if answer.__class__ is FiringEnded and answer.counted != "skipped":
+            try:
+                if isinstance(answer.outcome, FiringError):
+                    raise TooMuchError
+                self.kept = self.state()
+            except Exception:
+                self.leave()
+                return
+        self._tell(answer)
+
+    def leave(self) -> None:
+        """Leave for the worker process, with the command at hand."""
+        _leave(self.unit, self._command, self._tell)
+
+
+class HomeRegion(RegionUnit):
+    """The bodies of a region that are all harmless."""
+
+    __slots__ = ("_command", "_lasting", "_share", "_tell", "formed")
+
+    members: list[HomeInstance]  # type: ignore[assignment]
+
+    def __init__(
+        self, formed: FormRegion, region: WorkerRegion, members: list[HomeInstance], tell: SendAnswer, share: Share
+    ) -> None:
+        super().__init__(formed.ident, region, [*members], self._judge)
+        self.formed = formed
+        self._lasting = [data for member in formed.members for data in member.settled.values()]  # decoded in each run
+        self._share = share
+        self._tell = tell
+        self._command: OfUnit | None = None
+
+    def carry_out(self, command: OfUnit) -> None:
+        """Run the region, or note that it ends; or leave."""
+        self._command = command
+        if isinstance(command, RunRegion):
+            each = MOST_COST // len(self.members)
+            for member in self.members:
+                member.budget.left = each
+            if self._share.has_room() and _is_brief([command.data, self._lasting]):
+                super().carry_out(command)
+                self._share.took(sum(each - member.budget.left for member in self.members))
+            else:
+                _leave(self, command, self._tell)
+        else:
+            super().carry_out(command)
+
+    def _judge(self, answer: Answer) -> None:
+        if isinstance(answer, RegionRan):
+            try:
+                if answer.errors:
+                    raise TooMuchError
+                states = [member.state() for member in self.members]
+            except Exception:
+                _leave(self, self._command, self._tell)
+                return
+            for member, state in zip(self.members, states, strict=True):
+                member.kept = state
+        self._tell(answer)
+
+
+def _is_brief(data: Any) -> bool:
+    """True for an encoded value, or several, that is not long; None: there is none."""
+    if data.__class__ is list:
+        return all(map(_is_brief, data))
+    return data is None or (isinstance(data, bytes | memoryview) and len(data) <= LONGEST)
+
+
+def _leave(unit: Unit, command: OfUnit | None, tell: Callable[[Any], None]) -> None:
+    with unit.lock:
+        unit.left = True
+        if command is not None:
+            unit.waits.appendleft(command)
+    tell(LeftHome(unit.ident))
+
+
+class LeftHome(msgspec.Struct):
+    """A body, or a region, leaves: `HomeChannel.withdraw` gives what is to be done for it elsewhere."""
+
+    ident: int
+
+
+class HomeWorker(Worker):
+    """Runs harmless bodies."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._share = Share()
+
+    def _problem_with(self, command: Load) -> str | None:
+        name = command.graph
+        try:
+            if name not in self._graphs:
+                graph = msgspec.json.decode(command.text, type=TTGraph)
+                self._graphs[name] = (graph, HomeCode(graph), graph.clock_tree())
+            code = self._graphs[name][1]
+            assert isinstance(code, HomeCode)
+            code.add(command.harmless)
+        except Exception as error:
+            return text(f"{name}: {type(error).__name__}: {error}")
+        return None
+
+    def _start(self, command: Start) -> None:
+        super()._start(command)
+        for new in command.instances:
+            made = self._units[new.ident]
+            assert isinstance(made, HomeInstance)
+            made.made(Start(command.graph, command.context, command.tick, [new]))
+
+    def _instance(self, ident: int, sq: TTSQ, encode: Callable[[Any], list[Any]]) -> Instance:
+        return HomeInstance(ident, encode, self._answer, self._max_value, self._share)
+
+    def _region(self, command: FormRegion, region: WorkerRegion, members: list[Instance]) -> RegionUnit:
+        mine = [each for each in members if isinstance(each, HomeInstance)]
+        return HomeRegion(command, region, mine, self._answer, self._share)
+
+    def withdraw(self, ident: int) -> tuple[list[int], list[Command]]:
+        """Forget a body or a region that leaves; see `HomeChannel.withdraw`."""
+        unit = self._units.get(ident)
+        if unit is None:
+            return [], []
+        members = unit.members if isinstance(unit, HomeRegion) else [unit] if isinstance(unit, HomeInstance) else []
+        gone = [each.ident for each in members if each.ident not in self._units]  # dropped while the region ran
+        commands: list[Command] = [each.start for each in members]
+        commands += [Restore(each.ident, each.kept) for each in members if each.kept]
+        with unit.lock:
+            if isinstance(unit, HomeRegion) and not unit.split:
+                commands.append(unit.formed)
+            commands += unit.waits
+            unit.waits.clear()
+        idents = [each.ident for each in members]
+        for number in (ident, *idents):
+            self._units.pop(number, None)
+        return idents, [*commands, *map(Drop, gone)]
+
+
+class HomeChannel(ThreadChannel):
+    """The way to the worker "home".
+
+    Args: as of `ThreadChannel`.
+    """
+
+    kind = HomeWorker
+    prints = nullcontext  # a harmless body does not print
+
+    def withdraw(self, ident: int) -> tuple[list[int], list[Command]]:
+        """Forget a body or a region that leaves; called by the timekeeper.
+
+        Returns:
+            The numbers of its bodies, and what is to be done for them elsewhere, in this order.
+        """
+        assert isinstance(self._worker, HomeWorker)
+        idents, commands = self._worker.withdraw(ident)
+        mine = {ident, *idents}
+        unread = [command for command in self._commands if getattr(command, "ident", None) in mine]
+        for command in unread:
+            self._commands.remove(command)
+        return idents, [each for each in (*commands, *unread) if not isinstance(each, Leave)]
