@@ -31,6 +31,7 @@ def slice_of(thread: int) -> int:
 
 def test_a_thread_gets_short_slices_and_what_it_starts_meanwhile_and_changes_nothing_else() -> None:
     found = {}
+    nice = min(19, os.getpriority(os.PRIO_PROCESS, 0) + 3)  # not every user may take it back
 
     def note(name: str) -> None:
         thread = threading.get_native_id()
@@ -42,7 +43,7 @@ def test_a_thread_gets_short_slices_and_what_it_starts_meanwhile_and_changes_not
         thread.join()
 
     def look() -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 3)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
         note("before")
         with slices.short_slices():
             note("meanwhile")
@@ -53,12 +54,43 @@ def test_a_thread_gets_short_slices_and_what_it_starts_meanwhile_and_changes_not
     thread = threading.Thread(target=look)
     thread.start()
     thread.join()
-    assert {each[1:] for each in found.values()} == {(os.SCHED_OTHER, 3)}
+    assert {each[1:] for each in found.values()} == {(os.SCHED_OTHER, nice)}
     usual = found["before"][0]
     short = slices.SHORT if usual else 0
     assert {name: each[0] for name, each in found.items()} == {
         "before": usual, "meanwhile": short, "started meanwhile": short, "after": usual, "started after": usual,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("machine", "pointer", "number"),
+    [
+        ("x86_64", 8, 314),
+        ("aarch64", 8, 274),
+        ("riscv64", 8, 274),
+        ("armv6l", 4, 380),
+        ("armv7l", 4, 380),
+        ("armv8l", 4, 380),
+        ("aarch64", 4, 380),  # Raspberry Pi OS of 32 bits, whose kernel has 64
+        ("x86_64", 4, None),
+        ("sparc64", 8, None),
+    ],
+)
+def test_the_call_for_slices_has_the_number_of_the_process_not_of_its_kernel(
+    machine: str, pointer: int, number: int | None
+) -> None:
+    """The table of Linux: with the number of another table, another call is made."""
+    assert slices.system_call(machine, pointer) == number
+
+
+def test_a_system_that_tells_of_no_policies_leaves_slices_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The C library musl has no `sched_getscheduler`; threads that keep time begin all the same."""
+
+    def unknown(thread: int) -> int:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(os, "sched_getscheduler", unknown)
+    slices.ask_for_slices(slices.SHORT)
 
 
 def test_a_thread_that_has_ended_or_comes_last_is_left_alone() -> None:

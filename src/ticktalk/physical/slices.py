@@ -20,8 +20,20 @@ from ticktalk.physical.system import has_linux
 SHORT = 100_000
 """Nanoseconds of a short slice: the least that Linux allows."""
 
-_SET = {"x86_64": 314, "aarch64": 274, "riscv64": 274, "armv7l": 380}.get(platform.machine())
-"""The number of the system call `sched_setattr`, for which C libraries have no function."""
+
+def system_call(machine: str, pointer: int) -> int | None:
+    """The number of the system call `sched_setattr`, for which most C libraries have no function; None: not known.
+
+    Args:
+        machine: as the kernel names it.
+        pointer: bytes of a pointer of this process. A Raspberry Pi's 64-bit kernel runs processes of 32 bits, too.
+    """
+    if pointer == 8:
+        return {"x86_64": 314, "aarch64": 274, "riscv64": 274}.get(machine)
+    return 380 if machine == "aarch64" or machine.startswith("arm") else None
+
+
+_SET = system_call(platform.machine(), ctypes.sizeof(ctypes.c_void_p))
 
 _ATTRIBUTES = struct.Struct("=IIQiIQQQ")
 """`struct sched_attr`: size, policy, flags, niceness, priority, slice, and two that only other policies have."""
@@ -35,8 +47,8 @@ def ask_for_slices(nanoseconds: int, thread: int = 0) -> None:
         if os.sched_getscheduler(thread) != os.SCHED_OTHER:
             return  # it comes first anyway (`--realtime`), or is meant to come last
         nice = os.getpriority(os.PRIO_PROCESS, thread)
-    except ProcessLookupError:
-        return  # it has ended
+    except OSError:
+        return  # it has ended, or the system does not tell (musl)
     wanted = _ATTRIBUTES.pack(_ATTRIBUTES.size, os.SCHED_OTHER, 0, nice, 0, nanoseconds, 0, 0)
     ctypes.PyDLL(None).syscall(_SET, thread, wanted, 0)  # where it is refused, all goes on as before
 
