@@ -25,11 +25,12 @@ from ticktalk.manager.events import Gone
 from ticktalk.manager.liveness import LOOKS, WATCH_PERIOD
 from ticktalk.manager.reports import REPORT_PERIOD, Reports, summed
 from ticktalk.manager.requests import Requests
-from ticktalk.manager.state import ContextState, LostEnsemble
+from ticktalk.manager.state import ContextState, EnsembleState, LostEnsemble
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.messages import ExecuteMsg, RuntimeMsg
+from ticktalk.messages import ExecuteMsg, NetMsg, RuntimeMsg
 from ticktalk.payloads import DeployRequest, IdleReport, Ping, ReadyAnswer
 from ticktalk.physical.manager_node import ManagerNode
+from ticktalk.physical.network.joining import ReachableEnsemble, Welcome
 
 LOST_AFTER = Times().lost_after
 
@@ -621,6 +622,62 @@ def test_a_context_that_may_have_ended_is_asked_at_once() -> None:
     unanswered.pass_to(10_000_000)
     begun = unanswered.pass_to(10_600_000, answers=False)[0]
     assert unanswered.at == list(range(begun, 10_700_000, 100_000))
+
+
+def test_an_ended_context_that_lacks_tokens_is_asked_the_more_seldom_the_longer_it_does() -> None:
+    """Most of them have lost these for good, and each question costs every host a report, and the store a write."""
+    asked = Asked()
+    asked.context.ended, asked.graph.live = True, []
+    asked.context.completion.losses = {"a": {"x": 1}}
+    assert asked.pass_to(16_000_000) == list(range(1_000_000, 17_000_000, 1_000_000)), "they may still come"
+    before = 16_000_000
+    for tick in list(asked.pass_to(3_600_000_000, answers=False)):
+        assert tick - before <= tick // 16 + 1_000_000
+        before = tick
+    assert len(asked.at) < 100, "of 3,584 questions"
+    asked.context.completion.losses = {}
+    assert not asked.pass_to(3_800_000_000) and not asked.reports._recounted, "all have come"
+
+
+def test_an_ensemble_that_was_drained_while_it_was_cut_off_is_told_again_that_it_may_leave() -> None:
+    """It gets no SQs, and is not drained anew: without that it would stay for ever."""
+    manager, sent = Manager(), []
+    manager.requests = Requests("manager", None, lambda ensemble, kind, payload: sent.append((ensemble, kind)), manager)
+    manager.join("a", 0)
+    manager.requests.heal.drain("a", lambda problem: None)
+    assert sent.count(("a", NetMsg.SHUT_DOWN)) == 1 and manager.requests.state.dismissed == ["a"]
+    assert manager.gone(DEAD_AFTER + 1) == ["a"]
+    manager.requests.liveness.ping(Ping("a", 0), manager.tick)
+    assert sent.count(("a", NetMsg.SHUT_DOWN)) == 2
+    manager.requests.liveness.left("a")
+    assert not manager.requests.state.dismissed
+
+
+def test_a_welcome_names_lost_ensembles_that_can_be_reached_without_their_keys() -> None:
+    """There may be ten thousand of them, and a joining one only tries to reach them."""
+    manager: Any = ManagerNode()
+    infos = [
+        EnsembleInfo("there", "tcp/h:1", badge=b"keys"),
+        EnsembleInfo("lost", "tcp/h:2", zid="2", badge=b"keys"),
+        EnsembleInfo("relayed", "tcp/h:3", direct=False),
+        EnsembleInfo("no address"),
+        EnsembleInfo("asks", "tcp/h:4"),
+    ]
+    there, *lost = infos
+    known = {info.name: LostEnsemble(info, heard=0) for info in lost}
+    boss = EnsembleInfo("boss")
+    state = SimpleNamespace(manager=boss, ensembles={"there": EnsembleState(there, 0)}, lost=known)
+    manager.process = SimpleNamespace(state=state)
+    manager.trust = SimpleNamespace(list_content=b"")
+    manager.node = SimpleNamespace(name="boss")
+    manager.when_written = lambda act: act()
+    manager.now = lambda: 0
+    said: list[bytes] = []
+    question: Any = SimpleNamespace(answer=said.append)
+    manager._welcome(lost[-1], question, SimpleNamespace(answer=lambda accepted, content: content))
+    welcome = msgspec.msgpack.decode(said[0], type=Welcome)
+    assert [(each.name, each.badge) for each in welcome.peers] == [("there", b"keys")]
+    assert welcome.lost == [ReachableEnsemble("lost", "tcp/h:2", "2", True, b"")]
 
 
 def test_an_ensemble_whose_host_refuses_connections_has_ended() -> None:

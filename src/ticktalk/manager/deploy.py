@@ -19,13 +19,13 @@ from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.completion import Completion
 from ticktalk.language.input_types import misfit
 from ticktalk.manager.driver import Driver, Send
-from ticktalk.manager.heal import Heal
+from ticktalk.manager.heal import DISMISSED, Heal
 from ticktalk.manager.outputs import Outputs
 from ticktalk.manager.replies import answer
 from ticktalk.manager.reports import Losses, Reports
 from ticktalk.manager.state import ContextState, GraphState, ManagerState
 from ticktalk.mapping.mapper import TTMapper
-from ticktalk.messages import ExecuteMsg, SyncMsg
+from ticktalk.messages import ExecuteMsg, NetMsg, SyncMsg
 from ticktalk.payloads import (
     Deployment,
     DeployRequest,
@@ -128,13 +128,18 @@ class Deploy:
             self._prepared(state)
 
     def again(self, ensemble: str) -> None:
-        """Tell an ensemble again what it prepares and runs: it may have missed that; what it knows changes nothing."""
+        """Tell an ensemble again what it prepares and runs, or that it may leave: it may have missed that.
+
+        Orders that it knows change nothing.
+        """
         for state in self._state.graphs.values():
             if ensemble in state.waits_for:
                 self._send(ensemble, ExecuteMsg.INSTANTIATE, Deployment(state.graph, dict(state.host_of)))
             elif ensemble in state.hosts:
                 for context in state.live:
                     self._send(ensemble, SyncMsg.START, self._starts[context.number])
+        if ensemble in self._state.dismissed:
+            self._send(ensemble, NetMsg.SHUT_DOWN, DISMISSED)
 
     def restarted(self) -> None:
         """Go on with the graphs of the manager before this one; their ensembles are told again as they come back."""

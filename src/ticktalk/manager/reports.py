@@ -28,7 +28,8 @@ SHARE = 16
 """The part of its time by which the end of a context may be noticed late because of that."""
 
 RECOUNTED = 10
-"""Such questions to one about what a context lost that has ended: it may still come, when a link is whole again."""
+"""Such questions to one about what a context lost that has ended: it may still come, when a link is whole again. It is
+asked the more seldom the longer it lacks, by the same share."""
 
 PROFILE_LIMIT = 2_000_000
 """Microseconds for which a requester of costs waits for the ensembles' answers."""
@@ -72,6 +73,7 @@ class Reports:
         self._profiles: list[tuple[GraphState, Future[Costs]]] = []
         self._asked = 0
         self._asked_at: dict[int, int] = {}  # by context that goes on
+        self._recounted: dict[int, tuple[int, int]] = {}  # by context that lacks something: since when, and asked when
         self._ending: list[tuple[GraphState, Callable[[], None]]] = []  # calls that wait until a graph is settled
 
     def ask(self) -> None:
@@ -79,9 +81,20 @@ class Reports:
         self._asked += 1
         for state in self._state.graphs.values():
             self._ask(state, [context for context in state.live if not self._may_wait(state, context)])
-            for context in state.contexts.values() if self._asked % RECOUNTED == 0 else ():
-                if context.ended and context.completion.losses:
-                    self._recount(state, context)
+        if self._asked % RECOUNTED == 0:
+            self._recount_losses()
+
+    def _recount_losses(self) -> None:
+        """Ask what contexts have lost that have ended, where it is time."""
+        now, before = self._driver.now(), self._recounted
+        all_of_them = [(state, each) for state in self._state.graphs.values() for each in state.contexts.values()]
+        lacking = [(state, each) for state, each in all_of_them if each.ended and each.completion.losses]
+        self._recounted = {context.number: before.get(context.number, (now, now)) for _, context in lacking}
+        for state, context in lacking:
+            since, asked = self._recounted[context.number]
+            if now - asked >= (now - since) // SHARE:
+                self._recounted[context.number] = since, now
+                self._recount(state, context)
 
     def _may_wait(self, state: GraphState, context: ContextState) -> bool:
         """Whether a context that has not been asked for a while surely goes on, as far as is known."""

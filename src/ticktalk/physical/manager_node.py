@@ -392,8 +392,8 @@ class ManagerNode(Driver):
         now = self.now()
         others = [(other.info, now - other.heard) for name, other in list(state.ensembles.items()) if name != info.name]
         peers = [_reachable(other, max(0, silent)) for other, silent in others]
-        lost = [_reachable(other.info) for name, other in list(state.lost.items()) if name != info.name]
-        lost = [other for other in lost if other.direct and other.address]
+        away = [other.info for name, other in list(state.lost.items()) if name != info.name]
+        lost = [_reachable(msgspec.structs.replace(e, badge=b"")) for e in away if e.direct and e.address]
         welcome = Welcome(self.node.name, peers, state.manager.boot_id, now, self.trust.list_content, lost)
         answer = asked.answer(True, msgspec.msgpack.encode(welcome))
         self.when_written(lambda: question.answer(answer))
