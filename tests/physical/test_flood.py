@@ -14,14 +14,15 @@ import pytest
 from fuzz_messages import Fuzz
 from systems import System, until
 
-from ticktalk import repeats
+from ticktalk import network_keys, repeats
 from ticktalk.errors import TTError
-from ticktalk.messages import RECIPIENTS, ROWS, NetMsg, RuntimeMsg
+from ticktalk.messages import RECIPIENTS, ROWS, NetMsg, RuntimeMsg, message
 from ticktalk.network_keys import COMMAND
+from ticktalk.payloads import OutputToken, OutputTokens
 from ticktalk.physical import manager_node
-from ticktalk.physical import node as node_module
 from ticktalk.physical.commands import Command
-from ticktalk.physical.network import control_frames
+from ticktalk.physical.network import control_frames, rooms
+from ticktalk.physical.network.control_frames import control_frame
 from ticktalk.physical.network.frames import HEAD
 from ticktalk.physical.network.inboxes import Inboxes
 from ticktalk.physical.node import Node
@@ -46,8 +47,8 @@ def all_taken(receivers: Fuzz) -> None:
 
 
 def test_each_sender_has_a_room_of_its_own(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(node_module, "MESSAGES", 50)
-    monkeypatch.setattr(node_module, "CONTROL_BYTES", 20_000)
+    monkeypatch.setattr(rooms, "MESSAGES", 50)
+    monkeypatch.setattr(rooms, "CONTROL_BYTES", 20_000)
     receivers = Fuzz(3)
     try:
         node, taken = receivers.node, []
@@ -68,6 +69,44 @@ def test_each_sender_has_a_room_of_its_own(monkeypatch: pytest.MonkeyPatch, capl
             node._on_control(sealed(receivers, node, "far", NetMsg.SETTLE, ["far", bytes(length), []]), None)
         all_taken(receivers)
         assert node.own["overflow"] - before == 170 + 3, "they are bounded in bytes; the latest is kept"
+    finally:
+        receivers.close()
+
+
+def test_outputs_are_taken_by_the_thread_that_brings_them_while_the_timekeeper_sleeps() -> None:
+    """Not before what came before them, nor in the middle of a turn; other messages are left to the timekeeper."""
+    receivers = Fuzz(4)
+    try:
+        node, taken = receivers.node, []
+        for kind in (RuntimeMsg.OUTPUT_TOKENS, NetMsg.TELL):
+            node.take_control[kind] = lambda payload, stamp: taken.append(payload.__class__.__name__)
+        told = control_frame(message(RuntimeMsg.OUTPUT_TOKENS, OutputTokens([OutputToken("g", 1, 0, 1, "f", "far")])))
+
+        def outputs() -> bytes:
+            return receivers.guards["far"].seal(node.name, told, path=network_keys.Path.OUTPUTS)
+
+        def sleeps() -> None:  # no thread keeps time here: the loop only has to look as if one slept
+            node.loop._inbox.clear()
+            node.loop._signalled = False
+
+        first = outputs()
+        sleeps()
+        node._on_control(first, None)
+        assert taken == ["OutputTokens"]
+        node._on_control(first, None)
+        assert taken == ["OutputTokens"], "it has come before"
+        node._on_control(sealed(receivers, node, "boss", NetMsg.TELL, ["boss", 5]), None)
+        node._on_control(outputs(), None)
+        assert taken == ["OutputTokens"]
+        all_taken(receivers)
+        assert taken == ["OutputTokens", "Tell", "OutputTokens"]
+        sleeps()
+        node.loop._role.mutex.acquire()  # the timekeeper acts
+        node._on_control(outputs(), None)
+        node.loop._role.mutex.release()
+        assert len(taken) == 3
+        all_taken(receivers)
+        assert len(taken) == 4
     finally:
         receivers.close()
 
@@ -151,8 +190,8 @@ run.join(60)
 
 def test_a_flood_of_a_participant_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A real one, by valid messages that are sealed as they should be, as fast as they can be sent."""
-    monkeypatch.setattr(node_module, "MESSAGES", 20)
-    monkeypatch.setattr(node_module, "CONTROL_BYTES", 1 << 20)
+    monkeypatch.setattr(rooms, "MESSAGES", 20)
+    monkeypatch.setattr(rooms, "CONTROL_BYTES", 1 << 20)
     system = System(workers=0).with_ensembles("edge")
     rogue = None
     try:

@@ -13,7 +13,7 @@ import queue
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection
-from typing import Any, NamedTuple
+from typing import Any
 
 from ticktalk.counters import REFUSED
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE
@@ -45,6 +45,7 @@ from ticktalk.payloads import (
 )
 from ticktalk.physical.memory.allocator import keep_memory
 from ticktalk.physical.memory.sharing import Sharing
+from ticktalk.physical.network import rooms
 from ticktalk.physical.network.control_frames import UnsignedCodeError, parse_control
 from ticktalk.physical.network.control_order import ControlOrder
 from ticktalk.physical.network.frames import FrameError
@@ -67,27 +68,6 @@ from ticktalk.time import Tick
 from ticktalk.values.codec import Encoded, encoded
 
 logger = logging.getLogger("ticktalk")
-
-MESSAGES = 10_000
-"""Messages of one sender on one path that may wait to be taken in; beyond that its stalest goes, counted."""
-
-MESSAGES_BYTES = 64 << 20
-"""Bytes of such messages; the latest is kept however long it is."""
-
-CONTROL_BYTES = 512 << 20
-"""The same on the path of control messages: the states of instances that move come in many of them."""
-
-
-class Sender(NamedTuple):
-    """Whose messages share a room: an ensemble's on one path, or all that are not proven to be anybody's."""
-
-    name: str = ""
-    path: Path = Path.CONTROL
-
-
-def _room(sender: Sender) -> int:
-    """The bytes of messages of a sender that may wait."""
-    return CONTROL_BYTES if sender.name and sender.path is Path.CONTROL else MESSAGES_BYTES
 
 
 class Node:
@@ -181,7 +161,7 @@ class Node:
         )
         self.loop.before_instant = self.tokens.before_instant
         self.guard = guard
-        self._inboxes = Inboxes(self.loop.post, MESSAGES, _room, self.dropped)
+        self._inboxes = Inboxes(self.loop.post, rooms.MESSAGES, rooms.room, self.dropped)
         self._told = Repeats(few=1)
         self.to_manager = ToManager(name, manager, self.link, self.loop, self.count_overflow)
         self.noting = Noting(
@@ -312,25 +292,33 @@ class Node:
             self.loop.do_aside(lambda: Job(LOAN, self.link.flush), first=True)
 
     def _on_control(self, frame: bytes, attached: bytes | None) -> None:
-        """Open a frame in the network's thread: it waits in the room of its sender, and of no other."""
-        sender = Sender()
+        """Open a frame in the network's thread: it waits in the room of its sender, and of no other.
+
+        Outputs are taken in at once if no other thread keeps time now.
+        """
+        sender = rooms.Sender()
         came: bytes | Proven | FrameError = frame
         try:
             if self.guard is not None:
                 came = proven = self.guard.prove(frame)
-                sender = Sender(proven.sender, proven.path)
+                sender = rooms.Sender(proven.sender, proven.path)
         except FrameError as error:
             # The timekeeper may have to hear of its sender before. Else it only counts it: opening it takes long.
             if not (isinstance(error, DroppedError) and error.early):
                 error.__traceback__ = error.__context__ = None  # they would hold the frame
                 came, frame = error, b""
-        self._inboxes.put(sender, len(frame), self._control, came, monotonic_us())
+        stamp = monotonic_us()
+        # Outputs are many, and nothing has to be sent after them: taken here, they wake no thread.
+        at_once = sender.path is Path.OUTPUTS and not self._inboxes.waiting
+        if at_once and self.loop.visit(stamp, False, self._control, came, stamp):
+            return
+        self._inboxes.put(sender, len(frame), self._control, came, stamp)
 
-    def dropped(self, sender: Sender | str | None, count: int) -> None:
+    def dropped(self, sender: rooms.Sender | str | None, count: int) -> None:
         """Count and tell that so much of a sender's found no room here; None: of nobody that is known."""
         self.own["overflow"] += count
         if self._told.may_tell(monotonic_us()):
-            name = sender.name if isinstance(sender, Sender) else sender
+            name = sender.name if isinstance(sender, rooms.Sender) else sender
             logger.warning(
                 "ensemble %r is sent more than it can take in, by %s: what came first is left out, and counted as"
                 " overflow",
