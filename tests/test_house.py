@@ -58,7 +58,7 @@ IO = {"threading", "socket", "time", "select", "selectors", "asyncio", "subproce
 OWN_TO_A_THREAD = {("ticktalk.engine.components", "threading")}
 """Holds what a thread runs now (`threading.local`); starts and locks nothing."""
 
-SANS_IO = ("time", "engine", "accelerate", "hosted", "explain", "exploration", "manager")
+SANS_IO = ("time", "engine", "accelerate", "hosted", "explain", "exploration", "manager", "physical.regions")
 
 
 def modules(source: Path = SOURCE, package: str = "ticktalk") -> dict[str, Path]:
@@ -213,7 +213,7 @@ def test_rules_do_no_input_or_output(part: str) -> None:
     found = {
         (module, name)
         for module, path in MODULES.items()
-        if top(module) == part
+        if f"{module}.".startswith(f"ticktalk.{part}.")
         for name in (each.split(".")[0] for each in imported(path, ""))
         if name in IO | {"simpy", "zenoh"}
     }
@@ -266,8 +266,8 @@ def test_an_arrow_against_the_rings_is_found() -> None:
     good = [("ticktalk.physical.node", "ticktalk.engine.agenda"), ("ticktalk", "ticktalk.cli.main")]
     bad = [
         ("ticktalk.engine.agenda", "ticktalk.physical.node"),
-        ("ticktalk.engine.context", "ticktalk.accelerate.regions"),
-        ("ticktalk.hosted.moves", "ticktalk.accelerate.regions"),
+        ("ticktalk.engine.context", "ticktalk.accelerate.loops"),
+        ("ticktalk.hosted.moves", "ticktalk.accelerate.loops"),
         ("ticktalk.physical.node", "ticktalk.simulation.driver"),
         ("ticktalk.time.clock", "ticktalk"),
     ]

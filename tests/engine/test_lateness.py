@@ -13,12 +13,12 @@ import msgspec
 import pytest
 from test_cores import HEAD, Simulated
 
-from ticktalk.accelerate.region_messages import RunRegion
 from ticktalk.counters import Counters
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.firing import make_sync
 from ticktalk.engine.lateness import lateness
 from ticktalk.language.compiler import compile_source
+from ticktalk.physical.regions.messages import RunRegion
 from ticktalk.physical.workers import units
 from ticktalk.physical.workers.protocol import Fire, FiringEnded, Load, Loaded, NewInstance, Start
 from ticktalk.physical.workers.worker import Worker

@@ -11,13 +11,13 @@ import pytest
 from systems import repeated, until
 from test_worker import Host
 
-from ticktalk.accelerate import together as crossing
 from ticktalk.language.compiler import compile_source
 from ticktalk.network_keys import arc_key
 from ticktalk.payloads import Deployment, ReportRequest, StartContext
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.network.token_frames import arcs_as_bytes, token_frame
 from ticktalk.physical.network.tokens import Incoming
+from ticktalk.physical.regions import together as crossing
 from ticktalk.physical.trust.guard import Guard
 from ticktalk.physical.trust.identity import ByToken
 from ticktalk.physical.workers import worker_body, workers

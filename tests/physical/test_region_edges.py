@@ -10,11 +10,11 @@ import pytest
 from test_device_regions import HEAD, NUMBERS, ONCE, Receiver, named, regions, run_together, together
 from test_worker import Host, until
 
-from ticktalk.accelerate import together as crossing
 from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import Deployment, StartContext
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.network.token_frames import arcs_as_bytes
+from ticktalk.physical.regions import together as crossing
 from ticktalk.values.codec import encode_value
 
 

@@ -14,12 +14,12 @@ import pytest
 from systems import repeated
 from test_device_regions import HEAD, Receiver
 
-from ticktalk.accelerate import together as crossing
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import Deployment, StartContext
 from ticktalk.physical.manager_node import in_loop
+from ticktalk.physical.regions import together as crossing
 from ticktalk.values.codec import plain
 
 BODIES = """

@@ -14,12 +14,12 @@ from typing import Any
 
 import msgspec
 
-from ticktalk.accelerate.in_worker import WorkerRegion
-from ticktalk.accelerate.region_messages import FormRegion, RegionRan, RunRegion
 from ticktalk.engine.bodies import GraphCode
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.payloads import FiringError
+from ticktalk.physical.regions.in_worker import WorkerRegion
+from ticktalk.physical.regions.messages import FormRegion, RegionRan, RunRegion
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.workers.channels import ThreadChannel
 from ticktalk.physical.workers.meter import LONGEST, MOST_COST, Budget, TooMuchError

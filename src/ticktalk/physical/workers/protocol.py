@@ -14,8 +14,8 @@ from typing import Any, get_args
 
 import msgspec
 
-from ticktalk.accelerate.region_messages import FormRegion, RegionRan, RegionSkipped, RunRegion, SplitRegion
 from ticktalk.payloads import FiringError
+from ticktalk.physical.regions.messages import FormRegion, RegionRan, RegionSkipped, RunRegion, SplitRegion
 from ticktalk.series import MetricName, Series
 from ticktalk.time import Tick
 

@@ -7,8 +7,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ticktalk.accelerate.in_worker import WorkerRegion
-from ticktalk.accelerate.region_messages import RegionRan, RegionSkipped, RunRegion, SplitRegion
 from ticktalk.defaults import MAX_VALUE
 from ticktalk.engine.components import running
 from ticktalk.engine.execution import TTSQExecute
@@ -16,6 +14,8 @@ from ticktalk.engine.lateness import lateness
 from ticktalk.engine.state import Saver
 from ticktalk.hosted.body_metrics import ANY_SET, taken
 from ticktalk.payloads import FiringError
+from ticktalk.physical.regions.in_worker import WorkerRegion
+from ticktalk.physical.regions.messages import RegionRan, RegionSkipped, RunRegion, SplitRegion
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.workers.protocol import (
     Answer,

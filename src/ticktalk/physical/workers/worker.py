@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ticktalk.accelerate.in_worker import Codecs, WorkerRegion
-from ticktalk.accelerate.region_messages import FormRegion
 from ticktalk.defaults import MAX_VALUE
 from ticktalk.engine.bodies import BodyError, GraphCode
 from ticktalk.engine.components import Components, Preparing, running
@@ -27,13 +24,14 @@ from ticktalk.factories import make_driver
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.body_runner import misfits
-from ticktalk.physical.network.token_frames import arcs_in
 from ticktalk.physical.process_end import or_end
+from ticktalk.physical.regions.in_worker import WorkerRegion
+from ticktalk.physical.regions.messages import FormRegion
 from ticktalk.physical.timekeeping.role import Role
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.workers.harmless import harmless_in
 from ticktalk.physical.workers.protocol import Command, Drop, GoOn, Harmless, Load, Loaded, OfUnit, Start, Stop
-from ticktalk.physical.workers.results import Encode, encoder, failure, text
+from ticktalk.physical.workers.results import Encode, encoder, text
 from ticktalk.physical.workers.units import Instance, RegionUnit, SendAnswer, Unit
 from ticktalk.time import TTClock
 from ticktalk.values.codec import encode_value
@@ -234,8 +232,7 @@ class Worker:
         units = [self._units[member.ident] for member in command.members]
         mine = [unit for unit in units if isinstance(unit, Instance)]
         executes = [instance.execute for instance in mine]
-        codecs = Codecs(self._encode, partial(encoder, encode_part=self._encode), failure, arcs_in)
-        region = WorkerRegion(command.roots, command.members, executes, command.feeds, codecs)
+        region = WorkerRegion(command.roots, command.members, executes, command.feeds, self._encode)
         self._units[command.ident] = self._region(command, region, mine)
 
     def _instance(self, ident: int, sq: TTSQ, encode: Callable[[Any], list[Any]]) -> Instance:

@@ -12,8 +12,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from ticktalk.accelerate.on_device import DeviceAccelerator
-from ticktalk.accelerate.region_messages import RegionRan, RegionSkipped
 from ticktalk.defaults import MAX_VALUE
 from ticktalk.engine import state
 from ticktalk.engine.acceleration import ContextParts
@@ -28,6 +26,8 @@ from ticktalk.hosted.assignment import HOME, PERSISTENT, URGENT
 from ticktalk.hosted.body_runner import Measured
 from ticktalk.hosted.watchdog import OpenFiring
 from ticktalk.payloads import FiringError, Firings, StopGraph
+from ticktalk.physical.regions.accelerator import DeviceAccelerator
+from ticktalk.physical.regions.messages import RegionRan, RegionSkipped
 from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
 from ticktalk.physical.workers import protocol

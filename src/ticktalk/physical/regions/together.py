@@ -14,20 +14,21 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Protocol
 
-from ticktalk.accelerate.device_sq import DeviceSQ, RegionTap, bring_up, holds_tokens_after, settled_values
-from ticktalk.accelerate.region_messages import (
-    Body,
-    FormRegion,
-    RegionRan,
-    RegionWorkers,
-    RunRegion,
-    SplitRegion,
-)
-from ticktalk.accelerate.regions import RegionPlan
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.firing.arrival import SinglePortSync
 from ticktalk.engine.firing.base import Fire
 from ticktalk.engine.firing.grid import GridSync
+from ticktalk.physical.regions.device_sq import (
+    DeviceSQ,
+    RegionTap,
+    RegionWorkers,
+    bring_up,
+    holds_tokens_after,
+    settled_values,
+)
+from ticktalk.physical.regions.formed import RegionPlan
+from ticktalk.physical.regions.messages import FormRegion, RegionRan, RunRegion, SplitRegion
+from ticktalk.physical.workers.worker_body import WorkerBody
 from ticktalk.time import NEG_INFINITY, Tick
 from ticktalk.values.codec import Data, Encoded, encoded, held_bytes
 
@@ -77,23 +78,8 @@ class Others(Protocol):
     def unregister(self, number: int) -> None:
         """No answer about this number will come."""
 
-    def still_run(self, bodies: Iterable[Body]) -> bool:
+    def still_run(self, bodies: Iterable[WorkerBody]) -> bool:
         """True if one of these bodies still runs in a region that has been retired."""
-
-
-class _LastTurn:
-    """A turn after all SQs of a region, at which it looks whether they are idle."""
-
-    def __init__(self, region: DeviceRegion, order: float) -> None:
-        self.key: tuple[Any, Any] = (order, self)
-        self.queued = False
-        self._region = region
-
-    def __lt__(self, other: object) -> bool:
-        return False  # as of regions
-
-    def step(self, now: int) -> None:
-        self._region.look_whether_idle(again=False)
 
 
 class DeviceRegion:
@@ -111,7 +97,12 @@ class DeviceRegion:
     """
 
     def __init__(
-        self, plan: RegionPlan, context: ContextParts, workers: RegionWorkers, others: Others, bodies: Iterable[Body]
+        self,
+        plan: RegionPlan,
+        context: ContextParts,
+        workers: RegionWorkers,
+        others: Others,
+        bodies: Iterable[WorkerBody],
     ) -> None:
         self.plan = plan
         self.context = context
@@ -137,8 +128,7 @@ class DeviceRegion:
         self._fires: list[Fire] = []
         self._collected: dict[Tick, list[Fired]] = {}  # by start, the firings of its sources at an instant
         self.queued = False
-        self.key: tuple[Any, Any] = (self._roots[-1].sync.key[0] + 0.5, self)
-        self._last_turn = _LastTurn(self, max(part.sync.key[0] for part in self.parts) + 0.5)
+        self.key: tuple[Any, Any] = (max(part.sync.key[0] for part in self.parts) + 0.5, self)
         tap, roots = context.tap, [member.sq for member in plan.members[: plan.roots]]
         self._told = None if tap is None else RegionTap(tap, plan.producer, roots, plan.feeds)
         self._last_starts: dict[int, Tick] = {}  # of roots that a token feeds and that keep order
@@ -185,12 +175,18 @@ class DeviceRegion:
         return fire
 
     def step(self, now: int) -> None:
-        """All its sources have had their turn: at one instant, or at some more that are late."""
+        """All its SQs have had their turn."""
+        self._take_collected()
+        if self._state == "apart" and self._seen >= self._look_at:
+            self._look()
+        else:
+            self.look_whether_idle(again=False)
+
+    def _take_collected(self) -> None:
+        """Take the firings of its sources: at one instant, or at some more that are late."""
         collected, self._collected = self._collected, {}
         for start, fired in collected.items():
             self._take(start, fired[0][2], fired)
-        if self._state == "apart" and self._seen >= self._look_at:
-            self._look()
 
     def _take(self, start: Tick, stop: Tick, fired: list[Fired]) -> None:
         """Take the firings of its roots on one interval."""
@@ -279,7 +275,7 @@ class DeviceRegion:
             self._gap += (gap - self._gap) / (8 if self._gap else 1)
             self._gap_from = start
         if self._state == "apart" and self._seen >= self._look_at and not self.queued:
-            self.context.agenda.make_ready(self)  # after all its roots
+            self.context.agenda.make_ready(self)
 
     @property
     def _limit(self) -> float:
@@ -328,7 +324,7 @@ class DeviceRegion:
         considered = self.parts if self.plan.kind == "token" else self._inside
         if any(part.sync.inbox or part.sync.remote for part in considered):
             if again:  # a run done at once ends without an answer
-                self.context.agenda.make_ready(self._last_turn)
+                self.context.agenda.make_ready(self)
         elif self._slow() or self._waiting() or len({part.body.worker for part in self.parts}) > 1:
             self._give_up()
         else:
@@ -360,8 +356,7 @@ class DeviceRegion:
 
     def dissolve(self) -> None:
         """Let the general engine go on; what is under way in the worker ends there first."""
-        if self._collected:
-            self.step(self.context.agenda.now)
+        self._take_collected()
         if self._state == "together":
             self.flush()
             self._workers.send(self.worker, SplitRegion(self._ident))

@@ -3,24 +3,57 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import msgspec
 
-from ticktalk.accelerate.region_messages import Body, MemberInWorker, RegionRan
-from ticktalk.accelerate.regions import Member
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.firing.arrival import ArrivalSync, SinglePortSync
 from ticktalk.engine.firing.base import TTSQSync
+from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.forwarding import TTSQForward, arc_name
 from ticktalk.engine.tap import Tap, outcome_of
 from ticktalk.graph.sq import TTSQ
+from ticktalk.physical.regions.formed import Member
+from ticktalk.physical.regions.messages import FormRegion, MemberInWorker, RegionRan, RunRegion, SplitRegion
+from ticktalk.physical.workers.worker_body import WorkerBody
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
-from ticktalk.values.codec import encoded
+from ticktalk.values.codec import Data, encoded
 
 ORDERS_KEPT = 1000
 """Sets of arcs that came together that are remembered."""
+
+
+class RegionWorkers(Protocol):
+    """The workers of a device, as its regions use them."""
+
+    mark: Callable[[Data], Any]
+    """Makes the mark that stands for a value in a command."""
+
+    at: Callable[[int], int]
+    """Gives the root tick of a time (monotonic)."""
+
+    def number(self) -> int:
+        """A number by which no body and no region is known yet."""
+
+    def bodies(self, context: ContextParts) -> Mapping[str, WorkerBody]:
+        """By SQ, a context's bodies in workers."""
+
+    def ended_at(self, microseconds: int) -> None:
+        """Bodies ended at this time (monotonic), and their results are handled next."""
+
+    def send(self, worker: str, command: FormRegion | RunRegion | SplitRegion) -> None:
+        """Send a command to a worker."""
+
+    def parts_of(self, result: list[Any], sends: TTSQForward) -> Any:
+        """A result as it came from a worker, for the forward part of its SQ."""
+
+    def due(self, grid: GridSync, start: Tick) -> tuple[int, int]:
+        """The instant of a source's firing, and the next one (monotonic)."""
+
+    def after(self, microseconds: int, call: Callable[[], None]) -> None:
+        """Call `call()` after a time."""
 
 
 class DeviceSQ:
@@ -28,7 +61,7 @@ class DeviceSQ:
 
     __slots__ = ("body", "forward", "member", "sync")
 
-    def __init__(self, member: Member, body: Body, context: ContextParts) -> None:
+    def __init__(self, member: Member, body: WorkerBody, context: ContextParts) -> None:
         self.member = member
         self.body = body
         self.sync = context.syncs[member.sq.name]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from ticktalk.accelerate.region_messages import Body, RegionRan, RegionSkipped, RegionWorkers
-from ticktalk.accelerate.regions import grids_in, plans_on_device
-from ticktalk.accelerate.together import DeviceRegion
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.payloads import StopGraph
+from ticktalk.physical.regions.device_sq import RegionWorkers
+from ticktalk.physical.regions.formed import grids_in, plans_on_device
+from ticktalk.physical.regions.messages import RegionRan, RegionSkipped
+from ticktalk.physical.regions.together import DeviceRegion
+from ticktalk.physical.workers.worker_body import WorkerBody
 
 
 class DeviceAccelerator:
@@ -30,7 +32,7 @@ class DeviceAccelerator:
     def form(self, context: ContextParts) -> list[DeviceRegion]:
         """The regions, as SQs are placed now; the former ones are retired."""
         self._regions = [region for region in self._regions if not region.ended]
-        by_worker: dict[str, dict[str, Body]] = {}
+        by_worker: dict[str, dict[str, WorkerBody]] = {}
         for name, body in self._workers.bodies(context).items():
             body.ended = None
             if name in context.syncs and name not in context.one_by_one:
@@ -63,7 +65,7 @@ class DeviceAccelerator:
         """No answer about this number will come."""
         self._together.pop(number, None)
 
-    def still_run(self, bodies: Iterable[Body]) -> bool:
+    def still_run(self, bodies: Iterable[WorkerBody]) -> bool:
         """True if one of these bodies still runs in a region that has been retired."""
         mine = {body.ident for body in bodies}
         return any(region.still_runs(mine) for region in self._regions)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
-from ticktalk.accelerate.bind import GONE
-from ticktalk.accelerate.region_messages import MemberInWorker
 from ticktalk.engine.components import OneOfMany, Running, running
 from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.forwarding import unpacked
 from ticktalk.payloads import FiringError
+from ticktalk.physical.network.token_frames import arcs_in
+from ticktalk.physical.regions.messages import MemberInWorker
+from ticktalk.physical.workers.results import Encode, encoder, failure
 from ticktalk.time import Tick, TTEmpty
 from ticktalk.values.codec import PLAIN, Data, ValueFormatError, encode_value, handed_on, split
 
@@ -23,20 +24,8 @@ ORDERS_KEPT = 1000
 """Sets of arcs that came together that are remembered."""
 
 
-class Codecs(NamedTuple):
-    """The worker's ways to read commands and write answers.
-
-    Attributes:
-        encode: makes MessagePack of a value, or a mark that stands for it in an answer.
-        encoder: `(paths, shape)`: makes the encoder of an SQ's results; see `RegionRan.edges`.
-        failure: `(execute, error, start, stop)`: the error of a firing, with text that can be encoded.
-        arcs_in: the indexes of arcs whose tokens came together.
-    """
-
-    encode: Callable[[Any], Any]
-    encoder: Callable[[Sequence[Any], Any], Callable[[Any], list[Any]]]
-    failure: Callable[[TTSQExecute, BaseException, Tick, Tick], FiringError]
-    arcs_in: Callable[[bytes], Sequence[int]]
+MISSING = object()
+"""Stands for the value of an input that is not there."""
 
 
 class WorkerSQ:
@@ -105,7 +94,7 @@ class WorkerRegion(OneOfMany):
         members: its SQs.
         executes: theirs, in the same order.
         feeds: by root, the arc of the SQ elsewhere that feeds it; empty if none does.
-        codecs: those of the worker.
+        encode: makes MessagePack of a value, or a mark that stands for it in an answer.
 
     Attributes (while it runs):
         edges, leftovers, errors, absent: the parts of the next answer of `run`.
@@ -117,13 +106,13 @@ class WorkerRegion(OneOfMany):
         members: list[MemberInWorker],
         executes: list[TTSQExecute],
         feeds: Sequence[int],
-        codecs: Codecs,
+        encode: Encode,
     ) -> None:
         self.edges: list[list[Any]] = []
         self.leftovers: list[list[Any]] = []
         self.errors: list[FiringError] = []
         self.absent: list[int] = []
-        self.codecs = codecs
+        self._encode = encode
         self._stop: Tick = 0
         self._feeds = feeds
         self._orders: dict[int | bytes, tuple[int, list[int], list[int]]] = {}  # by arcs that came together
@@ -138,8 +127,8 @@ class WorkerRegion(OneOfMany):
         self._sqs: list[WorkerSQ] = []
         place = begin
         for index, (member, execute) in enumerate(zip(members, executes, strict=True)):
-            encode = codecs.encoder(member.outer, execute.sq.unpack) if member.outer else None
-            self._sqs.append(WorkerSQ(index, execute, member, takes[index], place, encode))
+            leaves = encoder(member.outer, execute.sq.unpack, encode) if member.outer else None
+            self._sqs.append(WorkerSQ(index, execute, member, takes[index], place, leaves))
             place += len(member.inner)
         self._wires = place - begin
         self._now: Running | None = None  # the SQ whose body runs
@@ -150,7 +139,7 @@ class WorkerRegion(OneOfMany):
 
     def fail(self, execute: TTSQExecute, error: BaseException, start: Tick) -> None:
         """Keep the error of a firing for the answer."""
-        self.errors.append(self.codecs.failure(execute, error, start, self._stop))
+        self.errors.append(failure(execute, error, start, self._stop))
 
     def run(
         self, start: Tick, stop: Tick, arcs: int | bytes, data: Any
@@ -180,12 +169,12 @@ class WorkerRegion(OneOfMany):
 
     def _fire_all(self, start: Tick, given: list[Any]) -> None:
         """Fire the SQs whose inputs are there, one after the other; `given`: the inputs of the roots."""
-        values = [*given, *[GONE] * self._wires]
+        values = [*given, *[MISSING] * self._wires]
         running.current = self
         for sq in self._sqs:
             inputs = sq.takes(values)
             for value in inputs:
-                if value is GONE:
+                if value is MISSING:
                     self._absent(sq, start, inputs)
                     break
             else:
@@ -206,22 +195,22 @@ class WorkerRegion(OneOfMany):
         """Not all inputs are there: those that came along wires wait at the sync of the SQ."""
         self.absent.append(sq.index)
         for port, value in zip(sq.ports, inputs, strict=False):  # a root has inputs, but no wires
-            if value is not GONE:
+            if value is not MISSING:
                 try:
-                    self.leftovers.append([sq.index, port, self.codecs.encode(value)])
+                    self.leftovers.append([sq.index, port, self._encode(value)])
                 except BaseException as error:  # text that no encoding has, a user's codec
                     self.fail(sq.execute, error, start)
 
     def _one_by_one(self, start: Tick, arcs: int | bytes, data: Any) -> list[Any]:
         """The inputs of the roots; one that cannot be read is an error of those that it is for, and of no others."""
         if self._feeds:
-            came = [arcs] if isinstance(arcs, int) else self.codecs.arcs_in(bytes(arcs))
+            came = [arcs] if isinstance(arcs, int) else arcs_in(bytes(arcs))
             by_arc = dict(zip(came, [data] if isinstance(arcs, int) else split(data), strict=True))
             data = [by_arc.get(arc) for arc in self._feeds]
         values: list[Any] = []
         failed: set[int] = set()
         for part, root in zip(data, self._inputs, strict=True):
-            value = GONE
+            value = MISSING
             try:
                 if part is not None:
                     value = self._roots[root].code.decode(part)
@@ -230,7 +219,7 @@ class WorkerRegion(OneOfMany):
                     failed.add(root)
                     self.fail(self._roots[root], error, start)
             values.append(value)
-        return [GONE if root in failed else value for value, root in zip(values, self._inputs, strict=True)]
+        return [MISSING if root in failed else value for value, root in zip(values, self._inputs, strict=True)]
 
     def _in_order(self, arcs: int | bytes, data: Data) -> list[Any]:
         """The inputs of the roots, of tokens that came together: decoded at once."""
@@ -241,7 +230,7 @@ class WorkerRegion(OneOfMany):
         if len(values) != count:
             raise ValueFormatError(f"{len(values)} values came for {count} arcs")
         if order:
-            values.append(GONE)
+            values.append(MISSING)
             values = [values[place] for place in order]
             for index in again:
                 # Of several roots that one arc feeds each gets a value of its own.
@@ -253,7 +242,7 @@ class WorkerRegion(OneOfMany):
         """The number of values; by root, the index of its own (empty: in order); roots that share a value."""
         known = self._orders.get(arcs)
         if known is None:
-            indexes = [arcs] if isinstance(arcs, int) else self.codecs.arcs_in(arcs)
+            indexes = [arcs] if isinstance(arcs, int) else arcs_in(arcs)
             came = {arc: index for index, arc in enumerate(indexes)}
             order = [came.get(arc, len(came)) for arc in self._feeds]
             again = [index for index, place in enumerate(order) if place < len(came) and place in order[:index]]

@@ -6,18 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sized
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from ticktalk.engine.acceleration import ContextParts
-from ticktalk.engine.firing.grid import GridSync
-from ticktalk.engine.firing_chain import Elsewhere
-from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.payloads import FiringError
 from ticktalk.time import Tick
-from ticktalk.values.codec import Data
 
 
 class MemberInWorker(msgspec.Struct, array_like=True):
@@ -105,66 +99,3 @@ class SplitRegion(msgspec.Struct, array_like=True, tag="split"):
     """Run the bodies one by one again, after the runs under way."""
 
     ident: int
-
-
-class Body(Protocol):
-    """One body in its worker.
-
-    Attributes:
-        ident: the number by which its worker knows it.
-        elsewhere: takes its errors and counts.
-        gone: its instance here has ended.
-        recent: microseconds of its latest runs by themselves, on average; None: not measured.
-        together: its runs in regions.
-        ended: called when a firing or a save of it has ended.
-    """
-
-    ident: int
-    worker: str
-    elsewhere: Elsewhere
-    gone: bool
-    recent: float | None
-    together: int
-    ended: Callable[[], None] | None
-
-    @property
-    def in_flight(self) -> Sized:
-        """The firings under way."""
-
-    @property
-    def saved(self) -> Sized:
-        """The saves under way."""
-
-    def late(self, late: int) -> None:
-        """Its body started so many microseconds after its instant."""
-
-
-class RegionWorkers(Protocol):
-    """The workers of a device, as its regions use them."""
-
-    mark: Callable[[Data], Any]
-    """Makes the mark that stands for a value in a command."""
-
-    at: Callable[[int], int]
-    """Gives the root tick of a time (monotonic)."""
-
-    def number(self) -> int:
-        """A number by which no body and no region is known yet."""
-
-    def bodies(self, context: ContextParts) -> Mapping[str, Body]:
-        """By SQ, a context's bodies in workers."""
-
-    def ended_at(self, microseconds: int) -> None:
-        """Bodies ended at this time (monotonic), and their results are handled next."""
-
-    def send(self, worker: str, command: FormRegion | RunRegion | SplitRegion) -> None:
-        """Send a command to a worker."""
-
-    def parts_of(self, result: list[Any], sends: TTSQForward) -> Any:
-        """A result as it came from a worker, for the forward part of its SQ."""
-
-    def due(self, grid: GridSync, start: Tick) -> tuple[int, int]:
-        """The instant of a source's firing, and the next one (monotonic)."""
-
-    def after(self, microseconds: int, call: Callable[[], None]) -> None:
-        """Call `call()` after a time."""
