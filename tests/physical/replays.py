@@ -105,7 +105,7 @@ def record(seed: int, runs: int) -> Found:
     from hypothesis import HealthCheck, Phase, given, settings
     from hypothesis import seed as seeded
     from systems import LIMIT, System
-    from test_regions import programs
+    from test_plans import programs
 
     from ticktalk.language.compiler import compile_source
     from ticktalk.recording.mcap_file import RecordingWriter

@@ -269,7 +269,7 @@ def passed(a):
         )
         graph = run_together(host, text, 40)
         (region,) = regions(host, graph)
-        assert [member.sq.name for member in region.plan.members] == ["passed-1", "passed-2"]
+        assert [member.sq.name for member in region.shape.members] == ["passed-1", "passed-2"]
         values = host.values(graph)
         assert values == list(range(1, len(values) + 1))
     finally:
@@ -326,7 +326,7 @@ def test_a_grid_that_is_set_forms_regions_anew(host: Host, generous: None) -> No
     text = NUMBERS + "@SQify\ndef both(a, b):\n    return a, b[0]\n" + ONCE.format(length=60_000_000)
     graph = host.run(text + "        return both(left(window, TTPeriod=10000), right(window, TTPeriod=10000))\n")
     until(lambda: together(host, graph), "it forms a region")
-    assert [len(region.plan.members) for region in regions(host, graph)] == [3]
+    assert [len(region.shape.members) for region in regions(host, graph)] == [3]
 
     def set_grid(name: str, period: int) -> None:
         context = host.node.host.contexts[graph, 1]
@@ -334,7 +334,7 @@ def test_a_grid_that_is_set_forms_regions_anew(host: Host, generous: None) -> No
 
     set_grid("left-1", 20_000)
     until(lambda: not together(host, graph), "the sources are of different rates")
-    assert not [region for region in regions(host, graph) if len(region.plan.members) > 2]
+    assert not [region for region in regions(host, graph) if len(region.shape.members) > 2]
     set_grid("right-1", 20_000)
     until(lambda: together(host, graph), "they are of one rate again")
     before = len(host.values(graph))
@@ -419,7 +419,7 @@ def test_sqs_fed_by_one_token_run_together(receiver: Receiver, generous: None) -
     expected: dict[str, list[Any]] = {"add": [], "own 1": [], "own 2": [], "twice": []}
     total = 0
     (region,) = regions(receiver, graph)
-    assert region.plan.kind == "token" and len(region.plan.members) == 9
+    assert region.shape.kind == "token" and len(region.shape.members) == 9
     for n in range(200):
         values: dict[int, Any] = {0: n, 1: [n], 2: n}
         if n % 7 == 3:

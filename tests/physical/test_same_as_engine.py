@@ -190,7 +190,7 @@ def formed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     begin = crossing.DeviceRegion._begin
 
     def count(region: Any) -> None:
-        kinds.append(region.plan.kind)
+        kinds.append(region.shape.kind)
         begin(region)
 
     monkeypatch.setattr(crossing.DeviceRegion, "_begin", count)

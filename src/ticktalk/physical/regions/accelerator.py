@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.payloads import StopGraph
 from ticktalk.physical.regions.device_sq import RegionWorkers
-from ticktalk.physical.regions.formed import grids_in, plans_on_device
+from ticktalk.physical.regions.formed import grids_in, shapes_on_device
 from ticktalk.physical.regions.messages import RegionRan, RegionSkipped
 from ticktalk.physical.regions.together import DeviceRegion
 from ticktalk.physical.workers.worker_body import WorkerBody
@@ -40,19 +40,19 @@ class DeviceAccelerator:
         formed = []
         for mine in by_worker.values():
             sqs = [body.elsewhere.sq for body in mine.values()]
-            for plan in plans_on_device(
+            for shape in shapes_on_device(
                 context.prepared.graph, sqs, grids_in(context), lambda name: name not in context.syncs
             ):
-                if context.tap is not None and not plan.tells_all:
+                if context.tap is not None and not shape.tells_all:
                     continue
-                bodies = [mine[member.sq.name] for member in plan.members]
-                region = DeviceRegion(plan, context, self._workers, self, bodies)
+                bodies = [mine[member.sq.name] for member in shape.members]
+                region = DeviceRegion(shape, context, self._workers, self, bodies)
                 formed.append(region)
                 for body in bodies:
                     body.ended = region.look_whether_idle
         self._regions += formed
         key = (context.prepared.graph.name, context.number)
-        self.taking[key] = {region.plan.producer: region for region in formed if region.plan.kind == "token"}
+        self.taking[key] = {region.shape.producer: region for region in formed if region.shape.kind == "token"}
         return formed
 
     def register(self, region: DeviceRegion) -> int:

@@ -16,13 +16,17 @@ from ticktalk.engine.forwarding import TTSQForward, arc_name
 from ticktalk.engine.tap import Tap, outcome_of
 from ticktalk.graph.sq import TTSQ
 from ticktalk.physical.regions.formed import Member
-from ticktalk.physical.regions.messages import FormRegion, MemberInWorker, RegionRan, RunRegion, SplitRegion
+from ticktalk.physical.regions.messages import (
+    ORDERS_KEPT,
+    FormRegion,
+    MemberInWorker,
+    RegionRan,
+    RunRegion,
+    SplitRegion,
+)
 from ticktalk.physical.workers.worker_body import WorkerBody
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 from ticktalk.values.codec import Data, encoded
-
-ORDERS_KEPT = 1000
-"""Sets of arcs that came together that are remembered."""
 
 
 class RegionWorkers(Protocol):
@@ -45,9 +49,6 @@ class RegionWorkers(Protocol):
 
     def send(self, worker: str, command: FormRegion | RunRegion | SplitRegion) -> None:
         """Send a command to a worker."""
-
-    def parts_of(self, result: list[Any], sends: TTSQForward) -> Any:
-        """A result as it came from a worker, for the forward part of its SQ."""
 
     def due(self, grid: GridSync, start: Tick) -> tuple[int, int]:
         """The instant of a source's firing, and the next one (monotonic)."""

@@ -62,7 +62,7 @@ class Member(NamedTuple):
         return [index for index, port in enumerate(self.sq.ports) if port.constant is None]
 
 
-class RegionPlan(NamedTuple):
+class RegionShape(NamedTuple):
     """A region.
 
     Attributes:
@@ -85,9 +85,9 @@ class RegionPlan(NamedTuple):
         return self.kind == "token" and len(self.members) == self.roots
 
 
-def plans_on_device(
+def shapes_on_device(
     graph: TTGraph, here: Iterable[TTSQ], grid_of: Callable[[TTSQ], Grid], elsewhere: Callable[[str], bool]
-) -> list[RegionPlan]:
+) -> list[RegionShape]:
     """The regions of SQs that run in one worker.
 
     Args:
@@ -96,8 +96,8 @@ def plans_on_device(
         grid_of: a source's grid at present.
         elsewhere: whether the SQ of that name is on another ensemble.
     """
-    plans = _Planner(graph, here, grid_of, elsewhere).plans()
-    return [plan for plan in plans if len(plan.members) > 1 or plan.kind == "token"]
+    shapes = _Grouping(graph, here, grid_of, elsewhere).shapes()
+    return [shape for shape in shapes if len(shape.members) > 1 or shape.kind == "token"]
 
 
 def grids_in(context: ContextParts) -> Callable[[TTSQ], Grid]:
@@ -125,7 +125,7 @@ class _Region:
         return len(self.roots) + len(self.inside) >= MOST_MEMBERS
 
 
-class _Planner:
+class _Grouping:
     """Goes through the graph once, in order."""
 
     def __init__(
@@ -143,13 +143,13 @@ class _Planner:
         self._region_of: dict[str, _Region] = {}
         self._ordered: set[str] = set()  # SQs whose sets follow one another in time
 
-    def plans(self) -> list[RegionPlan]:
+    def shapes(self) -> list[RegionShape]:
         order = self._order
         for name in sorted(order, key=order.__getitem__):
             sq = self._by_name[name]
             if name in self._here and self._settles(sq):
                 self._add(sq)
-        return [self._plan(region) for region in self._begun.values()]
+        return [self._shape(region) for region in self._begun.values()]
 
     def _settles(self, sq: TTSQ) -> bool:
         """True if a firing is just the function of values, with the interval that the firing rule gives."""
@@ -241,7 +241,7 @@ class _Planner:
     def _comes_in_order(self, sq: TTSQ) -> bool:
         return all(name in self._ordered or not name for name in self._feeding(sq))
 
-    def _plan(self, region: _Region) -> RegionPlan:
+    def _shape(self, region: _Region) -> RegionShape:
         sqs = region.roots + region.inside
         roots = len(region.roots)
         place = {sq.name: index for index, sq in enumerate(sqs)}
@@ -258,4 +258,4 @@ class _Planner:
         feeds: tuple[int, ...] = ()
         if region.kind == "token":
             feeds = tuple(self._feeders[member.sq.name, member.arcs[0]][0][1] for member in members[:roots])
-        return RegionPlan(region.kind, roots, members, region.producer, feeds)
+        return RegionShape(region.kind, roots, members, region.producer, feeds)

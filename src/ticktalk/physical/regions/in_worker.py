@@ -15,14 +15,10 @@ from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.forwarding import unpacked
 from ticktalk.payloads import FiringError
 from ticktalk.physical.network.token_frames import arcs_in
-from ticktalk.physical.regions.messages import MemberInWorker
+from ticktalk.physical.regions.messages import ORDERS_KEPT, MemberInWorker
 from ticktalk.physical.workers.results import Encode, encoder, failure
 from ticktalk.time import Tick, TTEmpty
 from ticktalk.values.codec import PLAIN, Data, ValueFormatError, encode_value, handed_on, split
-
-ORDERS_KEPT = 1000
-"""Sets of arcs that came together that are remembered."""
-
 
 MISSING = object()
 """Stands for the value of an input that is not there."""

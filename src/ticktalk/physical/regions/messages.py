@@ -13,6 +13,9 @@ import msgspec
 from ticktalk.payloads import FiringError
 from ticktalk.time import Tick
 
+ORDERS_KEPT = 1000
+"""Sets of arcs that came together that are remembered, in each half."""
+
 
 class MemberInWorker(msgspec.Struct, array_like=True):
     """One SQ of a region, as its worker has to know it.

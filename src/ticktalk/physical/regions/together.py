@@ -26,8 +26,9 @@ from ticktalk.physical.regions.device_sq import (
     holds_tokens_after,
     settled_values,
 )
-from ticktalk.physical.regions.formed import RegionPlan
+from ticktalk.physical.regions.formed import RegionShape
 from ticktalk.physical.regions.messages import FormRegion, RegionRan, RunRegion, SplitRegion
+from ticktalk.physical.workers.results import parts_of
 from ticktalk.physical.workers.worker_body import WorkerBody
 from ticktalk.time import NEG_INFINITY, Tick
 from ticktalk.values.codec import Data, Encoded, encoded, held_bytes
@@ -86,7 +87,7 @@ class DeviceRegion:
     """A region of one context on this device.
 
     Args:
-        plan: its SQs.
+        shape: its SQs.
         context: their context.
         workers: those of the device.
         others: the owner of all regions of the device.
@@ -98,19 +99,19 @@ class DeviceRegion:
 
     def __init__(
         self,
-        plan: RegionPlan,
+        shape: RegionShape,
         context: ContextParts,
         workers: RegionWorkers,
         others: Others,
         bodies: Iterable[WorkerBody],
     ) -> None:
-        self.plan = plan
+        self.shape = shape
         self.context = context
         self._workers = workers
         self._others = others
-        self.parts = [DeviceSQ(member, body, context) for member, body in zip(plan.members, bodies, strict=True)]
-        self._roots = self.parts[: plan.roots]
-        self._inside = self.parts[plan.roots :]
+        self.parts = [DeviceSQ(member, body, context) for member, body in zip(shape.members, bodies, strict=True)]
+        self._roots = self.parts[: shape.roots]
+        self._inside = self.parts[shape.roots :]
         self._grid = self.parts[0].sync if isinstance(self.parts[0].sync, GridSync) else None
         self._ident = 0  # in the worker, while it is together
         self._state = "apart"
@@ -129,13 +130,13 @@ class DeviceRegion:
         self._collected: dict[Tick, list[Fired]] = {}  # by start, the firings of its sources at an instant
         self.queued = False
         self.key: tuple[Any, Any] = (max(part.sync.key[0] for part in self.parts) + 0.5, self)
-        tap, roots = context.tap, [member.sq for member in plan.members[: plan.roots]]
-        self._told = None if tap is None else RegionTap(tap, plan.producer, roots, plan.feeds)
+        tap, roots = context.tap, [member.sq for member in shape.members[: shape.roots]]
+        self._told = None if tap is None else RegionTap(tap, shape.producer, roots, shape.feeds)
         self._last_starts: dict[int, Tick] = {}  # of roots that a token feeds and that keep order
         self.covers: frozenset[int] = frozenset()
-        if plan.kind == "token":
+        if shape.kind == "token":
             self._know_last_starts()
-            self.covers = frozenset(arc for arc in plan.feeds if self._feeds_only_roots(arc))
+            self.covers = frozenset(arc for arc in shape.feeds if self._feeds_only_roots(arc))
         else:
             for index, root in enumerate(self._roots):
                 self._fires.append(root.sync.take_over(self._taking(index)))
@@ -150,7 +151,7 @@ class DeviceRegion:
 
     def _feeds_only_roots(self, arc: int) -> bool:
         roots = [root.sync for root in self._roots]
-        return all(sync in roots for sync, _ in self.context.incoming.get(f"{self.plan.producer}/{arc}", ()))
+        return all(sync in roots for sync, _ in self.context.incoming.get(f"{self.shape.producer}/{arc}", ()))
 
     @property
     def worker(self) -> str:
@@ -165,7 +166,7 @@ class DeviceRegion:
                 self._fires[index](start, stop, values, now)
                 if index == 0:
                     self._saw(start)
-            elif self.plan.kind == "firing":
+            elif self.shape.kind == "firing":
                 self._take(start, stop, [(index, start, stop, values, now)])
             else:
                 self._collected.setdefault(start, []).append((index, start, stop, values, now))
@@ -236,7 +237,7 @@ class DeviceRegion:
         """
         if self._last_starts:
             came = set(indexes)
-            mine = [index for index in self._last_starts if self.plan.feeds[index] in came]
+            mine = [index for index in self._last_starts if self.shape.feeds[index] in came]
             if any(start < self._last_starts[index] for index in mine):
                 # A set out of order is not for all of them: the general engine handles it.
                 self.dissolve()
@@ -289,7 +290,7 @@ class DeviceRegion:
             self._later()
             return
         self._state = "closing up"
-        if self.plan.kind == "token":
+        if self.shape.kind == "token":
             self._know_last_starts()
         self._tries += 1
         self._workers.after(KEPT_BACK, partial(self._go_on_waiting, self._tries, self._left()))
@@ -321,7 +322,7 @@ class DeviceRegion:
             return
         if self._others.still_run(part.body for part in self.parts):
             return
-        considered = self.parts if self.plan.kind == "token" else self._inside
+        considered = self.parts if self.shape.kind == "token" else self._inside
         if any(part.sync.inbox or part.sync.remote for part in considered):
             if again:  # a run done at once ends without an answer
                 self.context.agenda.make_ready(self)
@@ -340,8 +341,8 @@ class DeviceRegion:
         self._ident = self._others.register(self)
         self._state = "together"
         self._cost = 0.0
-        members = [part.in_worker(index < self.plan.roots) for index, part in enumerate(self.parts)]
-        self._workers.send(self.worker, FormRegion(self._ident, self.plan.roots, members, list(self.plan.feeds)))
+        members = [part.in_worker(index < self.shape.roots) for index, part in enumerate(self.parts)]
+        self._workers.send(self.worker, FormRegion(self._ident, self.shape.roots, members, list(self.shape.feeds)))
         kept_back, self._kept_back = self._kept_back, []
         for entry in kept_back:
             self._run(entry)
@@ -408,7 +409,7 @@ class DeviceRegion:
         """The SQ (of `names`, if given) that runs or waits to; empty when there is none."""
         if not (self.runs or self._kept_back or self._collected):
             return ""
-        mine = [member.sq.name for member in self.plan.members]
+        mine = [member.sq.name for member in self.shape.members]
         return next((name for name in mine if names is None or name in names), "")
 
     @property
@@ -450,7 +451,7 @@ class DeviceRegion:
             part = self.parts[index]
             if not part.body.gone:  # else it is elsewhere now
                 forward = part.outside(self.context) if self._state == "retired" else part.forward
-                forward.send(self._workers.parts_of(result, forward), start, stop)
+                forward.send(parts_of(result, forward), start, stop)
         for index, port, data in answer.leftovers:
             self.parts[index].sync.receive(port, start, stop, Encoded(data))
         for error in answer.errors:

@@ -37,7 +37,6 @@ from ticktalk.physical.workers.loading import Loading
 from ticktalk.physical.workers.measured import KeptDeadlines, measured
 from ticktalk.physical.workers.protocol import Answer, Command, Loaded
 from ticktalk.physical.workers.restarts import Restarts
-from ticktalk.physical.workers.results import parts_of
 from ticktalk.physical.workers.timeouts import Timeouts, cannot_end
 from ticktalk.physical.workers.worker_body import TakeState, WorkerBody
 from ticktalk.physical.workers.worker_frames import by_itself, parts_by_themselves
@@ -72,7 +71,7 @@ class Workers:
 
     Attributes:
         in_processes: whether bodies run in processes of their own; else in threads of this one.
-        mark, parts_of: make the mark that stands for a value in a command; parts of a result in an answer.
+        mark: makes the mark that stands for a value in a command.
         memories: those of other ensembles in which worker processes read.
         loading: has bodies loaded; `loading.home` says whether harmless ones run at home.
     """
@@ -109,7 +108,6 @@ class Workers:
         self._encode = encode
         self._max_value = max_value
         self.mark: Callable[[Data], Any] = by_itself if self.in_processes else _as_it_is
-        self.parts_of = parts_of
         self._channels: dict[str, Channel] = {}
         self._restarts: dict[str, Restarts] = {}
         self.memories = Memories(self._channels, self.in_processes)
