@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from ticktalk.physical.workers.budget import MOST_COST, Budget, TooMuchError
 from ticktalk.physical.workers.harmless import held_by
-from ticktalk.physical.workers.meter import MOST_COST, Budget, TooMuchError
 from ticktalk.physical.workers.rewriting import NotHarmlessError, free_names, metered
 from ticktalk.time import TTEmpty
 
@@ -229,6 +229,59 @@ def test_no_body_runs_away(body: str) -> None:
         made._metered(10)
         made.budget.pay(made.home["sq_state"])  # as is done after each run
     assert time.thread_time() - begun < 0.5
+
+
+DEAR = {
+    "long integers with one hash": "return len({i * (2 ** 61 - 1) for i in range(400)})",
+    "complex numbers with one hash": "y = {complex(-1000003.0 * i, i) for i in range(600)}\n    return len(y)",
+    "a search": "y = 'a' * 620\n    return [('a' * 2490).find(y + 'b' + y) for i in range(12)]",
+    "a search by an operator": "y = 'a' * 620\n    return [y + 'b' + y in 'a' * 2490 for i in range(12)]",
+    "a text that is sorted": "return [sorted('ab' * 2040)[0] for i in range(9)]",
+    "a text in a list": "y = []\n    for i in range(9):\n        y.clear()\n        y += 'ab' * 2048",
+    "a text that is unpacked": "return [len([*('ab' * 2048)]) for i in range(18)]",
+    "letters that are joined": "return [len(''.join('ab' * 2048)) for i in range(18)]",
+    "letters in a set": "y = set()\n    for i in range(9):\n        y.update('ab' * 2048)",
+    "digits of a text": "for i in range(12):\n        int('y' * 4000, 35)",
+    "floats as text": "return len(str([2.2250738585072014e-308] * 2000))",
+    "floats in texts": "for i in range(1200):\n        f'{x / 3}'",
+    "digits that are shown": "for i in range(1200):\n        f'{x / 3:.999f}'",
+    "an encoding": "return str(b'-' + b'a9' * 2, 'punycode')",
+}
+
+
+@pytest.mark.parametrize("body", DEAR.values(), ids=DEAR.keys())
+def test_what_takes_long_is_dear(body: str) -> None:
+    """Each of these took several milliseconds, or imported a module, for the price of short operations."""
+    with pytest.raises((TooMuchError, TypeError)):
+        Body(f"def body(x):\n    {body}\n")._metered(10)
+
+
+def test_a_long_loop_pays_for_what_is_in_it() -> None:
+    """Operations on floats do not pay by themselves."""
+    loop = f"while True:\n        n = n + 1.0\n        sq_state[0] = n\n        x{' + x' * 150}"
+    body = Body(f"def body(x):\n    n = 0.0\n    {loop}")
+    assert body.at_home(1.5) == "TooMuchError"
+    assert body.home["sq_state"][0] < 100
+
+
+LAZY = {
+    "any": "return any(sq_state.setdefault(i, i) for i in range(4))",
+    "all": "y = [1, 0, 2]\n    return all(y.pop() for i in range(3)), y",
+    "a loop": "y = [1, 2, 3]\n    for i in (y[j] for j in range(3)):\n        y[2] = y[2] + i\n    return y",
+    "a numbered loop": "y = [1, 2]\n    for _, k in enumerate(v for v in y):\n        y[1] = x = k + 1\n    return x",
+    "a pair": "y = [1, 2, 3]\n    z = list(zip((y.pop() for i in range(3)), (7,)))\n    return y, z",
+}
+
+
+@pytest.mark.parametrize("source", LAZY.values(), ids=LAZY.keys())
+def test_a_generator_gives_its_items_one_by_one(source: str) -> None:
+    body = Body(f"def body(x):\n    {source}\n")
+    here = body.at_home(3)
+    assert here == body.by_python(3) and not here.isidentifier()
+
+
+def test_the_name_of_a_module_is_that_of_the_program() -> None:
+    assert Body("def body():\n    return __name__", __name__="plant").at_home() == "'plant' {}"
 
 
 CHANGED = [

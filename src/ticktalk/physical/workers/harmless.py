@@ -20,6 +20,9 @@ from ticktalk.physical.workers.rewriting import NotHarmlessError, free_names, me
 from ticktalk.time import TTEmpty
 from ticktalk.values.codec import encode_value
 
+LONGEST_CONSTANT = 400
+"""Characters of a constant argument in the graph's text, at most: one that may change is made anew for each run."""
+
 
 def harmless_in(code: GraphCode, sqs: Sequence[TTSQ]) -> dict[str, Harmless]:
     """By name, those of these SQs whose bodies are harmless as they stand in the program that runs here."""
@@ -27,6 +30,8 @@ def harmless_in(code: GraphCode, sqs: Sequence[TTSQ]) -> dict[str, Harmless]:
     for sq in sqs:
         if may_be_at_home(sq):
             key = f"{sq.function} {sq.parameters}"
+            if any(len(repr(port.constant)) > LONGEST_CONSTANT for port in sq.ports):
+                continue
             if key not in alike:
                 try:
                     alike[key] = _harmless(code, sq)

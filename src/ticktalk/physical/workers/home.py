@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 import msgspec
@@ -21,8 +21,8 @@ from ticktalk.payloads import FiringError
 from ticktalk.physical.regions.in_worker import WorkerRegion
 from ticktalk.physical.regions.messages import FormRegion, RegionRan, RunRegion
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
+from ticktalk.physical.workers.budget import LONGEST, MOST_COST, Budget, TooMuchError
 from ticktalk.physical.workers.channels import ThreadChannel
-from ticktalk.physical.workers.meter import LONGEST, MOST_COST, Budget, TooMuchError
 from ticktalk.physical.workers.protocol import (
     Answer,
     Command,
@@ -44,6 +44,8 @@ from ticktalk.values.codec import decode_builtin, encode_value
 
 SHARE = 2_500_000
 """Units of cost for all runs at home within a second: they take about a third of it."""
+
+_CHANGEABLE = frozenset({list, dict, set})
 
 RUN = 300
 """Units of cost for what lies around each run."""
@@ -147,7 +149,7 @@ class HomeInstance(Instance):
         """Its execute part is there."""
         self.start = start
         self.budget = self.execute.state[".budget"]
-        if "sq_state" in self.execute.body.__code__.co_names:
+        if _uses_state(self.execute.body.__code__):
             self.kept = encode_value(self.execute.memory)
 
     def state(self) -> bytes:
@@ -159,6 +161,8 @@ class HomeInstance(Instance):
         if not self.kept:
             return b""
         self.budget.pay(self.execute.memory)
+        if _holds_twice(self.execute.memory):
+            raise TooMuchError  # elsewhere they would be two
         data = encode_value(self.execute.memory)
         if len(data) > LONGEST:
             raise TooMuchError
@@ -248,6 +252,29 @@ class HomeRegion(RegionUnit):
             for member, state in zip(self.members, states, strict=True):
                 member.kept = state
         self._tell(answer)
+
+
+def _uses_state(code: CodeType) -> bool:
+    """True if `sq_state` is named in a body, or in a comprehension in it."""
+    inner = [each for each in code.co_consts if isinstance(each, CodeType)]
+    return "sq_state" in code.co_names or any(map(_uses_state, inner))
+
+
+def _holds_twice(value: Any) -> bool:
+    """True if a plain value holds one list, dict or set at two places."""
+    known, waiting = set[int](), [value]
+    while waiting:
+        holder = waiting.pop()
+        kind = holder.__class__
+        if kind in _CHANGEABLE:
+            if id(holder) in known:
+                return True
+            known.add(id(holder))
+        if kind is dict:
+            waiting += holder.values()
+        elif kind is list or kind is tuple:
+            waiting += holder
+    return False
 
 
 def _is_brief(data: Any) -> bool:

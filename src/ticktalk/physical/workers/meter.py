@@ -13,99 +13,22 @@ import math
 import operator
 import time
 from collections.abc import Callable, Mapping
-from types import ModuleType, NoneType
+from types import ModuleType
 from typing import Any
 
-MOST_COST = 5_000
-"""What one run may cost. One unit is a short operation: some 0.1 us."""
+from ticktalk.physical.workers.budget import (
+    FREE,
+    LONGEST,
+    MOST_BITS,
+    MOST_COST,
+    PER_UNIT,
+    SIZED,
+    WORD,
+    Budget,
+    TooMuchError,
+)
 
-LONGEST = 4_096
-"""Characters of a text, or bytes, that a body works on, at most."""
-
-MOST_BITS = 1_024
-"""Bits of an integer that a body works on, at most."""
-
-_PER_UNIT = 32
-"""Characters that cost one unit."""
-
-_WORD = 1 << 62
 _WHOLE = (int, bool)
-
-_SIZED = (str, bytes)
-_FREE = frozenset({float, bool, NoneType, complex})
-_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
-_ITERATORS = frozenset({enumerate, zip, reversed, type(reversed([])), type(reversed({})), type(reversed(range(0)))})
-_HOLDERS = frozenset({list, tuple, dict, set, frozenset, range, *_VIEWS})
-
-
-class TooMuchError(Exception):
-    """A run that costs too much, works on something too long, or uses what is not known to be harmless."""
-
-
-class Budget:
-    """What the run at hand may still cost.
-
-    Attributes:
-        left: units.
-    """
-
-    __slots__ = ("left",)
-
-    def __init__(self) -> None:
-        self.left = MOST_COST
-
-    def pay(self, value: Any) -> None:
-        """Pay for an operation that looks at a value and all that it holds.
-
-        Raises:
-            TooMuchError: it is too long, not plain, or nothing is left.
-        """
-        kind = value.__class__
-        if kind is int:
-            cost = 1
-            if not -_WORD < value < _WORD and value.bit_length() > MOST_BITS:
-                raise TooMuchError
-        elif kind in _FREE:
-            cost = 1
-        elif kind in _SIZED:
-            cost = 1 + len(value) // _PER_UNIT
-            if len(value) > LONGEST:
-                raise TooMuchError
-        else:
-            self._pay_all(value)
-            return
-        self.left -= cost
-        if self.left < 0:
-            raise TooMuchError
-
-    def step(self) -> bool:
-        """Pay for one round of a loop."""
-        self.left -= 1
-        if self.left < 0:
-            raise TooMuchError
-        return True
-
-    def _pay_all(self, value: Any) -> None:
-        if value.__class__ in _ITERATORS:
-            return  # it was paid for when it was made, and only loops and functions that end take it
-        waiting = [value]
-        while waiting:
-            holder = waiting.pop()
-            kind = holder.__class__
-            if kind not in _HOLDERS:
-                raise TooMuchError
-            self.left -= 1 + len(holder)
-            if self.left < 0:
-                raise TooMuchError
-            if kind is range:
-                continue
-            for item in (*holder, *holder.values()) if kind is dict else holder:
-                kind = item.__class__
-                if kind is int or kind in _SIZED:
-                    self.pay(item)
-                elif kind not in _FREE:
-                    waiting.append(item)
-
 
 # What stands in place of Python's operators, functions and methods. Each takes the budget and gives what is called.
 
@@ -130,6 +53,49 @@ def _paid(function: Callable[..., Any]) -> _Make:
     return make
 
 
+def _taking(function: Callable[..., Any]) -> _Make:
+    """`function`, which takes each item of its arguments."""
+
+    def make(budget: Budget) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            for argument in (*arguments, *named.values()):
+                budget.pay_each(argument)
+            return function(*arguments, **named)
+
+        return call
+
+    return make
+
+
+def _as_text(function: Callable[[Any], str]) -> _Make:
+    """`function`, which makes text of one value; another argument could name an encoding, which is a module."""
+
+    def make(budget: Budget) -> Callable[..., Any]:
+        def call(value: Any) -> str:
+            budget.pay_text(value)
+            return function(value)
+
+        return call
+
+    return make
+
+
+def _of_digits(function: Callable[..., Any]) -> _Make:
+    """`function`, which makes a number: the time that takes grows with the square of the digits."""
+
+    def make(budget: Budget) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            for argument in (*arguments, *named.values()):
+                budget.pay(argument)
+                if argument.__class__ in SIZED:
+                    budget.step(len(argument) ** 2 >> 13)
+            return function(*arguments, **named)
+
+        return call
+
+    return make
+
+
 def _free(function: Callable[..., Any]) -> _Make:
     """`function`, which takes the same time on all that is plain."""
     return lambda budget: function
@@ -145,6 +111,8 @@ def _two(operation: Callable[[Any, Any], Any]) -> _Make:
             if left.__class__ is not float and right.__class__ is not float:
                 pay(left)
                 pay(right)
+                if left.__class__ is list and right.__class__ in SIZED:
+                    budget.step(len(right))  # `+=` takes each character
             return operation(left, right)
 
         return call
@@ -206,7 +174,7 @@ def _times(operation: Callable[[Any, Any], Any]) -> _Make:
             length = len(repeated) * max(0, often)
             if length > LONGEST:
                 raise TooMuchError
-            budget.left -= length if repeated.__class__ in (list, tuple) else length // _PER_UNIT
+            budget.left -= length if repeated.__class__ in (list, tuple) else length // PER_UNIT
             return operation(left, right)
 
         return call
@@ -226,6 +194,7 @@ def _is_in(budget: Budget) -> Callable[..., Any]:
         pay(item)
         if holder.__class__ not in (dict, set, frozenset):
             pay(holder)
+            budget.pay_search(holder, item)
         return item in holder
 
     return call
@@ -235,8 +204,27 @@ def _seen(budget: Budget) -> Callable[..., Any]:
     pay = budget.pay
 
     def call(value: Any) -> Any:
-        if value.__class__ not in _FREE:
+        if value.__class__ not in FREE:
             pay(value)
+        return value
+
+    return call
+
+
+def _taken(budget: Budget) -> Callable[..., Any]:
+    def call(value: Any) -> Any:
+        budget.pay_each(value)
+        return value
+
+    return call
+
+
+def _shown(budget: Budget) -> Callable[..., Any]:
+    """What an f-string shows; `cost`: of the width that it asks for."""
+
+    def call(value: Any, cost: int) -> Any:
+        budget.step(cost)
+        budget.pay_text(value)
         return value
 
     return call
@@ -248,7 +236,7 @@ def _flat(budget: Budget) -> Callable[..., Any]:
     def call(value: Any) -> Any:
         if value.__class__ not in (str, bytes, list, tuple, range):
             raise TooMuchError
-        budget.left -= 1 + len(value) // _PER_UNIT
+        budget.step(1 + len(value) // PER_UNIT)
         return value
 
     return call
@@ -257,7 +245,7 @@ def _flat(budget: Budget) -> Callable[..., Any]:
 def _range(budget: Budget) -> Callable[..., Any]:
     def call(*arguments: Any) -> range:
         for argument in arguments:
-            if argument.__class__ is int and not -_WORD < argument < _WORD:
+            if argument.__class__ is int and not -WORD < argument < WORD:
                 raise TooMuchError
         made = range(*arguments)
         if made and (made[-1] - made[0]) // made.step >= MOST_COST:
@@ -279,7 +267,7 @@ def _round(budget: Budget) -> Callable[..., Any]:
 
 def _sum(budget: Budget) -> Callable[..., Any]:
     def call(values: Any, *start: Any) -> Any:
-        budget.pay(values)
+        budget.pay_each(values)
         if start and not _is_number(start[0]):
             raise TooMuchError  # lists would be copied again and again
         return sum(values, *start)
@@ -289,9 +277,9 @@ def _sum(budget: Budget) -> Callable[..., Any]:
 
 def _join(budget: Budget) -> Callable[..., Any]:
     def call(between: Any, texts: Any) -> str:
-        if between.__class__ is not str or len(between) > _PER_UNIT:
+        if between.__class__ is not str or len(between) > PER_UNIT:
             raise TooMuchError
-        budget.pay(texts)
+        budget.pay_each(texts)
         return between.join(texts)
 
     return call
@@ -299,6 +287,8 @@ def _join(budget: Budget) -> Callable[..., Any]:
 
 def _method(name: str, looks: Mapping[type, bool]) -> _Make:
     """A method of some types; by each of them, whether it looks at all that its object holds."""
+
+    taking = name in _TAKING
 
     def make(budget: Budget) -> Callable[..., Any]:
         pay = budget.pay
@@ -312,6 +302,10 @@ def _method(name: str, looks: Mapping[type, bool]) -> _Make:
             budget.step()
             for argument in arguments:
                 pay(argument)
+                if argument.__class__ in SIZED:
+                    if taking:
+                        budget.step(len(argument))
+                    budget.pay_search(target, argument)
             for argument in named.values():
                 pay(argument)
             return getattr(target, name)(*arguments, **named)
@@ -341,11 +335,16 @@ TYPES = frozenset({"bool", "bytes", "complex", "dict", "float", "frozenset", "in
 TAKE_ALL = frozenset({"all", "any", "dict", "frozenset", "list", "max", "min", "set", "sorted", "sum", "tuple"})
 """Functions that look at all that an iterator gives, and keep no iterator."""
 
+_TAKING = frozenset({"difference", "extend", "intersection", "isdisjoint", "issubset", "issuperset", "union", "update"})
+"""Methods that take each item of their arguments."""
+
 MAKE_ITERATORS = frozenset({"enumerate", "reversed", "zip"})
 
 FUNCTIONS: dict[str, _Make] = {
-    **{name: _paid(getattr(builtins, name)) for name in TAKE_ALL | MAKE_ITERATORS},
-    **{f.__name__: _paid(f) for f in (abs, chr, complex, divmod, float, int, ord, repr, str)},
+    **{name: _taking(getattr(builtins, name)) for name in TAKE_ALL | MAKE_ITERATORS},
+    **{f.__name__: _paid(f) for f in (abs, chr, divmod, ord)},
+    **{f.__name__: _of_digits(f) for f in (complex, float, int)},
+    **{f.__name__: _as_text(f) for f in (repr, str)},
     **{f.__name__: _free(f) for f in (bool, len, isinstance)},
     "range": _range,
     "round": _round,
@@ -435,6 +434,8 @@ HELPERS: dict[str, _Make] = {
     ".in": _is_in,
     ".seen": _seen,
     ".flat": _flat,
+    ".taken": _taken,
+    ".shown": _shown,
     ".step": lambda budget: budget.step,
     **{f".{name}": plain for name, plain, _ in OPERATORS.values()},
     **{f".i{name}": in_place for name, _, in_place in OPERATORS.values()},
@@ -446,5 +447,5 @@ HELPERS: dict[str, _Make] = {
 def is_short(value: Any) -> bool:
     """True for a number, text, bytes or None that is not long."""
     if value.__class__ is int:
-        return -_WORD < value < _WORD
-    return value.__class__ in _FREE or (value.__class__ in _SIZED and len(value) <= LONGEST)
+        return -WORD < value < WORD
+    return value.__class__ in FREE or value.__class__ is complex or (value.__class__ in SIZED and len(value) <= LONGEST)

@@ -11,12 +11,13 @@ import ast
 import builtins
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from ticktalk.accelerate.simple import NotSimpleError, parsed_without_warnings
 from ticktalk.engine.execution import GENERATED
+from ticktalk.physical.workers.budget import Budget, TooMuchError
 from ticktalk.physical.workers.meter import (
     FUNCTIONS,
     HELPERS,
@@ -27,14 +28,19 @@ from ticktalk.physical.workers.meter import (
     OPERATORS,
     TAKE_ALL,
     TYPES,
-    Budget,
-    TooMuchError,
     is_short,
 )
 from ticktalk.time import TTEmpty
 
 MOST_NODES = 2_000
 """Nodes of a body's syntax tree, at most: a longer one takes long to compile."""
+
+
+_NODES = 4
+"""Nodes in a loop that cost one unit in each round."""
+
+_WIDTH = 8
+"""Characters that cost one unit where an f-string asks for a width or for digits."""
 
 
 class NotHarmlessError(Exception):
@@ -92,7 +98,7 @@ class Metered(NamedTuple):
 
     def body(self, budget: Budget, constants: Mapping[str, Any]) -> tuple[FunctionType, dict[str, Any]]:
         """Its function without defaults, and the namespace of that."""
-        namespace = {**constants, "__builtins__": {}, "__name__": self.name, "TTEmpty": TTEmpty}
+        namespace = {"__name__": self.name, **constants, "__builtins__": {}, "TTEmpty": TTEmpty}
         for name in self.helpers:
             make = HELPERS.get(name)
             namespace[name] = NUMBERS[name[1:]] if make is None else make(budget)
@@ -231,15 +237,21 @@ class _Writer:
 
     def _write_While(self, node: ast.While) -> list[ast.stmt]:
         orelse = self.block(node.orelse) if node.orelse else []
-        return [ast.While(self.value(node.test), [self._step(), *self.block(node.body)], orelse)]
+        return [ast.While(self.value(node.test), [self._step([node.test, *node.body]), *self.block(node.body)], orelse)]
 
     def _write_For(self, node: ast.For) -> list[ast.stmt]:
         orelse = self.block(node.orelse) if node.orelse else []
-        body = [self._step(), *self.block(node.body)]
+        body = [self._step(node.body), *self.block(node.body)]
         return [ast.For(self._target(node.target), self._iterated(node.iter), body, orelse)]
 
-    def _step(self) -> ast.stmt:
-        return ast.Expr(self._call("step"))
+    def _step(self, loop: Sequence[ast.AST]) -> ast.stmt:
+        return ast.Expr(self._round(loop))
+
+    def _round(self, loop: Sequence[ast.AST]) -> ast.expr:
+        """Pays for a round of a loop: operations on floats do not pay by themselves."""
+        nodes = (node for part in loop for node in ast.walk(part))
+        size = sum(not isinstance(node, ast.expr_context | ast.operator) for node in nodes)
+        return self._call("step", ast.Constant(1 + size // _NODES))
 
     def _target(self, node: ast.expr) -> ast.expr:
         if isinstance(node, ast.Name):
@@ -273,7 +285,7 @@ class _Writer:
     def _item(self, node: ast.expr) -> ast.expr:
         """What a display holds, or a call takes."""
         if isinstance(node, ast.Starred):
-            return ast.Starred(self._call("seen", self.value(node.value)), ast.Load())
+            return ast.Starred(self._call("taken", self.value(node.value)), ast.Load())
         return self.value(node) if isinstance(node, ast.Constant) else self._call("seen", self.value(node))
 
     def _call(self, helper: str, *arguments: ast.expr) -> ast.Call:
@@ -359,13 +371,15 @@ class _Writer:
     def _shown(self, node: ast.expr) -> ast.expr:
         if not isinstance(node, ast.FormattedValue):
             raise NotHarmlessError
-        form = node.format_spec
+        form, cost = node.format_spec, 0
         if form is not None:
             parts = form.values if isinstance(form, ast.JoinedStr) else [form]
             texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
             if len(texts) != len(parts) or re.search(r"\d{4}|[^\x00-\x7f]", "".join(texts)):
                 raise NotHarmlessError  # it may ask for any width
-        return ast.FormattedValue(self._call("seen", self.value(node.value)), node.conversion, form)
+            cost = sum(map(int, re.findall(r"\d+", "".join(texts)))) // _WIDTH
+        shown = self._call("shown", self.value(node.value), ast.Constant(cost))
+        return ast.FormattedValue(shown, node.conversion, form)
 
     def _find_Attribute(self, node: ast.Attribute) -> ast.expr:
         name = self._stands_for(node)
@@ -418,7 +432,7 @@ class _Writer:
         """What a loop goes over, or a function that takes all; `paid`: that one pays for it."""
         name = self._stands_for(node.func) if isinstance(node, ast.Call) else ""
         if isinstance(node, ast.GeneratorExp):
-            return self._comprehension(ast.ListComp, node.elt, node.generators)
+            return self._comprehension(ast.GeneratorExp, node)
         if name not in MAKE_ITERATORS:
             return self.value(node) if paid else self._call("seen", self.value(node))
         assert isinstance(node, ast.Call)
@@ -431,27 +445,31 @@ class _Writer:
         return ast.Call(self._helper(name), over, named)
 
     def _find_ListComp(self, node: ast.ListComp) -> ast.expr:
-        return self._comprehension(ast.ListComp, node.elt, node.generators)
+        return self._comprehension(ast.ListComp, node)
 
     def _find_SetComp(self, node: ast.SetComp) -> ast.expr:
-        return self._comprehension(ast.SetComp, node.elt, node.generators)
+        return self._comprehension(ast.SetComp, node)
 
     def _find_DictComp(self, node: ast.DictComp) -> ast.expr:
-        return ast.DictComp(self._item(node.key), self._item(node.value), self._generators(node.generators))
+        return ast.DictComp(self._item(node.key), self._item(node.value), self._generators(node))
 
     def _comprehension(
-        self, kind: type[ast.ListComp | ast.SetComp], item: ast.expr, over: list[ast.comprehension]
+        self,
+        kind: type[ast.ListComp | ast.SetComp | ast.GeneratorExp],
+        node: ast.ListComp | ast.SetComp | ast.GeneratorExp,
     ) -> ast.expr:
-        if isinstance(item, ast.Starred):
+        if isinstance(node.elt, ast.Starred):
             raise NotHarmlessError
-        return kind(self._item(item), self._generators(over))
+        return kind(self._item(node.elt), self._generators(node))
 
-    def _generators(self, over: list[ast.comprehension]) -> list[ast.comprehension]:
+    def _generators(
+        self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+    ) -> list[ast.comprehension]:
         made = []
-        for each in over:
+        for each in node.generators:
             if each.is_async:
                 raise NotHarmlessError
-            tests = [self._call("step"), *map(self.value, each.ifs)]
+            tests = [self._round([node]), *map(self.value, each.ifs)]
             made.append(ast.comprehension(self._target(each.target), self._iterated(each.iter), tests, 0))
         return made
 

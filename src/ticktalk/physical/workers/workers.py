@@ -375,8 +375,9 @@ class Workers:
 
     def _left(self, answer: LeftHome) -> None:
         """Let bodies that leave home go on in their worker process, and those beside them leave, too."""
-        home = self._channels[HOME]
-        assert isinstance(home, HomeChannel)
+        home = self._channels.get(HOME)
+        if not isinstance(home, HomeChannel):
+            return  # the workers are closed
         idents, commands = home.withdraw(answer.ident)
         bodies = [self._bodies[ident] for ident in idents if ident in self._bodies]
         if not bodies:
