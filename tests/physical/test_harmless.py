@@ -245,6 +245,7 @@ DEAR = {
     "floats as text": "return len(str([2.2250738585072014e-308] * 2000))",
     "floats in texts": "for i in range(1200):\n        f'{x / 3}'",
     "digits that are shown": "for i in range(1200):\n        f'{x / 3:.999f}'",
+    "a long result": "return [{x}] * 1000",
     "an encoding": "return str(b'-' + b'a9' * 2, 'punycode')",
 }
 

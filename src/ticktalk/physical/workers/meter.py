@@ -211,6 +211,19 @@ def _seen(budget: Budget) -> Callable[..., Any]:
     return call
 
 
+def _given(budget: Budget) -> Callable[..., Any]:
+    """A result: it is encoded, and shown if it is an output."""
+
+    def call(value: Any) -> Any:
+        if value.__class__ not in FREE:
+            before = budget.left
+            budget.pay(value)
+            budget.step(3 * (before - budget.left))
+        return value
+
+    return call
+
+
 def _taken(budget: Budget) -> Callable[..., Any]:
     def call(value: Any) -> Any:
         budget.pay_each(value)
@@ -434,6 +447,7 @@ HELPERS: dict[str, _Make] = {
     ".in": _is_in,
     ".seen": _seen,
     ".flat": _flat,
+    ".given": _given,
     ".taken": _taken,
     ".shown": _shown,
     ".step": lambda budget: budget.step,

@@ -182,7 +182,7 @@ class _Writer:
             if node.args or node.keywords:
                 raise NotHarmlessError
             return ast.Call(ast.Name("TTEmpty", ast.Load()), [], [])
-        return self._call("seen", self._shallow(node))
+        return self._call("given", self._shallow(node))
 
     def _shallow(self, node: ast.expr) -> ast.expr:
         """A value that is paid for at once with all that it holds."""
