@@ -28,11 +28,12 @@ from ticktalk.mapping.ensembles import check_port
 from ticktalk.mapping.weights import Weights
 from ticktalk.messages import Message, RuntimeMsg, message
 from ticktalk.network_keys import OUTPUT
+from ticktalk.no_garbage import no_garbage
 from ticktalk.payloads import FiringError, OutputToken
 from ticktalk.physical.output_values import opened
 from ticktalk.processes import TTRuntimeManagerProcess
 from ticktalk.replacement import WATCH, Changes, ReplaceRequest
-from ticktalk.simulation.driver import Simulation, no_garbage
+from ticktalk.simulation.driver import Simulation
 from ticktalk.simulation.manager_driver import SimulationDriver
 
 if TYPE_CHECKING:
@@ -250,8 +251,7 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         super().__init__(log_file, name, driver=SimulationDriver(self.simulation))
         if network_delay < 0:
             raise ValueError(f"a network delay is 0 or more microseconds, not {network_delay}")
-        if network_delay:
-            self.simulation.network.delay = network_delay
+        self.simulation.network.delay = network_delay or self.simulation.network.delay
         if deployment is not None:
             self.simulation.take_times(deployment)
         self.process.outputs.timed = network_delay > 0 or deployment is not None

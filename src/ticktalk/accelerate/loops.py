@@ -23,6 +23,8 @@ from ticktalk.engine.acceleration import Accelerated, ContextParts
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import running
 from ticktalk.engine.firing.grid import GridSync
+from ticktalk.graph.sq import TTSQ
+from ticktalk.no_garbage import no_garbage
 from ticktalk.time import TTEmpty
 
 TICKS_BEFORE = 6
@@ -129,14 +131,18 @@ class Loops:
         of_these = [c for c in self.contexts.values() if (c.prepared.graph.name, c.number) in keys]
         sqs = [(context, sq) for context in of_these for sq in context.prepared.sqs]
         try:
-            try:
-                self.plan = Plan(sqs, self.links, self.agenda, self._lags)
-                self._handover.bind(self.plan.main)
-            except TooLong:
-                self.apart = Apart(self._handover, Partition(sqs, self.links))
-                self._wait = TICKS_EACH * len(self.apart.parts.sqs)
+            with no_garbage():
+                self._plan(sqs)
         except Unsettled as reason:
             self._drop(str(reason))
+
+    def _plan(self, sqs: list[tuple[ContextParts, TTSQ]]) -> None:
+        try:
+            self.plan = Plan(sqs, self.links, self.agenda, self._lags)
+            self._handover.bind(self.plan.main)
+        except TooLong:
+            self.apart = Apart(self._handover, Partition(sqs, self.links))
+            self._wait = TICKS_EACH * len(self.apart.parts.sqs)
 
     def _drop(self, why: str) -> None:
         """Give up the plan, and look for another one after a while: the sooner, the better the last one paid."""

@@ -8,10 +8,8 @@ driver), the environment is brought to the agenda's tick.
 
 from __future__ import annotations
 
-import gc
 import heapq
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -333,15 +331,3 @@ class Turns:
             raise
         finally:
             self._now = -1
-
-
-@contextmanager
-def no_garbage() -> Iterator[None]:
-    """Much is made and nothing is given up: the collector would go through all of it again and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
