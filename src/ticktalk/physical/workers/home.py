@@ -42,8 +42,8 @@ from ticktalk.physical.workers.units import Instance, RegionUnit, SendAnswer, Un
 from ticktalk.physical.workers.worker import Worker
 from ticktalk.values.codec import decode_builtin, encode_value
 
-SHARE = 2_500_000
-"""Units of cost for all runs at home within a second: they take about a third of it."""
+SHARE = 1_000_000
+"""Units of cost for all runs at home within a second: they take about a tenth of it."""
 
 _CHANGEABLE = frozenset({list, dict, set})
 
