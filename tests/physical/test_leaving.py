@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from ticktalk.language.compiler import compile_source
+from ticktalk.physical.regions.messages import FormRegion, MemberInWorker, RegionRan, RunRegion, SplitRegion
 from ticktalk.physical.workers.home import HomeWorker, LeftHome
-from ticktalk.physical.workers.protocol import Command, Fire, FiringEnded, Load, Loaded, NewInstance, Start
+from ticktalk.physical.workers.protocol import Command, Fire, FiringEnded, Leave, Load, Loaded, NewInstance, Start
 from ticktalk.physical.workers.worker import Worker
 from ticktalk.values.codec import decode_value, encode_value
 
@@ -43,14 +44,41 @@ class Hosted:
         """The result of the next firing."""
         self.told.clear()
         self._carry_out(Fire(1, 0, 1, [encode_value(value)], 0))
-        if isinstance(self.told[-1], LeftHome):
-            _, commands = self._home.withdraw(1)
-            self.at_home = False
-            for command in commands:
-                self._carry_out(command)
+        self._see_what_left()
         ended = self.told[-1]
         assert isinstance(ended, FiringEnded) and isinstance(ended.outcome, list), ended
         return decode_value(ended.outcome[0][0][1])
+
+    def leave_while_a_region_is_formed(self) -> None:
+        """The body is to leave; before that is known, it becomes a region."""
+        self.told.clear()
+        self._carry_out(Leave(1))
+        self._carry_out(FormRegion(2, 1, [MemberInWorker(1, {}, [], [([], True)], {})], []))
+        self._see_what_left()
+
+    def run_as_region(self, value: Any) -> Any:
+        """The result of a run of the region."""
+        self.told.clear()
+        self._carry_out(RunRegion(2, 0, 1, b"", [encode_value(value)], None, None))
+        self._see_what_left()
+        ran = self.told[-1]
+        assert isinstance(ran, RegionRan) and not ran.errors, ran
+        return ran.edges
+
+    def split(self) -> None:
+        """The region ends."""
+        self.told.clear()
+        self._carry_out(SplitRegion(2))
+        self._see_what_left()
+
+    def _see_what_left(self) -> None:
+        """Have what left home carried out in the worker."""
+        for left in [each for each in self.told if isinstance(each, LeftHome)]:
+            idents, commands = self._home.withdraw(left.ident)
+            self.at_home = self.at_home and not idents
+            for command in commands:
+                if not isinstance(command, Leave):
+                    self._carry_out(command)
 
 
 STATES = {
@@ -83,3 +111,29 @@ def test_a_long_constant_argument_keeps_a_body_away() -> None:
     short, long = Hosted(source, "x, [1, 2, 3, 4]"), Hosted(source, f"x, {[*range(300)]}")
     assert short.at_home and short.fire(3) == 4
     assert not long.at_home and long.fire(299) == 299
+
+
+COUNTS = "def body(x):\n    global sq_state\n    sq_state['n'] = sq_state.get('n', 0) + x\n    return sq_state['n']"
+
+
+def test_a_body_that_became_a_region_before_it_left_leaves_with_the_next_run() -> None:
+    body, other = Hosted(COUNTS), Hosted(COUNTS)
+    assert body.fire(1) == other.fire(1) == 1
+    body.leave_while_a_region_is_formed()
+    assert body.at_home
+    other._carry_out(FormRegion(2, 1, [MemberInWorker(1, {}, [], [([], True)], {})], []))
+    for value in (2, 3):
+        assert body.run_as_region(value) == other.run_as_region(value)
+    assert not body.at_home and other.at_home
+    for hosted in (body, other):
+        hosted.split()
+        assert hosted.fire(4) == 10
+
+
+def test_a_body_whose_region_ends_before_it_left_leaves_by_itself() -> None:
+    body = Hosted(COUNTS)
+    assert body.fire(1) == 1
+    body.leave_while_a_region_is_formed()
+    body.split()
+    assert not body.at_home
+    assert body.fire(2) == 3

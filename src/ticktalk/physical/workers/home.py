@@ -222,7 +222,7 @@ class HomeRegion(RegionUnit):
         self.formed = formed
         self._lasting = [data for member in formed.members for data in member.settled.values()]  # decoded in each run
         self._share = share
-        self._tell = tell
+        self._tell: Callable[[Any], None] = tell
         self._command: OfUnit | None = None
 
     def carry_out(self, command: OfUnit) -> None:
@@ -232,13 +232,21 @@ class HomeRegion(RegionUnit):
             each = MOST_COST // len(self.members)
             for member in self.members:
                 member.budget.left = each
-            if self._share.has_room() and _is_brief([command.data, self._lasting]):
+            stays = not any(member.left for member in self.members)
+            if stays and self._share.has_room() and _is_brief([command.data, self._lasting]):
                 super().carry_out(command)
                 self._share.took(sum(each - member.budget.left for member in self.members))
             else:
                 _leave(self, command, self._tell)
         else:
             super().carry_out(command)
+
+    def end(self) -> None:
+        """Let the bodies take their turns by themselves again; one that was about to leave leaves now."""
+        super().end()
+        for member in self.members:
+            if member.left:
+                self._tell(LeftHome(member.ident))
 
     def _judge(self, answer: Answer) -> None:
         if isinstance(answer, RegionRan):
@@ -335,12 +343,14 @@ class HomeWorker(Worker):
     def withdraw(self, ident: int) -> tuple[list[int], list[Command]]:
         """Forget a body or a region that leaves; see `HomeChannel.withdraw`."""
         unit = self._units.get(ident)
-        if unit is None:
+        if unit is None or unit.unit is not unit:  # its region was formed meanwhile: that leaves at its next run
             return [], []
         members = unit.members if isinstance(unit, HomeRegion) else [unit] if isinstance(unit, HomeInstance) else []
         gone = [each.ident for each in members if each.ident not in self._units]  # dropped while the region ran
         commands: list[Command] = [each.start for each in members]
         commands += [Restore(each.ident, each.kept) for each in members if each.kept]
+        if isinstance(unit, HomeRegion):
+            commands += [command for member in members for command in member.waits]
         with unit.lock:
             if isinstance(unit, HomeRegion) and not unit.split:
                 commands.append(unit.formed)
@@ -368,6 +378,9 @@ class HomeChannel(ThreadChannel):
             The numbers of its bodies, and what is to be done for them elsewhere, in this order.
         """
         assert isinstance(self._worker, HomeWorker)
+        forming = [each.members for each in self._commands if isinstance(each, FormRegion)]
+        if any(member.ident == ident for members in forming for member in members):
+            return [], []  # its region leaves at its first run
         idents, commands = self._worker.withdraw(ident)
         mine = {ident, *idents}
         unread = [command for command in self._commands if getattr(command, "ident", None) in mine]
