@@ -1,6 +1,6 @@
 """An ensemble that ends when the pipe to its stdin does, so that none outlives its benchmark.
 
-`NAME ADDRESS PROOFS [--workers 0]`: proofs are `token`, `none`, or the file of a bundle of keys.
+`NAME ADDRESS PROOFS [--workers N]`: proofs are `token`, `none`, or the file of a bundle of keys.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def main() -> None:
     threading.Thread(target=end_with_parent, daemon=True).start()
     ensemble.run_phy(
         address,
-        workers=0 if options == ["--workers", "0"] else 1,
+        workers=int(options[1]) if options else 1,
         token=b"" if proofs == "none" else None,
         credentials=proofs if proofs not in ("token", "none") else None,
     )

@@ -17,7 +17,7 @@ from benchmarks.measure import Effort, Floor, Latencies, Row, Say, at_most, comp
 from benchmarks.system import Proofs, System, program
 
 PERIOD = 10_000
-FLOORS = {"--workers 0": at_most(2.0), "default": at_most(3.0)}
+FLOORS = {"--workers 0": at_most(2.0), "default": at_most(3.0), "--workers 2": at_most(3.0)}
 OTHERS: dict[str, Proofs] = {"--workers 0, nothing proven": "none", "--workers 0, keys and TLS": "keys"}
 
 HOP = """\
@@ -63,14 +63,17 @@ class Hop:
 
 
 def measure(effort: Effort, say: Say) -> Iterator[Row]:
-    """Bodies in worker processes (the default), in threads, and Zenoh alone, in turn."""
-    ensembles = {"left": [], "right": [], "left0": ["--workers", "0"], "right0": ["--workers", "0"]}
+    """Bodies as by default, in threads, in worker processes, and Zenoh alone, in turn."""
+    ensembles: dict[str, list[str]] = {"left": [], "right": []}
+    for workers in "02":
+        ensembles |= {f"{side}{workers}": ["--workers", workers] for side in ("left", "right")}
     seconds = effort.pick(4.0, 1.5)
     raw: list[Latencies] = []
     raw_tls: list[Latencies] = []
     with ExitStack() as opened:
         system = opened.enter_context(System(ensembles))
         hops = {"--workers 0": Hop(system, "left0", "right0"), "default": Hop(system, "left", "right")}
+        hops["--workers 2"] = Hop(system, "left2", "right2")
         for what, proofs in OTHERS.items():
             both = {"left0": ["--workers", "0"], "right0": ["--workers", "0"]}
             hops[what] = Hop(opened.enter_context(System(both, proofs)), "left0", "right0")

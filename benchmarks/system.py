@@ -41,7 +41,7 @@ class System:
     """A manager in this process and ensembles in processes of their own.
 
     Args:
-        ensembles: name to options: none, or `--workers 0`.
+        ensembles: name to options: none, or `--workers` and a number.
         proofs: what messages and tokens are proven by.
         log: the file in which outputs are logged.
     """
