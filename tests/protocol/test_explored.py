@@ -9,7 +9,7 @@ from typing import Any
 
 EXPLORE: dict[str, Any] = runpy.run_path(str(Path(__file__).with_name("explore.py")))
 
-SEEDS = 360
+SEEDS = 2_000
 
 
 def test_whatever_a_seed_does_to_a_system_its_invariants_hold() -> None:
