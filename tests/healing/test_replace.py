@@ -577,7 +577,7 @@ def test_a_graph_is_refused_when_an_ensemble_dies_before_it_has_prepared_it_and_
     assert set(hosts(world).values()) == {"a"}
 
 
-# What holds SQs: the lease of an ensemble that does not hear the manager, the replacement, a move.
+# The reasons for which SQs are held: the lease of an ensemble that does not hear the manager, the replacement, a move.
 
 
 @pytest.mark.parametrize("begin", list(permutations(["lease", "switch", "move"])), ids=" ".join)

@@ -3,8 +3,8 @@
     python faults.py [--write] [NAME | NAME,NAME | others]...
 
 Each fault of the table strikes a system of real processes under load (`lab.py`): with keys, each process on a host of
-its own, then without, all on one loopback. So do PAIRS (12) of two faults that overlap, drawn from SEED (1). What the
-row promises is checked: streams that do not depend on what was struck miss nothing, nothing comes twice, all streams
+its own, then without, all on one loopback. So do PAIRS (12) of two faults that overlap, drawn from SEED (1). The
+promise is checked: streams that do not depend on what was struck miss nothing, nothing comes twice, all streams
 are whole again within some seconds without a restart, and missing instants were counted. A pair keeps what both of its
 faults promise. Then the document's other tests of processes run with keys, on an address (`others`). `--write` writes
 the figures into `docs/guarantees.md`.
@@ -215,7 +215,7 @@ CUT_OFF = {"kill-manager", "no-descriptors-ensemble"}
 
 
 def together(one: Fault, other: Fault) -> Fault:
-    """What two faults promise that overlap: what both promise, within the longer time.
+    """The promise of two faults that overlap: all that both promise, within the longer time.
 
     The manager has what may move go on elsewhere, so that is promised of no pair that strikes the manager.
     """

@@ -36,7 +36,7 @@ class Body:
         self._metered, self.home = made.body(self.budget, constants)
 
     def by_python(self, *values: Any) -> str:
-        """What Python gives, and the state after that; the kind of an error."""
+        """The result that Python gives, and the state after that; or the kind of an error."""
         return _outcome(self.plain[self._name], self.plain, values)
 
     def at_home(self, *values: Any) -> str:
@@ -131,7 +131,7 @@ VALUES = [(1, 2.5), ("ab", 3), (2.0, -1), (True, "c"), ((1, 2), [3, "d"]), ({"k"
 
 
 def test_random_bodies_give_what_python_gives_or_leave() -> None:
-    """What leaves is not run by Python either: that might take for ever. Enough firings must not leave."""
+    """A run that leaves is not made by Python either: it might take for ever. Enough firings must not leave."""
     compared = left = 0
     for seed in range(400):
         try:
@@ -251,7 +251,7 @@ DEAR = {
 
 
 @pytest.mark.parametrize("body", DEAR.values(), ids=DEAR.keys())
-def test_what_takes_long_is_dear(body: str) -> None:
+def test_operations_that_take_long_are_dear(body: str) -> None:
     """Each of these took several milliseconds, or imported a module, for the price of short operations."""
     with pytest.raises((TooMuchError, TypeError)):
         Body(f"def body(x):\n    {body}\n")._metered(10)

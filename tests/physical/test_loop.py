@@ -264,7 +264,7 @@ def test_only_a_long_sleep_to_an_instant_is_followed_by_a_rehearsal(
 
 
 def test_a_timekeeper_rehearses_an_instant_before_it_comes_and_sends_before_it_too(running: Running) -> None:
-    """What a rehearsal has sent is a job: its thread may block, and another one keeps time then."""
+    """Frames of a rehearsal are sent as a job: its thread may block, and another one keeps time then."""
     done: list[str] = []
     enough = threading.Event()
 

@@ -26,7 +26,7 @@ MOST_STRANGE = 20
 
 
 class Handover:
-    """What plans have with the general engine.
+    """The way of tokens, counters and streams between plans and the general engine.
 
     Args:
         agenda: the simulation's.
@@ -63,7 +63,7 @@ class Handover:
         if parts:
             self.bind(trace)
 
-    # What a plan has done.
+    # The work that a plan has done.
 
     def note(self, trace: Trace, base: int, times: int) -> int:
         """A trace has run so often from `base` on; gives the begin of the next period."""

@@ -1,4 +1,4 @@
-"""What a run of a harmless body may cost, and what it pays for the values that it works on (`meter.py`)."""
+"""The cost of a run of a harmless body: its limit, and the price of the values that it works on (`meter.py`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from types import GeneratorType, NoneType
 from typing import Any
 
 MOST_COST = 5_000
-"""What one run may cost. One unit is a short operation: some 0.1 us."""
+"""The most that one run may cost. One unit is a short operation: some 0.1 us."""
 
 LONGEST = 4_096
 """Characters of a text, or bytes, that a body works on, at most."""
@@ -20,7 +20,7 @@ PER_UNIT = 32
 WORD = 1 << 62
 _SHORT_INT = 1 << 64
 _DEAR = 32
-"""What a longer integer, or a complex number, costs: many may have one hash, so a set of them is slow."""
+"""The price of a longer integer, or of a complex number: many may have one hash, so a set of them is slow."""
 _AS_TEXT = 8
 """How much dearer a number is as text."""
 _COMPARED = 400
@@ -40,7 +40,7 @@ class TooMuchError(Exception):
 
 
 class Budget:
-    """What the run at hand may still cost.
+    """The rest of what the run at hand may cost.
 
     Attributes:
         left: units.

@@ -60,7 +60,7 @@ def _harmless(code: GraphCode, sq: TTSQ) -> Harmless:
 
 
 class Held(NamedTuple):
-    """What the global names of a body hold.
+    """The functions, modules and values that the global names of a body hold.
 
     Attributes:
         means: by name, the function or module of Python (`len`, `math.sqrt`, `time`).
@@ -72,7 +72,7 @@ class Held(NamedTuple):
 
 
 def held_by(names: Iterable[str], namespace: Mapping[str, Any]) -> Held:
-    """What these names hold in a namespace.
+    """The functions, modules and values that these names hold in a namespace.
 
     Raises:
         NotHarmlessError: one holds something else than Python's own, or a short plain value.

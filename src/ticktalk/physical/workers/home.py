@@ -93,7 +93,7 @@ class HomeCode(GraphCode):
 
 
 class Share:
-    """What all bodies at home may take of each second; where that is used up, the next one to run leaves.
+    """The time of each second that all bodies at home may take together.
 
     Attributes:
         left: units of cost, in the second at hand.
@@ -110,8 +110,8 @@ class Share:
         if now >= self._until:
             self._until, self.left = now + 1_000_000, SHARE
 
-    def has_room(self) -> bool:
-        """True if there is something left for the next run; else that one leaves, and others have some more."""
+    def admits(self) -> bool:
+        """True if there is something left for the next run. Else its body leaves, and the others have some more."""
         if self.left > 0:
             return True
         self.left = SHARE // 10
@@ -173,7 +173,7 @@ class HomeInstance(Instance):
         self._command = command
         if command.__class__ is Fire:
             self.budget.left = MOST_COST
-            if self._share.has_room() and _is_brief(command.values):
+            if self._share.admits() and _is_brief(command.values):
                 self._fire(command)
                 self._share.took(MOST_COST - self.budget.left)
             else:
@@ -233,7 +233,7 @@ class HomeRegion(RegionUnit):
             for member in self.members:
                 member.budget.left = each
             stays = not any(member.left for member in self.members)
-            if stays and self._share.has_room() and _is_brief([command.data, self._lasting]):
+            if stays and self._share.admits() and _is_brief([command.data, self._lasting]):
                 super().carry_out(command)
                 self._share.took(sum(each - member.budget.left for member in self.members))
             else:

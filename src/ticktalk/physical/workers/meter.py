@@ -1,8 +1,8 @@
-"""What stands in place of Python's operators, functions and methods in a harmless body (`harmless.py`).
+"""The operators, functions and methods of a harmless body, in place of Python's own (`harmless.py`).
 
 Each operation first pays for the size of what it works on. A run that would cost too much ends before it does
-(`TooMuchError`): so it can neither hold up its process nor fill its memory. What is not in these tables, a harmless
-body does not use.
+(`TooMuchError`): so it can neither hold up its process nor fill its memory. A harmless body uses
+nothing that is not in these tables.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ticktalk.physical.workers.budget import (
 
 _WHOLE = (int, bool)
 
-# What stands in place of Python's operators, functions and methods. Each takes the budget and gives what is called.
+# In place of Python's operators, functions and methods. Each takes the budget, and gives the function to call.
 
 _Make = Callable[[Budget], Callable[..., Any]]
 
@@ -233,7 +233,7 @@ def _taken(budget: Budget) -> Callable[..., Any]:
 
 
 def _shown(budget: Budget) -> Callable[..., Any]:
-    """What an f-string shows; `cost`: of the width that it asks for."""
+    """A value that an f-string shows; `cost`: of the width that it asks for."""
 
     def call(value: Any, cost: int) -> Any:
         budget.step(cost)
@@ -244,7 +244,7 @@ def _shown(budget: Budget) -> Callable[..., Any]:
 
 
 def _flat(budget: Budget) -> Callable[..., Any]:
-    """What is cut: that copies it, but not what it holds."""
+    """A value that is cut: it is copied, but not the values that it holds."""
 
     def call(value: Any) -> Any:
         if value.__class__ not in (str, bytes, list, tuple, range):

@@ -21,7 +21,7 @@ from ticktalk.time import Tick
 
 
 class Harmless(msgspec.Struct, array_like=True):
-    """What a harmless body needs beside its source.
+    """The names and values that a harmless body needs beside its source.
 
     Attributes:
         means: by global name, the function or module of Python that it holds.

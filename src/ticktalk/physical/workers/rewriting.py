@@ -283,7 +283,7 @@ class _Writer:
         return [self._item(node) for node in nodes]
 
     def _item(self, node: ast.expr) -> ast.expr:
-        """What a display holds, or a call takes."""
+        """An item of a display, or an argument of a call."""
         if isinstance(node, ast.Starred):
             return ast.Starred(self._call("taken", self.value(node.value)), ast.Load())
         return self.value(node) if isinstance(node, ast.Constant) else self._call("seen", self.value(node))
@@ -429,7 +429,7 @@ class _Writer:
         return ast.Call(self._helper("isinstance"), [self.value(value), ast.Tuple(types, ast.Load())], [])
 
     def _iterated(self, node: ast.expr, paid: bool = False) -> ast.expr:
-        """What a loop goes over, or a function that takes all; `paid`: that one pays for it."""
+        """The iterable of a loop, or of a function that takes all of it; `paid`: that function pays for it."""
         name = self._stands_for(node.func) if isinstance(node, ast.Call) else ""
         if isinstance(node, ast.GeneratorExp):
             return self._comprehension(ast.GeneratorExp, node)
