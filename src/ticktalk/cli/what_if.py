@@ -128,9 +128,7 @@ def simulated(
             if site.host is not None:
                 others = {name: _but(streams, make) for name, make in site.host.stages.items()}
                 site.host.stages = {"recorded": stage, **others}
-        simulation.tap = lambda ensemble, start: Tapped(
-            lambda record: found.append((ensemble, record)), simulation.now
-        )
+        simulation.tap = lambda ensemble, start: Tapped(lambda record: found.append((ensemble, record)), simulation.now)
         run.begin()
         run.go()
     return found

@@ -118,9 +118,7 @@ def _ports(names: list[str]) -> str:
     return " and ".join(f"`{name}`" for name in names)
 
 
-def _from(
-    graph: TTGraph, sq: TTSQ, ports: list[str], told: Stuck, counts: Counts, homeless: Collection[str]
-) -> str:
+def _from(graph: TTGraph, sq: TTSQ, ports: list[str], told: Stuck, counts: Counts, homeless: Collection[str]) -> str:
     """The SQs from which tokens were to come, and what became of them there, or before."""
     wiring = wiring_of(graph)
     found: dict[str, None] = {}

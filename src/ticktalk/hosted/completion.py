@@ -58,9 +58,7 @@ class EnsembleReports:
         if context is not None and request.ends:
             context.rest()
         if context is None or passed is None:
-            return IdleReport(
-                graph, number, here, request.round, NOT_STARTED, profile={} if request.profile else None
-            )
+            return IdleReport(graph, number, here, request.round, NOT_STARTED, profile={} if request.profile else None)
         numbers = passed.sent
         ways = [way for forward in context.forwards.values() for way in forward.to_others()]
         counts = context.counts

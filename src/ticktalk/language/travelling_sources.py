@@ -93,9 +93,7 @@ class TravellingSources:
             needs = [position[statement] for statement in needed[template.name]]
             functions[template.name] = TTFunction(template.name, line, source, needs, template.components)
         nodes: list[ast.stmt] = [template.node for template in used] + [statement.node for statement in kept]
-        statements = [
-            TTStatement(*self._source(each.node), sorted(self.assigned(each.node))) for each in kept
-        ]
+        statements = [TTStatement(*self._source(each.node), sorted(self.assigned(each.node))) for each in kept]
         return functions, statements, nodes
 
     def assigned(self, node: ast.stmt) -> set[str]:
