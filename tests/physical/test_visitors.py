@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +24,8 @@ from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.network.token_frames import token_frame
 from ticktalk.physical.network.tokens import Incoming
 from ticktalk.physical.node import Node
-from ticktalk.physical.timekeeping import loop
+from ticktalk.physical.timekeeping import interruption, loop
+from ticktalk.physical.timekeeping.interruption import Interruption
 from ticktalk.physical.timekeeping.loop import LOAN, REST, Job
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.trust.guard import Guard
@@ -218,7 +220,7 @@ def test_an_end_interrupts_a_visitors_job_that_never_returns(visited: Visited) -
     thread = visited.begun(endless, here)
     visited.end()
     thread.join(LIMIT)
-    assert not thread.is_alive() and ended == [SystemExit]
+    assert not thread.is_alive() and ended[0] is Interruption
 
 
 @pytest.fixture
@@ -262,12 +264,78 @@ def test_a_visitors_job_that_nobody_waits_for_is_interrupted_when_it_is_found_tw
     assert asked == ["this"]
     if over:
         until(lambda: ended, "it is interrupted")
-        assert ended == [SystemExit]
+        assert ended == [Interruption]
     leave.set()
     thread.join(LIMIT)
     assert not thread.is_alive() and unwatched.loop._visits is None and len(ended) == over
     unwatched.visit(unwatched.job(lambda: asked.append("next")))
     assert asked[-1] == "next"
+
+
+RUNTIME = (loop.__file__, interruption.__file__)
+
+
+def interrupted_at(visited: Visited, step: int) -> tuple[bool, bool]:
+    """Have a visitor interrupted at a step of the runtime's code, as it does a job that hands something back.
+
+    Steps are the beginnings of functions and the ends of functions in C: there the interpreter lets an error come.
+
+    Returns:
+        Whether the visit had so many steps, and whether the job came to its end.
+    """
+    seen, kept = 0, visited.loop
+    done: list[str] = []
+
+    def job() -> None:
+        kept.hand_back(done.append, "a")
+        kept.hand_back(done.append, "b")
+        kept.hand_back(done.append, "c")
+
+    call = visited.job(job)
+
+    def profile(frame: Any, event: str, argument: Any) -> None:
+        nonlocal seen
+        if frame.f_code.co_filename in RUNTIME and event in ("call", "c_return") and kept._visits is not None:
+            seen += 1
+            if seen == step:
+                other = threading.Thread(target=kept._interrupt, args=(kept._visits,))
+                other.start()
+                other.join(LIMIT)
+
+    def visits() -> None:
+        sys.setprofile(profile)
+        try:
+            visited.visit(call)
+        finally:
+            sys.setprofile(None)
+        for _ in range(1_000):
+            pass  # what is to be raised would be raised here
+
+    thread = threading.Thread(target=visits, daemon=True)
+    thread.start()
+    thread.join(LIMIT)
+    assert not thread.is_alive() and kept._visitor is None and kept._visits is None
+    settled(visited)
+    assert "abc".startswith("".join(done))
+    return seen >= step, len(done) == 3
+
+
+def test_an_interruption_at_any_moment_leaves_the_loop_whole(
+    unwatched: Visited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the role nor the place of the visitor is left taken, and nothing is raised after the job."""
+    raised: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    ends = 0
+    for step in itertools.count(1):
+        there, whole = interrupted_at(unwatched, step)
+        ends += whole
+        if not there:
+            break
+    assert 0 < ends < step - 10 and not raised, (ends, step)
+    done: list[int] = []
+    unwatched.visit(unwatched.job(lambda: done.append(1), lambda: done.append(2)))
+    assert done == [1]
 
 
 def in_turn(visited: Visited, call: Callable[[], None]) -> None:

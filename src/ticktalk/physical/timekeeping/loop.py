@@ -11,7 +11,6 @@ timers that were due before an arrival run first. So the clock decides, not the 
 
 from __future__ import annotations
 
-import ctypes
 import heapq
 import logging
 import sys
@@ -23,6 +22,7 @@ from typing import Any, NamedTuple
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.physical.process_end import or_end
+from ticktalk.physical.timekeeping.interruption import Exposure, Interruption
 from ticktalk.physical.timekeeping.role import Role
 from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
 from ticktalk.physical.timekeeping.waiting import READABLE, WRITABLE, descriptors
@@ -129,7 +129,7 @@ class Loop:
         self._visitor: int | None = None  # the thread of the visitor that does a job: one at a time
         self._visits: Job | None = None  # that job
         self._looked_at: Job | None = None  # the one at the last look
-        self._interrupted: Job | None = None  # the last one that nobody waited for
+        self._exposure = Exposure()  # of that thread
         self._visitor_wakes = False  # it wakes the timekeeper after that: what it has handed back wants it
         self._visitor_may = 0  # when arrivals may be followed by a job of a visitor again (monotonic microseconds)
         self._begun = False
@@ -148,12 +148,18 @@ class Loop:
 
     def hand_back(self, call: Callable[..., None], *arguments: Any) -> None:
         """As `post`, for the end of slow work: a lent role need not come back sooner for it."""
-        stamp = monotonic_us()
-        if self._visitor == threading.get_ident() and self.visit(stamp, False, call, *arguments):
-            return
-        self._inbox.append((stamp, call, arguments))
-        if not self._signalled:
-            self._signal()
+        visits = self._visitor == threading.get_ident() and not self.in_loop
+        try:
+            if visits:
+                self._exposure.shield()
+            stamp = monotonic_us()
+            if not (visits and self.visit(stamp, False, call, *arguments)):
+                self._inbox.append((stamp, call, arguments))
+                if not self._signalled:
+                    self._signal()
+        finally:
+            if visits:
+                self._exposure.expose()
 
     def _signal(self) -> None:
         self._signalled = True
@@ -214,10 +220,13 @@ class Loop:
         """Do a job without the role; what it hands back is taken in visits of their own."""
         begun, self._visitor_wakes = monotonic_us(), False
         try:
-            self._guarded(job.brief or job.call, *job.arguments)
-        except SystemExit:
-            if job is not self._interrupted:
-                raise
+            self._exposure.begin()
+            try:
+                self._guarded(job.brief or job.call, *job.arguments)
+            finally:
+                self._exposure.shield()
+        except Interruption:
+            pass
         finally:
             ended = monotonic_us()
             self._visitor_may = ended + REST + ended - begun
@@ -447,22 +456,22 @@ class Loop:
         """Interrupt a job that nobody waits for, such as a body that does not return though its graph was stopped."""
         job, before, self._looked_at = self._visits, self._looked_at, self._visits
         if job is not None and job is before and job.over is not None and job.over(*job.arguments):
-            self._interrupted = job
-            self._raise_in(self._visitor)
+            self._interrupt(job)
 
-    def _raise_in(self, thread: int | None) -> None:
-        if thread is not None:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(SystemExit))
+    def _interrupt(self, job: Job) -> None:
+        """Interrupt a visitor's job, unless its thread is in code of the runtime just now."""
+        if self._exposure.hold():
+            if self._visits is job and self._visitor is not None:
+                self._exposure.interrupt(self._visitor)
+            self._exposure.expose()
 
     def _interrupt_visitor(self) -> None:
-        """Raise SystemExit in a job that a visitor still does.
+        """Interrupt a job that a visitor still does.
 
         The visitor may be a thread of Zenoh's. Python ends such a thread if it runs Python code while the process ends.
         Zenoh does not survive that: the process would abort.
         """
-        visitor = self._visitor
-        if visitor is not None:
-            self._raise_in(visitor)
-            until = monotonic_us() + FREED
-            while self._visitor == visitor and monotonic_us() < until:
-                time.sleep(0.001)
+        job, until = self._visits, monotonic_us() + FREED
+        while job is not None and self._visits is job and monotonic_us() < until:
+            self._interrupt(job)
+            time.sleep(0.001)
