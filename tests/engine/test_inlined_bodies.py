@@ -323,6 +323,15 @@ def begin(x):
     assert not {"begin-1"} & inlined(graph)
 
 
+def test_a_function_of_python_that_a_program_has_changed_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "@SQify\ndef body(x):\n    return oct(x)\n\n\n@SQify\ndef root(x):\n    return math.sqrt(x)\n"
+    graph = program(text, "x = src(trigger, TTPeriod=10)\nreturn body(x), root(x)")
+    assert {"body-1", "root-1"} <= inlined(graph)
+    monkeypatch.setattr("builtins.oct", lambda x: f"{x}")
+    monkeypatch.setattr("math.cos", lambda x: x)  # the module is another one now
+    assert {"body-1", "root-1"}.isdisjoint(inlined(graph))
+
+
 @pytest.mark.parametrize(
     ("value", "plain"),
     [

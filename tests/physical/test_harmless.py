@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from ticktalk.physical.workers.budget import MOST_COST, Budget, TooMuchError
-from ticktalk.physical.workers.harmless import held_by
-from ticktalk.physical.workers.rewriting import NotHarmlessError, free_names, metered
+from ticktalk.bodies.budget import MOST_COST, Budget, TooMuchError
+from ticktalk.bodies.meter import is_short
+from ticktalk.bodies.metered import free_names, metered
+from ticktalk.bodies.names import held_by
+from ticktalk.bodies.source import NotPlainError
 from ticktalk.time import TTEmpty
 
 PROGRAM = {"TTEmpty": TTEmpty, "math": math, "time": time, "sqrt": math.sqrt, "GAIN": 1.5, "NAME": "a"}
@@ -23,12 +25,12 @@ class Body:
     """A body as Python runs it, and as it runs at home.
 
     Raises:
-        NotHarmlessError: it may not run at home.
+        NotPlainError: it may not run at home.
     """
 
     def __init__(self, source: str, **names: Any) -> None:
         self.plain: dict[str, Any] = {**PROGRAM, **names, "sq_state": {}}
-        means, constants = held_by(free_names(source), self.plain)
+        means, constants = held_by(free_names(source), self.plain, is_short)
         made = metered(source, tuple(sorted(means.items())))
         exec(source, self.plain)
         self._name = made.name
@@ -136,7 +138,7 @@ def test_random_bodies_give_what_python_gives_or_leave() -> None:
     for seed in range(400):
         try:
             body = Body(Writer(seed).body())
-        except NotHarmlessError:
+        except NotPlainError:
             continue  # Python warns of it
         for x, y in VALUES:
             here = body.at_home(x, y)
@@ -222,7 +224,7 @@ def test_no_body_runs_away(body: str) -> None:
     begun = time.thread_time()
     try:
         made = Body(source)
-    except NotHarmlessError:
+    except NotPlainError:
         return
     made.budget.left = MOST_COST
     with pytest.raises(TooMuchError):
@@ -302,15 +304,21 @@ CHANGED = [
 def test_a_body_with_a_name_that_holds_something_else_is_not_harmless(statement: str) -> None:
     names: dict[str, Any] = {}
     exec(statement, names)
-    with pytest.raises(NotHarmlessError):
-        held_by({"value"}, names)
+    with pytest.raises(NotPlainError):
+        held_by({"value"}, names, is_short)
 
 
 def test_a_module_that_a_program_has_changed_is_not_harmless(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert held_by({"math"}, PROGRAM).means == {"math": "math"}
+    assert held_by({"math"}, PROGRAM, is_short).means == {"math": "math"}
     monkeypatch.setattr(math, "sin", lambda x: x)
-    with pytest.raises(NotHarmlessError):
-        held_by({"math"}, PROGRAM)
+    with pytest.raises(NotPlainError):
+        held_by({"math"}, PROGRAM, is_short)
+
+
+def test_a_run_that_raises_an_error_of_python_leaves() -> None:
+    body = Body("def body(x):\n    if x > 2:\n        raise ValueError(f'{x} is too much')\n    return x")
+    assert body.at_home(2) == body.by_python(2)
+    assert body.by_python(3) == "ValueError" and body.at_home(3) == "TooMuchError"
 
 
 def test_a_value_of_another_type_ends_the_run() -> None:

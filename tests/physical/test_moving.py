@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from systems import LIMIT
 
+from ticktalk.bodies.budget import LONGEST
 from ticktalk.language.compiler import compile_source
 from ticktalk.messages import Message, NetMsg, RuntimeMsg
 from ticktalk.network_keys import arc_key, control_key
@@ -34,7 +35,6 @@ from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 from ticktalk.physical.node import Node
 from ticktalk.physical.trust.guard import Guard
 from ticktalk.physical.trust.identity import ByToken
-from ticktalk.physical.workers.meter import LONGEST
 from ticktalk.values.codec import decode_value, encode_value, plain
 
 PROGRAM = """

@@ -12,7 +12,7 @@ from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any
 
-from ticktalk.accelerate.inlining import Inlined, spliced
+from ticktalk.bodies.inlined import Inlined, spliced
 from ticktalk.engine.bodies import NOTHING
 from ticktalk.engine.components import OneOfMany, Running
 from ticktalk.engine.execution import GENERATED

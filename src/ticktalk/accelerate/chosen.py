@@ -1,14 +1,11 @@
 """Which bodies of a plan stand in its code as statements, and whether they can run there now.
 
-They are simple (`simple.py`), and their global names hold functions of Python that run no other code, or constants.
-In the code they run on plain values only: numbers, texts, and in `sq_state` lists, dicts, sets and tuples of these. So
-no code of a program runs in them that could see the difference.
+They are simple (`bodies/statements.py`), and their global names hold Python's own functions or constants. In the code
+they run on plain values only (`bodies/plain.py`). So no code of a program runs in them that could see the difference.
 """
 
 from __future__ import annotations
 
-import builtins
-import math
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -18,33 +15,20 @@ from typing import Any, NamedTuple
 from ticktalk.accelerate.bind import GONE
 from ticktalk.accelerate.code import made_anew
 from ticktalk.accelerate.events import Part, PlanEvent, StandIn, passes_on, wires_of
-from ticktalk.accelerate.simple import Simple, simple_of
+from ticktalk.bodies.names import BUILTINS, held_at, held_by
+from ticktalk.bodies.plain import HOLDERS, SCALARS, held_in, is_scalar
+from ticktalk.bodies.source import NotPlainError
+from ticktalk.bodies.statements import Simple, simple_of
 from ticktalk.engine.execution import TTSQExecute
 from ticktalk.graph.graph import TTFunction, TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import TTEmpty
-from ticktalk.values.codec import PLAIN
 
 MOST_IN_PLACE = 40_000
 """Nodes of the syntax trees of all bodies in the code of a period, at most: a longer function takes long to compile."""
 
 MOST_KEPT = 64
 """Values in `sq_state`, at most: they are looked through whenever the plan is entered."""
-
-VALUES = PLAIN & {int, float, bool, str, bytes, type(None), complex}
-_HOLDERS = (dict, list, tuple, set, frozenset, deque)
-_FUNCTIONS = frozenset(
-    f.__name__
-    for f in (
-        *(abs, all, any, bin, bool, bytes, chr, complex, dict, divmod, enumerate, float, format, frozenset, hash, hex),
-        *(int, isinstance, len, list, max, min, oct, ord, pow, range, repr, reversed, round, set, sorted, str, sum),
-        *(tuple, zip, ArithmeticError, AssertionError, Exception, IndexError, KeyError, LookupError, OverflowError),
-        *(RuntimeError, TypeError, ValueError, ZeroDivisionError),
-    )
-)
-
-_UNKNOWN = object()
-"""Stands for the value of an unknown name."""
 
 
 class InPlace(NamedTuple):
@@ -68,7 +52,7 @@ class InPlace(NamedTuple):
     def ready(self) -> bool:
         """True if it may run now: nobody has changed what its names mean, and its state is plain."""
         held, namespace = self.held, self.namespace
-        if any(namespace.get(name, getattr(builtins, name, _UNKNOWN)) is not value for name, value in held.items()):
+        if any(held_at(name, namespace) is not value for name, value in held.items()):
             return False
         return not self.simple.stateful or (
             namespace.get("sq_state").__class__ is dict and is_plain([namespace["sq_state"]])
@@ -84,13 +68,15 @@ def body_of(sq: TTSQ, execute: TTSQExecute) -> InPlace | None:
     simple = simple_of(function.source, function.line)
     if simple is None or sq.singly:
         return None
-    held = {name: state.get(name, getattr(builtins, name, _UNKNOWN)) for name in simple.globals}
-    if not all(_is_known(name, value) for name, value in held.items()):
+    try:
+        held_by(simple.free, state, is_scalar)
+    except NotPlainError:
         return None
+    held = {name: held_at(name, state) for name in simple.free}
     names = body.__code__.co_varnames[: body.__code__.co_argcount]
     given = body.__defaults__ or ()
     defaults = dict(zip(names[len(names) - len(given) :], given, strict=True)) | (body.__kwdefaults__ or {})
-    if not all(value.__class__ in VALUES for value in defaults.values()):
+    if not all(map(is_scalar, defaults.values())):
         return None
     return InPlace(function, simple, held, defaults, state)
 
@@ -101,7 +87,7 @@ def body_in(graph: TTGraph, sq: TTSQ) -> InPlace | None:
         return None
     function = graph.functions[sq.function]
     simple = simple_of(function.source, function.line)
-    if simple is None or not simple.globals <= {*_FUNCTIONS, "TTEmpty"}:
+    if simple is None or not simple.free <= {*BUILTINS, "TTEmpty"}:
         return None
     return InPlace(function, simple, {}, {}, {})
 
@@ -158,13 +144,13 @@ class Inline:
         watched = _is_watched()
         parts = [part for part, body in self._bodies.items() if watched or not body.ready]
         for value, known in zip(values, self._begin, strict=True):
-            if id(known) in self.strict and value is not GONE and value.__class__ not in VALUES:
+            if id(known) in self.strict and value is not GONE and value.__class__ not in SCALARS:
                 parts += self._takers({id(known)})
         return parts
 
     def strange(self, place: int, value: Any) -> list[Part]:
         """The SQs whose bodies cannot run on a value that the event at a place has made."""
-        if value is GONE or value.__class__ in VALUES or type(value) is TTEmpty:
+        if value is GONE or value.__class__ in SCALARS or type(value) is TTEmpty:
             return []
         return self._takers({id(made) for made in wires_of(self._events[place])})
 
@@ -185,15 +171,6 @@ def _reached(values: set[int], onward: Iterable[tuple[int, int]]) -> set[int]:
 NO_BODIES = Inline([], [], [], lambda part: None)
 
 
-def _is_known(name: str, value: Any) -> bool:
-    """True if a name holds what runs no code of a program."""
-    if name == "TTEmpty":
-        return value is TTEmpty
-    if value is getattr(builtins, name, _UNKNOWN):
-        return name in _FUNCTIONS
-    return value is math or value is getattr(math, name, VALUES) or value.__class__ in VALUES
-
-
 def _is_watched() -> bool:
     """True if somebody follows which code runs: a debugger, a profiler, what measures coverage."""
     watching = getattr(sys, "monitoring", None)
@@ -208,11 +185,9 @@ def is_plain(values: Iterable[Any], most: int = MOST_KEPT) -> bool:
         most -= 1
         value = waiting.pop()
         kind = value.__class__
-        if kind in VALUES:
+        if kind in SCALARS:
             continue
-        if kind not in _HOLDERS or len(value) > most:
+        if not (kind in HOLDERS or kind is deque) or len(value) > most:
             return False
-        waiting.extend(value)
-        if kind is dict:
-            waiting.extend(value.values())
+        waiting.extend(held_in(value))
     return most >= 0

@@ -21,8 +21,8 @@ from typing import NamedTuple
 from ticktalk.accelerate.chosen import NO_BODIES, Inline
 from ticktalk.accelerate.code import call_of, made_anew
 from ticktalk.accelerate.events import Part, PlanEvent, StandIn, passes_on, told_at_once, wires_of
-from ticktalk.accelerate.inlining import Inlined, arguments_of, as_text
-from ticktalk.accelerate.simple import LINES, Tails
+from ticktalk.bodies.inlined import Inlined, arguments_of, as_text
+from ticktalk.bodies.statements import LINES, Tails
 from ticktalk.engine.firing.arrival import SinglePortSync
 
 ALWAYS = "silent, gone, nothing, empty, plain, type, int, float, leave"

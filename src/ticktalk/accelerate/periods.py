@@ -25,10 +25,8 @@ from ticktalk.accelerate.events import (
     passes_on,
     wires_of,
 )
-from ticktalk.accelerate.inlining import raised_in
 from ticktalk.accelerate.loop_code import ABSENT, LoopCode, Names, OutOfReach, loop_code, optional_values
 from ticktalk.accelerate.noted import MOST_NOTED, Aside, Notes, first_eviction, in_step, staying
-from ticktalk.accelerate.simple import LINES
 from ticktalk.accelerate.stand_ins import MOST_EVENTS, Lags, World
 from ticktalk.accelerate.standing import (
     Standing,
@@ -43,6 +41,8 @@ from ticktalk.accelerate.standing import (
     tokens_since,
     value_of,
 )
+from ticktalk.bodies.inlined import raised_in
+from ticktalk.bodies.statements import LINES
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import running

@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from ticktalk.bodies.budget import LONGEST, MOST_COST, Budget, TooMuchError
+from ticktalk.bodies.metered import Metered, metered
 from ticktalk.engine.bodies import GraphCode
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
@@ -21,7 +23,6 @@ from ticktalk.payloads import FiringError
 from ticktalk.physical.regions.in_worker import WorkerRegion
 from ticktalk.physical.regions.messages import FormRegion, RegionRan, RunRegion
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
-from ticktalk.physical.workers.budget import LONGEST, MOST_COST, Budget, TooMuchError
 from ticktalk.physical.workers.channels import ThreadChannel
 from ticktalk.physical.workers.protocol import (
     Answer,
@@ -37,7 +38,6 @@ from ticktalk.physical.workers.protocol import (
     Start,
 )
 from ticktalk.physical.workers.results import text
-from ticktalk.physical.workers.rewriting import Metered, metered
 from ticktalk.physical.workers.units import Instance, RegionUnit, SendAnswer, Unit
 from ticktalk.physical.workers.worker import Worker
 from ticktalk.values.codec import decode_builtin, encode_value
@@ -68,7 +68,7 @@ class HomeCode(GraphCode):
         """Compile the bodies of more SQs.
 
         Raises:
-            NotHarmlessError: one is not harmless.
+            NotPlainError: one is not harmless.
         """
         functions = {sq.name: self.graph.functions[sq.function] for sq in self.graph.sqs if sq.name in harmless}
         for name, its in harmless.items():

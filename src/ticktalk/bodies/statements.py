@@ -1,20 +1,14 @@
-"""Which source of a body may stand in the code of a plan as statements, in place of calls.
-
-In: the source of a function. Out: what is known of it, and its statements, with what follows in place of each return.
-`chosen.py` says what its names may hold, and which values it may run on. `inlining.py` writes it into the code.
-"""
+"""Bodies as statements: which may stand in generated code in place of calls, with what follows after each return."""
 
 from __future__ import annotations
 
 import ast
 import copy
-import re
-import warnings
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from ticktalk.engine.execution import GENERATED
+from ticktalk.bodies.source import BodySource, NotPlainError, definition_of
 
 LINES = 1 << 18
 """Lines of a user's file, at most: the line 7 of the body of event 2 is `7 + 3 * LINES`."""
@@ -33,12 +27,9 @@ _ALLOWED = (
     *(ast.Pass, ast.Return, ast.Global, ast.Delete, ast.Raise, ast.Assert),
 )
 
-_MEANT = frozenset({"sq_state", "TTEmpty"})
-"""Names that a body may not give another meaning."""
-
 
 class Tails(NamedTuple):
-    """What follows in the code of a plan when a body has given its result.
+    """What follows in the code when a body has given its result.
 
     Attributes:
         targets: the names that take the result.
@@ -53,39 +44,32 @@ class Tails(NamedTuple):
     empty: tuple[str, ...]
 
 
-class Simple:
-    """A function whose statements may stand elsewhere.
+class Simple(BodySource):
+    """A function whose statements may stand in other code.
 
     Args:
         definition: its syntax tree.
 
     Attributes:
-        parameters: its parameters, by place.
-        globals: the names that it takes from its module or from Python, `sq_state` apart.
         stateful: it uses `sq_state`.
-        size: nodes of its syntax tree in the code of a plan, at most.
+        size: nodes of its syntax tree in that code, at most.
 
     Raises:
-        NotSimpleError: they may not.
+        NotPlainError: they may not.
     """
 
     def __init__(self, definition: ast.FunctionDef) -> None:
-        self.definition = definition
-        given = definition.args
-        self.parameters = [each.arg for each in [*given.posonlyargs, *given.args, *given.kwonlyargs]]
-        nodes = [node for statement in definition.body for node in ast.walk(statement)]
-        names = [node for node in nodes if isinstance(node, ast.Name)]
-        self.bound = {name.id for name in names if isinstance(name.ctx, ast.Store)}
-        self.globals = {name.id for name in names} - self.bound - {*self.parameters, "sq_state"}
-        self.stateful = any(name.id == "sq_state" for name in names)
-        if given.vararg or given.kwarg or len(nodes) > MOST_NODES or not all(map(_stands, nodes)):
-            raise NotSimpleError
-        if not _MEANT.isdisjoint({*self.bound, *self.parameters}) or not _only_returns_empty(nodes):
-            raise NotSimpleError
-        if any(isinstance(name.ctx, ast.Del) for name in names) or (definition.end_lineno or LINES) >= LINES:
-            raise NotSimpleError
+        super().__init__(definition)
+        nodes = self.nodes
+        self.stateful = any(isinstance(node, ast.Name) and node.id == "sq_state" for node in nodes)
+        if len(nodes) > MOST_NODES or not all(isinstance(node, _ALLOWED) for node in nodes):
+            raise NotPlainError
+        if "sq_state" in {*self.bound, *self.parameters} or not _only_returns_empty(nodes):
+            raise NotPlainError
+        if (definition.end_lineno or LINES) >= LINES:
+            raise NotPlainError
         if self.stateful and not any(isinstance(node, ast.Global) for node in nodes):
-            self.globals.add("sq_state")  # it is in the module: not of this mechanism
+            self.free.add("sq_state")  # it is in the module: not of this mechanism
         self._bound_after(definition.body, {*self.parameters})
         self.exits(Tails((), (), (), ()))  # raises
         self.size = len(nodes) * self._exits
@@ -94,7 +78,7 @@ class Simple:
         """What is bound after a block; None: it is left.
 
         Raises:
-            NotSimpleError: a name may be used before it is bound.
+            NotPlainError: a name may be used before it is bound.
         """
         local = self.bound - {*self.parameters}
         now: set[str] | None = {*known}
@@ -109,7 +93,7 @@ class Simple:
             if isinstance(statement, ast.AugAssign):
                 used, stored = used | stored, stored
             if (used & local) - now:
-                raise NotSimpleError
+                raise NotPlainError
             if isinstance(statement, ast.If):
                 ends = [self._bound_after(each, now) for each in (statement.body, statement.orelse)]
                 there = [each for each in ends if each is not None]
@@ -127,7 +111,7 @@ class Simple:
         """Its statements, with what follows in place of each return.
 
         Raises:
-            NotSimpleError: it returns within a loop, or too often.
+            NotPlainError: it returns within a loop, or too often.
         """
         self._exits, self._tails = 0, tails
         return self._with_exits(copy.deepcopy(self.definition.body))
@@ -142,7 +126,7 @@ class Simple:
                 return [*done, statement]
             if any(isinstance(node, ast.Return) for node in ast.walk(statement)):
                 if not isinstance(statement, ast.If):
-                    raise NotSimpleError
+                    raise NotPlainError
                 other = copy.deepcopy(rest)
                 statement.body = self._with_exits(statement.body + rest)
                 statement.orelse = self._with_exits(statement.orelse + other)
@@ -158,7 +142,7 @@ class Simple:
             return [ast.copy_location(ast.If(value.test, *both), at)]
         self._exits += 1
         if self._exits > MOST_EXITS:
-            raise NotSimpleError
+            raise NotPlainError
         if value is None:
             value = ast.copy_location(ast.Constant(None), at)
         tails = self._tails
@@ -170,27 +154,6 @@ class Simple:
             takes.value = value  # type: ignore[attr-defined]
         follows = tails.plain if isinstance(value, ast.Constant) else tails.checked
         return [ast.copy_location(takes, at), *parsed(follows)]
-
-
-class NotSimpleError(Exception):
-    """A body that is called."""
-
-
-def _stands(node: ast.AST) -> bool:
-    """True if a node means the same elsewhere."""
-    if isinstance(node, ast.Compare):  # of constants it depends on the code around which of them are one object
-        pairs = zip(node.ops, node.comparators, strict=True)
-        others = [each for op, each in pairs if isinstance(op, ast.Is | ast.IsNot)]
-        return all(isinstance(each, ast.Constant) and isinstance(each.value, bool | None) for each in others)
-    if isinstance(node, ast.Attribute):
-        return isinstance(node.ctx, ast.Load) and not node.attr.startswith("_")
-    if isinstance(node, ast.AnnAssign):
-        return isinstance(node.target, ast.Name)
-    if isinstance(node, ast.Global):
-        return node.names == ["sq_state"]
-    if isinstance(node, ast.Invert):  # of a bool Python warns, with the place
-        return False
-    return isinstance(node, _ALLOWED)
 
 
 def _is_empty(value: ast.expr) -> bool:
@@ -211,7 +174,7 @@ def _only_returns_empty(nodes: list[ast.AST]) -> bool:
 
 
 def parsed(lines: Iterable[str]) -> list[ast.stmt]:
-    """Statements of the plan, which have no place in the user's file."""
+    """Statements of other code, which have no place in the user's file."""
     made = ast.parse("\n".join(lines)).body
     for node in (node for statement in made for node in ast.walk(statement) if hasattr(node, "lineno")):
         node.lineno = 0
@@ -222,27 +185,6 @@ def parsed(lines: Iterable[str]) -> list[ast.stmt]:
 def simple_of(source: str, line: int) -> Simple | None:
     """The function that stands in a program at a line, if its statements may stand elsewhere."""
     try:
-        (definition,) = parsed_without_warnings("\n" * (line - 1) + source).body
-        return Simple(definition) if isinstance(definition, ast.FunctionDef) else None
-    except NotSimpleError:
+        return Simple(definition_of(source, line))
+    except NotPlainError:
         return None
-
-
-def parsed_without_warnings(text: str) -> ast.Module:
-    """The syntax tree of a function.
-
-    Raises:
-        NotSimpleError: Python warns when it compiles it; it would warn once more, with a line of the plan. Or it is
-            nested too deep.
-    """
-    # `warnings.catch_warnings` would let warnings come again that are told once.
-    kept = warnings.filters
-    warnings.filters = [("error", None, Warning, re.compile(re.escape(GENERATED)), 0), *kept]
-    try:
-        module = ast.parse(text, GENERATED)
-        compile(module, GENERATED, "exec", dont_inherit=True)
-    except (SyntaxError, Warning, RecursionError):
-        raise NotSimpleError from None
-    finally:
-        warnings.filters = kept
-    return module

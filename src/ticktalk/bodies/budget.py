@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import GeneratorType, NoneType
 from typing import Any
 
+from ticktalk.bodies.plain import HOLDERS, SCALARS, held_in
+
 MOST_COST = 5_000
 """The most that one run may cost. One unit is a short operation: some 0.1 us."""
 
@@ -32,7 +34,7 @@ _VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items())
 _ITERATORS = frozenset(
     {enumerate, zip, reversed, type(reversed([])), type(reversed({})), type(reversed(range(0))), GeneratorType}
 )
-_HOLDERS = frozenset({list, tuple, dict, set, frozenset, range, *_VIEWS})
+_HOLDERS = HOLDERS | {range, *_VIEWS}
 
 
 class TooMuchError(Exception):
@@ -118,9 +120,11 @@ class Budget:
                 raise TooMuchError
             if kind is range:
                 continue
-            for item in (*holder, *holder.values()) if kind is dict else holder:
+            for item in held_in(holder):
                 kind = item.__class__
-                if kind is int or kind in SIZED or kind is complex:
+                if kind in FREE:
+                    continue
+                if kind in SCALARS:
                     self.pay(item)
-                elif kind not in FREE:
+                else:
                     waiting.append(item)

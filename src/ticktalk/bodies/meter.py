@@ -1,4 +1,4 @@
-"""The operators, functions and methods of a harmless body, in place of Python's own (`harmless.py`).
+"""The operators, functions and methods of a harmless body, in place of Python's own (`metered.py`).
 
 Each operation first pays for the size of what it works on. A run that would cost too much ends before it does
 (`TooMuchError`): so it can neither hold up its process nor fill its memory. A harmless body uses
@@ -11,12 +11,10 @@ import ast
 import builtins
 import math
 import operator
-import time
 from collections.abc import Callable, Mapping
-from types import ModuleType
 from typing import Any
 
-from ticktalk.physical.workers.budget import (
+from ticktalk.bodies.budget import (
     FREE,
     LONGEST,
     MOST_BITS,
@@ -27,6 +25,8 @@ from ticktalk.physical.workers.budget import (
     Budget,
     TooMuchError,
 )
+from ticktalk.bodies.names import KNOWN
+from ticktalk.bodies.plain import SCALARS
 
 _WHOLE = (int, bool)
 
@@ -363,7 +363,7 @@ FUNCTIONS: dict[str, _Make] = {
     "round": _round,
     "sum": _sum,
     **{
-        f"math.{name}": _paid(getattr(math, name))
+        f"math.{name}": _paid(KNOWN[f"math.{name}"])
         for name in (
             *("acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "ceil", "copysign", "cos", "cosh"),
             *("degrees", "dist", "exp", "expm1", "fabs", "floor", "fmod", "fsum", "hypot", "isclose", "isfinite"),
@@ -386,20 +386,12 @@ FUNCTIONS: dict[str, _Make] = {
         )
     },
     **{
-        f"time.{name}": _free(getattr(time, name))
+        f"time.{name}": _free(KNOWN[f"time.{name}"])
         for name in ("monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "time", "time_ns")
     },
 }
 
 NUMBERS = {f"math.{name}": getattr(math, name) for name in ("e", "inf", "nan", "pi", "tau")}
-
-MODULES: dict[str, ModuleType] = {"math": math, "time": time}
-
-KNOWN: dict[str, Any] = {
-    name: getattr(MODULES.get(name.partition(".")[0], builtins), name.rpartition(".")[2])
-    for name in (*FUNCTIONS, *TYPES)
-}
-"""By name, the functions and types as they are before any program runs."""
 
 
 def _methods() -> dict[str, _Make]:
@@ -462,4 +454,4 @@ def is_short(value: Any) -> bool:
     """True for a number, text, bytes or None that is not long."""
     if value.__class__ is int:
         return -WORD < value < WORD
-    return value.__class__ in FREE or value.__class__ is complex or (value.__class__ in SIZED and len(value) <= LONGEST)
+    return value.__class__ in SCALARS and (value.__class__ not in SIZED or len(value) <= LONGEST)

@@ -1,4 +1,4 @@
-"""Writes bodies into the code of a plan, as statements in place of calls.
+"""Bodies that stand in generated code as statements, in place of calls.
 
 In: a function as text, with a mark for each body; the source of the body, the texts that give its arguments, and those
 that take its result. Out: a syntax tree. Statements of bodies keep their places in the user's file, `LINES` lines
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import FunctionType, TracebackType
 from typing import Any, NamedTuple
 
-from ticktalk.accelerate.simple import LINES, Simple, Tails, parsed, simple_of
+from ticktalk.bodies.statements import LINES, Simple, Tails, parsed, simple_of
 from ticktalk.graph.sq import TTSQ
 
 
@@ -97,7 +97,7 @@ def _statements(body: Inlined, line: int) -> list[ast.stmt]:
     # A tick is an expression. No name can be that.
     copied = {name: text for name, text in given.items() if name in simple.bound or not text.isidentifier()}
     of = given | {name: f"b{body.place}_{name}" for name in {*simple.bound, *copied}}
-    of |= {name: f"g{body.part}_{name}" for name in simple.globals} | {"sq_state": f"s{body.part}"}
+    of |= {name: f"g{body.part}_{name}" for name in simple.free} | {"sq_state": f"s{body.part}"}
     shift = (body.place + 1) * LINES
     made = parsed(f"{of[name]} = {text}" for name, text in copied.items())
     made += simple.exits(body.tails)

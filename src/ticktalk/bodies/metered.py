@@ -15,21 +15,21 @@ from collections.abc import Mapping, Sequence
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
-from ticktalk.accelerate.simple import NotSimpleError, parsed_without_warnings
-from ticktalk.engine.execution import GENERATED
-from ticktalk.physical.workers.budget import Budget, TooMuchError
-from ticktalk.physical.workers.meter import (
+from ticktalk.bodies.budget import Budget, TooMuchError
+from ticktalk.bodies.meter import (
     FUNCTIONS,
     HELPERS,
     MAKE_ITERATORS,
     METHODS,
-    MODULES,
     NUMBERS,
     OPERATORS,
     TAKE_ALL,
     TYPES,
     is_short,
 )
+from ticktalk.bodies.names import MODULES
+from ticktalk.bodies.source import BodySource, NotPlainError, definition_of
+from ticktalk.engine.execution import GENERATED
 from ticktalk.time import TTEmpty
 
 MOST_NODES = 2_000
@@ -43,44 +43,21 @@ _WIDTH = 8
 """Characters that cost one unit where an f-string asks for a width or for digits."""
 
 
-class NotHarmlessError(Exception):
-    """A body whose source is not known to be harmless."""
-
-
 @functools.lru_cache(256)
 def free_names(source: str) -> frozenset[str]:
     """The names that a function takes from its module or from Python, `sq_state` apart.
 
     Raises:
-        NotHarmlessError: it is too long, or no plain function.
+        NotPlainError: it is too long, or no plain function.
     """
-    definition = _definition(source)
-    bound = _bound(definition)
-    loaded = {node.id for node in _nodes(definition.body) if isinstance(node, ast.Name)}
-    return frozenset(loaded - bound - {"sq_state"})
+    return frozenset(_source(source).free)
 
 
-def _definition(source: str) -> ast.FunctionDef:
-    try:
-        (definition,) = parsed_without_warnings(source).body
-    except (NotSimpleError, ValueError, MemoryError):
-        raise NotHarmlessError from None
-    if not isinstance(definition, ast.FunctionDef) or definition.args.vararg or definition.args.kwarg:
-        raise NotHarmlessError
-    if len(_nodes(definition.body)) > MOST_NODES:
-        raise NotHarmlessError
-    return definition
-
-
-def _nodes(body: list[ast.stmt]) -> list[ast.AST]:
-    return [node for statement in body for node in ast.walk(statement)]
-
-
-def _bound(definition: ast.FunctionDef) -> set[str]:
-    given = definition.args
-    names = {each.arg for each in [*given.posonlyargs, *given.args, *given.kwonlyargs]}
-    stored = (n for n in _nodes(definition.body) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load))
-    return names | {node.id for node in stored} - {"sq_state"}
+def _source(source: str) -> BodySource:
+    found = BodySource(definition_of(source))
+    if len(found.nodes) > MOST_NODES:
+        raise NotPlainError
+    return found
 
 
 class Metered(NamedTuple):
@@ -119,10 +96,11 @@ def metered(source: str, means: tuple[tuple[str, str], ...]) -> Metered:
         means: its global names, each with the function or module of Python that it holds.
 
     Raises:
-        NotHarmlessError: it uses something that is not known to be harmless.
+        NotPlainError: it uses something that is not known to be harmless.
     """
-    definition = _definition(source)
-    writer = _Writer(dict(means), _bound(definition))
+    found = _source(source)
+    definition = found.definition
+    writer = _Writer(dict(means), {*found.bound, *found.parameters} - {"sq_state"})
     try:
         definition.body = writer.block(definition.body)
         definition.decorator_list, definition.returns = [], None
@@ -133,7 +111,7 @@ def metered(source: str, means: tuple[tuple[str, str], ...]) -> Metered:
         module = ast.fix_missing_locations(ast.Module([definition], []))
         code = compile(module, GENERATED, "exec", dont_inherit=True)
     except (RecursionError, SyntaxError, ValueError, MemoryError):
-        raise NotHarmlessError from None
+        raise NotPlainError from None
     return Metered(definition.name, code, tuple(sorted(writer.helpers)))
 
 
@@ -155,19 +133,14 @@ class _Writer:
     def _statement(self, node: ast.stmt) -> list[ast.stmt]:
         write = getattr(self, f"_write_{node.__class__.__name__}", None)
         if write is None:
-            raise NotHarmlessError
+            raise NotPlainError
         made: list[ast.stmt] = write(node)
         return made
 
-    def _write_Pass(self, node: ast.Pass) -> list[ast.stmt]:
+    def _write_Pass(self, node: ast.stmt) -> list[ast.stmt]:
         return [node]
 
-    _write_Break = _write_Continue = _write_Pass
-
-    def _write_Global(self, node: ast.Global) -> list[ast.stmt]:
-        if node.names != ["sq_state"]:
-            raise NotHarmlessError
-        return [node]
+    _write_Break = _write_Continue = _write_Global = _write_Pass
 
     def _write_Expr(self, node: ast.Expr) -> list[ast.stmt]:
         return [ast.Pass()] if isinstance(node.value, ast.Constant) else [ast.Expr(self.value(node.value))]
@@ -180,7 +153,7 @@ class _Writer:
             return ast.IfExp(self.value(node.test), self._result(node.body), self._result(node.orelse))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and self._stands_for(node.func) == "TTEmpty":
             if node.args or node.keywords:
-                raise NotHarmlessError
+                raise NotPlainError
             return ast.Call(ast.Name("TTEmpty", ast.Load()), [], [])
         return self._call("given", self._shallow(node))
 
@@ -203,8 +176,7 @@ class _Writer:
         return [ast.Assign([self._target(each) for each in node.targets], self.value(node.value))]
 
     def _write_AnnAssign(self, node: ast.AnnAssign) -> list[ast.stmt]:
-        if not isinstance(node.target, ast.Name):
-            raise NotHarmlessError
+        assert isinstance(node.target, ast.Name)
         if node.value is None:
             return [ast.AnnAssign(node.target, ast.Constant(None), None, 1)]
         return [ast.Assign([self._target(node.target)], self.value(node.value))]
@@ -215,7 +187,7 @@ class _Writer:
             found = self.value(ast.Name(node.target.id, ast.Load()))
             return [ast.Assign([self._target(node.target)], self._call(name, found, self.value(node.value)))]
         if not isinstance(node.target, ast.Subscript) or isinstance(node.target.slice, ast.Slice):
-            raise NotHarmlessError
+            raise NotPlainError
         holder, key, old = (self._temporary() for _ in range(3))
         place = [ast.Subscript(_load(holder), _load(key), context) for context in (ast.Load(), ast.Store())]
         changed = self._call(name, _load(old), self.value(node.value))
@@ -228,7 +200,7 @@ class _Writer:
 
     def _write_Delete(self, node: ast.Delete) -> list[ast.stmt]:
         if not all(isinstance(each, ast.Subscript) for each in node.targets):
-            raise NotHarmlessError
+            raise NotPlainError
         return [ast.Delete([self._place(each, ast.Del()) for each in node.targets if isinstance(each, ast.Subscript)])]
 
     def _write_If(self, node: ast.If) -> list[ast.stmt]:
@@ -255,18 +227,16 @@ class _Writer:
 
     def _target(self, node: ast.expr) -> ast.expr:
         if isinstance(node, ast.Name):
-            if node.id == "TTEmpty":
-                raise NotHarmlessError
             return node
         if isinstance(node, ast.Tuple | ast.List):
             return node.__class__([self._target(each) for each in node.elts], ast.Store())
         if isinstance(node, ast.Subscript):
             return self._place(node, ast.Store())
-        raise NotHarmlessError
+        raise NotPlainError
 
     def _place(self, node: ast.Subscript, context: ast.expr_context) -> ast.expr:
         if isinstance(node.slice, ast.Slice):
-            raise NotHarmlessError
+            raise NotPlainError
         return ast.Subscript(self.value(node.value), self._call("seen", self.value(node.slice)), context)
 
     # Expressions.
@@ -275,7 +245,7 @@ class _Writer:
         """An expression."""
         find = getattr(self, f"_find_{node.__class__.__name__}", None)
         if find is None:
-            raise NotHarmlessError
+            raise NotPlainError
         made: ast.expr = find(node)
         return made
 
@@ -301,27 +271,24 @@ class _Writer:
 
     def _operator(self, node: ast.operator) -> str:
         if node.__class__ not in OPERATORS:
-            raise NotHarmlessError
+            raise NotPlainError
         return OPERATORS[node.__class__][0]
 
     def _find_Constant(self, node: ast.Constant) -> ast.expr:
         if not is_short(node.value):
-            raise NotHarmlessError
+            raise NotPlainError
         return node
 
     def _find_Name(self, node: ast.Name) -> ast.expr:
         if node.id not in self._own and node.id in self._means:
-            raise NotHarmlessError  # a function is no value here
+            raise NotPlainError  # a function is no value here
         return node
 
     def _find_BinOp(self, node: ast.BinOp) -> ast.expr:
         return self._call(self._operator(node.op), self.value(node.left), self.value(node.right))
 
     def _find_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
-        if isinstance(node.op, ast.Invert):
-            raise NotHarmlessError  # of a bool Python warns, with the place
-        found = self.value(node.operand)
-        return ast.UnaryOp(node.op, found)
+        return ast.UnaryOp(node.op, self.value(node.operand))
 
     def _find_BoolOp(self, node: ast.BoolOp) -> ast.expr:
         return ast.BoolOp(node.op, [self.value(each) for each in node.values])
@@ -333,13 +300,9 @@ class _Writer:
         operands = [node.left, *node.comparators]
         if any(isinstance(op, ast.In | ast.NotIn) for op in node.ops):
             if len(node.ops) > 1:
-                raise NotHarmlessError
+                raise NotPlainError
             found: ast.expr = self._call("in", *map(self.value, operands))
             return found if isinstance(node.ops[0], ast.In) else ast.UnaryOp(ast.Not(), found)
-        if any(isinstance(op, ast.Is | ast.IsNot) for op in node.ops) and not all(
-            isinstance(each, ast.Constant) and isinstance(each.value, bool | None) for each in operands[1:]
-        ):
-            raise NotHarmlessError  # of other constants it depends on which of them are one object
         only_is = all(isinstance(op, ast.Is | ast.IsNot) for op in node.ops)
         first, *others = map(self.value if only_is else self._item, operands)
         return ast.Compare(first, node.ops, others)
@@ -370,13 +333,13 @@ class _Writer:
 
     def _shown(self, node: ast.expr) -> ast.expr:
         if not isinstance(node, ast.FormattedValue):
-            raise NotHarmlessError
+            raise NotPlainError
         form, cost = node.format_spec, 0
         if form is not None:
             parts = form.values if isinstance(form, ast.JoinedStr) else [form]
             texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
             if len(texts) != len(parts) or re.search(r"\d{4}|[^\x00-\x7f]", "".join(texts)):
-                raise NotHarmlessError  # it may ask for any width
+                raise NotPlainError  # it may ask for any width
             cost = sum(map(int, re.findall(r"\d+", "".join(texts)))) // _WIDTH
         shown = self._call("shown", self.value(node.value), ast.Constant(cost))
         return ast.FormattedValue(shown, node.conversion, form)
@@ -384,26 +347,26 @@ class _Writer:
     def _find_Attribute(self, node: ast.Attribute) -> ast.expr:
         name = self._stands_for(node)
         if name not in NUMBERS:
-            raise NotHarmlessError
+            raise NotPlainError
         return self._helper(name)
 
     def _find_Call(self, node: ast.Call) -> ast.expr:
         name = self._stands_for(node.func)
         if name in MAKE_ITERATORS:
-            raise NotHarmlessError  # it would be a value that gives its items once
+            raise NotPlainError  # it would be a value that gives its items once
         if name == "isinstance":
             return self._isinstance(node)
         if name:
             return self._function(name, node)
         if not isinstance(node.func, ast.Attribute) or node.func.attr not in METHODS:
-            raise NotHarmlessError
+            raise NotPlainError
         target = self.value(node.func.value)
         arguments, named = self._arguments(node)
         return ast.Call(self._helper(f"m {node.func.attr}"), [target, *arguments], named)
 
     def _function(self, name: str, node: ast.Call) -> ast.expr:
         if name not in FUNCTIONS:
-            raise NotHarmlessError
+            raise NotPlainError
         if name in TAKE_ALL and len(node.args) == 1 and not isinstance(node.args[0], ast.Starred):
             arguments, named = self._arguments(node, 1)
             return ast.Call(self._helper(name), [self._iterated(node.args[0], paid=True), *arguments], named)
@@ -413,18 +376,18 @@ class _Writer:
     def _arguments(self, node: ast.Call, after: int = 0) -> tuple[list[ast.expr], list[ast.keyword]]:
         """The arguments; what is called pays for them."""
         if any(each.arg is None for each in node.keywords):
-            raise NotHarmlessError
+            raise NotPlainError
         given = [self._item(each) if isinstance(each, ast.Starred) else self.value(each) for each in node.args[after:]]
         return given, [ast.keyword(each.arg, self.value(each.value)) for each in node.keywords]
 
     def _isinstance(self, node: ast.Call) -> ast.expr:
         if len(node.args) != 2 or node.keywords:
-            raise NotHarmlessError
+            raise NotPlainError
         value, kinds = node.args
         each = kinds.elts if isinstance(kinds, ast.Tuple) else [kinds]
         names = [self._stands_for(kind) for kind in each]
         if not TYPES.issuperset(names):
-            raise NotHarmlessError
+            raise NotPlainError
         types: list[ast.expr] = [ast.Name(f".t {name}", ast.Load()) for name in names]
         return ast.Call(self._helper("isinstance"), [self.value(value), ast.Tuple(types, ast.Load())], [])
 
@@ -437,10 +400,10 @@ class _Writer:
             return self.value(node) if paid else self._call("seen", self.value(node))
         assert isinstance(node, ast.Call)
         if any(isinstance(each, ast.Starred) for each in node.args):
-            raise NotHarmlessError
+            raise NotPlainError
         named = [ast.keyword(each.arg, self.value(each.value)) for each in node.keywords]
         if any(each.arg is None for each in named):
-            raise NotHarmlessError
+            raise NotPlainError
         over = [self._iterated(each, paid=True) for each in node.args]
         return ast.Call(self._helper(name), over, named)
 
@@ -459,7 +422,7 @@ class _Writer:
         node: ast.ListComp | ast.SetComp | ast.GeneratorExp,
     ) -> ast.expr:
         if isinstance(node.elt, ast.Starred):
-            raise NotHarmlessError
+            raise NotPlainError
         return kind(self._item(node.elt), self._generators(node))
 
     def _generators(
@@ -468,7 +431,7 @@ class _Writer:
         made = []
         for each in node.generators:
             if each.is_async:
-                raise NotHarmlessError
+                raise NotPlainError
             tests = [self._round([node]), *map(self.value, each.ifs)]
             made.append(ast.comprehension(self._target(each.target), self._iterated(each.iter), tests, 0))
         return made
