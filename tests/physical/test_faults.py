@@ -68,8 +68,8 @@ def test_a_pair_promises_no_more_than_each_of_its_faults() -> None:
 def test_all_other_tests_of_processes_run_with_keys_too() -> None:
     section = DOCUMENT.read_text().partition("## On its own\n")[2].partition("\n## ")[0]
     named = re.findall(r"`tests/physical/(\w+\.py)::(\w+)`", section)
-    # Two of these know no network. The third one runs on hosts of its own.
-    others = "test_state_store.py", "test_health.py", "test_namespaces.py"
+    # Three of these know no network. The last one runs on hosts of its own.
+    others = "test_state_store.py", "test_health.py", "test_link.py", "test_namespaces.py"
     assert {f"{file}::{test}" for file, test in named if file not in others} == {*TESTS}
 
 

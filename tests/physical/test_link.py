@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from fuzz_messages import NoLink
 from systems import LIMIT, free_port, repeated
 
 from ticktalk import network_keys
+from ticktalk.network_keys import HELLO, JOIN
 from ticktalk.physical import ensemble_handle
 from ticktalk.physical.network.frames import LONG
 from ticktalk.physical.network.joining import ReachableEnsemble, RefusedError, Welcome
@@ -203,6 +205,47 @@ def test_the_manager_relays_while_one_that_may_come_back_is_not_reached(monkeypa
         handle.node.close(0)
     assert looks == [2, 6, 14, 30, 62, 126, 190, 254], "more and more rarely, once a minute at last"
     assert tried == [[there, lost]] * len(looks) and handle.node.link.mode == "client"
+
+
+def test_one_that_was_lost_at_the_join_is_looked_for_only_when_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ticktalk.physical.node.TTNetworkInterfaceZenoh", NoLink)
+    monkeypatch.setattr(ensemble_handle, "MEANWHILE_LIMIT", 0.0)
+    monkeypatch.setattr(ensemble_handle, "can_reach", lambda peers, trust: False)
+    lost, anew = (ReachableEnsemble(name, "127.0.0.1:1", name, True, b"") for name in ("lost", "anew"))
+    answer = [Welcome("boss", [], lost=[lost, anew])]
+    asked: list[str] = []
+
+    def ask(link: Any, key: str, *arguments: Any) -> Welcome | None:
+        asked.append(key)
+        return answer[0] if answer else None
+
+    monkeypatch.setattr(ensemble_handle, "ask", ask)
+    handle = ensemble_handle.EnsembleHandle(
+        *("edge", {}, "boss", "127.0.0.1:1", "127.0.0.1", 1, 2, 0, None, "manager", "", lambda error: None),  # type: ignore
+        on_event=None,
+        token=b"token",
+    )
+    now, link, table = [0], handle.node.link, handle.node.network_manager.routing_table
+    monkeypatch.setattr(ensemble_handle, "monotonic_us", lambda: now[0])
+
+    def looks(*there: ReachableEnsemble) -> list[str]:
+        """What is asked within 20 s while the manager hears these."""
+        answer[:] = [Welcome("boss", [*there], lost=[lost])]
+        asked.clear()
+        for _ in range(20):
+            now[0] += 1_000_000
+            handle._look_for_links()
+        return [*asked]
+
+    try:
+        assert handle._enter(Welcome("boss", []), "127.0.0.1:1") and link.mode == "peer"
+        assert looks() == [], "those who are lost may never come back"
+        table["anew"] = anew.address
+        assert looks(msgspec.structs.replace(anew, zid="other")) == [HELLO], "another session has its own links"
+        table["lost"] = lost.address
+        assert looks(lost)[:2] == [HELLO, JOIN] and link.mode == "client"
+    finally:
+        handle.node.close(0)
 
 
 def test_an_ensemble_that_is_not_taken_back_asks_more_and_more_rarely_and_says_why_once(

@@ -252,6 +252,26 @@ def test_hosts_that_see_each_other_are_not_relayed_though_one_stood_still(networ
     assert got == list(range(1, len(got) + 1)) and "relayed" not in manager.said
 
 
+def test_one_that_joined_while_another_was_lost_is_relayed_to_it_when_it_comes_back(
+    network: Network, tmp_path: Path
+) -> None:
+    """`b` could not know at its join that it would not reach `a`."""
+    manager = start_manager(network, tmp_path, keys=True)
+    start_ensemble(network, tmp_path, "a")
+    network.cut("a")
+    until(lambda: "'a' is gone" in manager.said, f"the silence is noticed: {manager.said}")
+    b = start_ensemble(network, tmp_path, "b")
+    assert "relayed" not in b.said
+    network.mend("a")
+    until(lambda: "'a' is back" in manager.said, f"it is back: {manager.said}")
+    until(lambda: "'b' joined from" in manager.said and "relayed" in manager.said, f"b is relayed: {b.said}")
+    assert "'a' cannot be reached directly: the manager relays from now on" in b.said
+    deploy(network, tmp_path, ENDLESS)
+    until(lambda: len(values(tmp_path)) > 10, "tokens come")
+    got = values(tmp_path)
+    assert got == list(range(1, len(got) + 1))
+
+
 def test_an_address_that_others_cannot_reach_is_no_obstacle(network: Network, tmp_path: Path) -> None:
     """`a` listens on an address of its own that has no route: `b` is relayed to it."""
     network.forward(True)

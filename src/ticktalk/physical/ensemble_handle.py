@@ -30,6 +30,7 @@ from ticktalk.physical.network.joining import (
     ask,
     can_reach,
     heard,
+    heard_of,
     hello,
     nobody_listens,
     open_session,
@@ -120,7 +121,7 @@ class EnsembleHandle:
         self._started = self.node.clock.now()  # the same however often it asks
         self._again = threading.Event()
         self._taking_back = TakingBack(manager)
-        self._unlinked: list[ReachableEnsemble] = []  # ensembles that stood still when this one joined
+        self._unlinked: list[ReachableEnsemble] = []  # ensembles that stood still, or were lost, when this one joined
         self._linked_at = 0  # when it was looked last whether others are reached
         self._pause = LOOK_FOR_LINKS  # until it is looked again
         self.member = Membership(self.node, guard, clock == "manager", self._event, self._again.set, self._stop.set)
@@ -230,10 +231,19 @@ class EnsembleHandle:
         self._linked_at = monotonic_us()
 
     def _reach_rest(self) -> None:
-        """If one that stood still goes on and is not reached, the manager relays."""
+        """If one that stood still, or was lost, goes on and is not reached, the manager relays.
+
+        One with another session than before looks for its links itself.
+        """
         link = self.node.link
         self._unlinked = unreached(link, self._unlinked, 0)
-        alive = heard(link, self._unlinked, self._info(), self._trust)
+        there = [each for each in self._unlinked if each.name in self.node.network_manager.routing_table]
+        welcome = ask(link, HELLO, self._info(), self._trust) if there else None
+        if welcome is None:
+            return  # the others are lost, and may come back; or the manager stands still
+        sessions = {peer.name: peer.zid for peer in welcome.peers}
+        self._unlinked = [each for each in self._unlinked if sessions.get(each.name, each.zid) == each.zid]
+        alive = heard_of(welcome, self._unlinked)
         if alive and unreached(link, alive, MEANWHILE_LIMIT):
             relay(link, self._manager, self._trust)
             self._unlinked = []
@@ -328,6 +338,8 @@ class EnsembleHandle:
                 self._unlinked = []
                 asked = self.node.clock.now()
                 answer = ask(link, JOIN, self._info(address, link.identity, False), self._trust)
+            else:
+                self._unlinked += answer.lost  # they may come back
         if answer is None:
             return False
         same_host = bool(answer.boot_id) and answer.boot_id == boot_id()

@@ -4,7 +4,7 @@
    the others and with what proves their messages.
 2. The ensemble opens its session as a peer, with a connection of its own to every ensemble that joined before. If it
    cannot reach one of them that the manager hears, it opens as a client instead, and the manager relays for it. One
-   that the manager does not hear stands still: its connection comes about when it goes on, or it is lost.
+   that the manager does not hear stands still or is lost: when it goes on and is not reached, the manager relays.
 3. *Join*: the manager enters it and tells all others.
 
 An ensemble for which the manager relays looks now and then whether it could reach them all. Then it opens as a peer,
@@ -296,9 +296,12 @@ def heard(link: Link, peers: list[ReachableEnsemble], info: EnsembleInfo, trust:
         info: of the ensemble that asks.
     """
     answer = ask(link, HELLO, info, trust) if peers else None
-    if answer is None:
-        return peers
-    silent = {peer.zid: peer.silent for peer in answer.peers}
+    return peers if answer is None else heard_of(answer, peers)
+
+
+def heard_of(welcome: Welcome, peers: list[ReachableEnsemble]) -> list[ReachableEnsemble]:
+    """Those of `peers` that the manager had just heard when it answered."""
+    silent = {peer.zid: peer.silent for peer in welcome.peers}
     return [peer for peer in peers if silent.get(peer.zid, HEARD) < HEARD]
 
 
