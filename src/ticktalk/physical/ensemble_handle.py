@@ -45,6 +45,7 @@ from ticktalk.physical.network.link import LinkError, NobodyAnswersError, PortIn
 from ticktalk.physical.node import Node
 from ticktalk.physical.system import boot_id
 from ticktalk.physical.taking_back import NO_ANSWER, TakingBack
+from ticktalk.physical.timekeeping.garbage import Garbage, loaded_before
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.trust.trust import Trust
 from ticktalk.physical.workers.memory import check_limit
@@ -129,6 +130,15 @@ class EnsembleHandle:
 
     def run(self) -> None:
         """Join, and serve until stopped."""
+        if threading.current_thread() is not threading.main_thread():
+            self._serve()
+            return
+        # The process is this ensemble's: it is idle or ends when the ensemble is or does.
+        self.node.loop.at_rest = Garbage().look
+        with loaded_before():
+            self._serve()
+
+    def _serve(self) -> None:
         started = False
         try:
             while not self._stop.is_set():

@@ -107,6 +107,8 @@ class Loop:
     Attributes:
         before_instant: called with the root tick of an instant shortly before it, after a long sleep (`REHEARSAL`).
             None: nothing is called.
+        at_rest: called before a sleep with its length in microseconds; true if it has done something, which takes time.
+            None: nothing is called.
     """
 
     def __init__(self, clock: RootClock, agenda: Agenda, ensemble: str = "") -> None:
@@ -126,6 +128,7 @@ class Loop:
         self._woken = False  # the last sleep has ended early: descriptors are ready, or the wake has come
         self._early = False  # the last sleep has ended early: an instant is near
         self.before_instant: Callable[[int], None] | None = None
+        self.at_rest: Callable[[int], bool] | None = None
         self._visitor: int | None = None  # the thread of the visitor that does a job: one at a time
         self._visits: Job | None = None  # that job
         self._looked_at: Job | None = None  # the one at the last look
@@ -335,7 +338,7 @@ class Loop:
                 self._thread = thread
                 continue
             wait = self._until_next()
-            if wait <= 0:
+            if wait <= 0 or (self.at_rest is not None and self.at_rest(wait)):
                 continue
             self._signalled = False  # before the inbox is looked at, so that nothing posted meanwhile sleeps in it
             if not self._inbox and not self._stopping:
