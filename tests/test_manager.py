@@ -223,9 +223,10 @@ def test_get_next_input_pulls_in_order() -> None:
     assert made.input_queue.empty()
 
 
-def test_run_sim_is_run_as_a_simpy_process_and_input_msg_interrupts_it() -> None:
+@pytest.mark.parametrize("make_queue", [queue.Queue, multiprocessing.Queue])
+def test_run_sim_is_run_as_a_simpy_process_and_input_msg_interrupts_it(make_queue: Callable[[], Any]) -> None:
     env = simpy.Environment()
-    made, sent = process()
+    made, sent = process(make_queue())
     running = env.process(made.run_sim(env))
     made.setup_proc_intfc(sent.append, running)
     seen: list[tuple[float, list[str]]] = []
@@ -247,9 +248,10 @@ def test_run_sim_is_run_as_a_simpy_process_and_input_msg_interrupts_it() -> None
     assert not made.state.ensembles.keys() ^ {f"{n}{at}" for n in ("edge", "twin") for at in (0, 5, 7)}
 
 
-def test_run_sim_handles_messages_from_before_its_start() -> None:
+@pytest.mark.parametrize("make_queue", [queue.Queue, multiprocessing.Queue])
+def test_run_sim_handles_messages_from_before_its_start(make_queue: Callable[[], Any]) -> None:
     env = simpy.Environment()
-    made, _ = process()
+    made, _ = process(make_queue())
     made.input_msg(join("early"))
     env.process(made.run_sim(env))
     env.run()
@@ -391,7 +393,7 @@ def test_a_length_ends_the_streams() -> None:
 
 
 def test_a_drain_is_answered_by_the_same_door() -> None:
-    """SQs do not move in a simulation without `Faults`: the requester is told."""
+    """SQs do not move in a simulation unless it is said before: the requester is told."""
     manager = TTRuntimeManagerSim(None, [TTEnsemble(None, "edge")], simpy.Environment())
     reply: Future[None] = Future()
     manager.send_to_runtime(Message(RuntimeMsg.DRAIN, DrainRequest("edge", reply), TTRuntimeManagerProcess))
@@ -399,6 +401,20 @@ def test_a_drain_is_answered_by_the_same_door() -> None:
         reply.result(0)
     with pytest.raises(TTRuntimeError, match="SQs do not move in this simulation"):
         manager.drain("edge")
+
+
+@pytest.mark.parametrize("wrong", [None, 3, "stop", (1, 2, 3)])
+def test_what_is_no_message_is_refused_where_it_is_sent(wrong: Any) -> None:
+    manager = TTRuntimeManagerSim(None, [], simpy.Environment())
+    with pytest.raises(TypeError, match="a Message is wanted, not "):
+        manager.send_to_runtime(wrong)
+
+
+def test_what_is_no_ensemble_leaves_no_manager_behind() -> None:
+    env = simpy.Environment()
+    with pytest.raises(TypeError, match="a TTEnsemble is wanted, not 'edge'"):
+        TTRuntimeManagerSim(None, ["edge"], env)  # type: ignore[list-item]
+    assert TTRuntimeManagerSim(None, [TTEnsemble(None, "edge")], env).ensembles == ["edge", "runtime-manager"]
 
 
 def test_a_graph_stopped_before_it_is_ready_is_told_to_the_one_that_deploys_it() -> None:

@@ -111,6 +111,12 @@ class TTEnsemble:
         if not self.is_runtime_mgr:
             site.interface.open(self.network_manager.receive)
 
+    @property
+    def processes(self) -> tuple[TTNetworkManager, TTInputTokenProcess, TTExecuteProcess]:
+        """The three that serve an ensemble which is on a simulated network."""
+        assert self.network_manager and self.input_token_process and self.execute_process
+        return self.network_manager, self.input_token_process, self.execute_process
+
     def info(self) -> EnsembleInfo:
         """The facts that the ensemble sends of itself when it joins."""
         return EnsembleInfo(self.name, self.name, list(self.components), modules=self.modules)

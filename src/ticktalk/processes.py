@@ -56,11 +56,16 @@ class TTProcess:
         self.refuse: Callable[[InvalidMessageError], None] = _log  # told of a message that cannot be
         self.wake: Callable[[], None] | None = None  # told that something is in the queue: the driver gives it a turn
         self._waits = False  # in `run_sim`, for an interrupt
+        # A `multiprocessing.Queue` shows a message only when its thread has brought it: those under way are counted.
+        self._lags = hasattr(input_queue, "cancel_join_thread")
+        self._under_way = 0
         self._stopped = False
 
     def get_next_input(self) -> Message:
         """Pull the next input off the input queue; waits for one if there is none."""
         message: Message = self.input_queue.get()
+        if self._under_way:
+            self._under_way -= 1
         return message
 
     def input_msg(self, message: Message) -> None:
@@ -69,6 +74,8 @@ class TTProcess:
         In simulation the process, which otherwise waits indefinitely, is interrupted.
         """
         self.input_queue.put(message)
+        if self._lags:
+            self._under_way += 1
         if self.wake is not None:
             self.wake()
         if self.sim_process is not None and self._waits:
@@ -114,8 +121,8 @@ class TTProcess:
     def handle_pending(self) -> bool:
         """Respond to all queued messages; true if there were any."""
         any_message = False
-        while not self.input_queue.empty():  # nobody else takes from it
-            message = self.input_queue.get_nowait()
+        while self._under_way or not self.input_queue.empty():  # nobody else takes from it
+            message = self.get_next_input()
             any_message = True
             if message is None:
                 self._stopped = True

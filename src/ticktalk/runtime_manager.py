@@ -27,7 +27,6 @@ from ticktalk.manager.state import GraphState
 from ticktalk.mapping.ensembles import check_port
 from ticktalk.mapping.weights import Weights
 from ticktalk.messages import Message, RuntimeMsg, message
-from ticktalk.network_keys import OUTPUT
 from ticktalk.no_garbage import no_garbage
 from ticktalk.payloads import FiringError, OutputToken
 from ticktalk.physical.output_values import opened
@@ -85,7 +84,13 @@ class TTRuntimeManager:
         return cast("GraphState", self._ask(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, request))
 
     def send_to_runtime(self, msg: Message) -> None:
-        """Pass a message to the actual runtime manager process; a proxy for the user-level environment."""
+        """Pass a message to the actual runtime manager process; a proxy for the user-level environment.
+
+        Raises:
+            TypeError: it is no `Message`.
+        """
+        if not isinstance(msg, Message):
+            raise TypeError(f"a Message is wanted, not {msg!r}")
         self.process.input_msg(msg)
 
     def stop_graph(self, graph: TTGraph | str) -> Losses:
@@ -102,7 +107,8 @@ class TTRuntimeManager:
     def drain(self, ensemble: str) -> None:
         """Move all that lives on an ensemble elsewhere, losing nothing, then let it go.
 
-        In simulation it goes on in simulated time, while tokens are under way or bodies run.
+        In simulation it goes on in simulated time, while tokens are under way or bodies run; the manager has to be
+        made with `movable=True`.
 
         Raises:
             TTRuntimeError: there is no such ensemble, or something may live nowhere else; then nothing has moved.
@@ -122,6 +128,7 @@ class TTRuntimeManager:
         """Replace a graph by another version of it while it runs; returns when the new one has been watched.
 
         SQs of the same name go on with their state. Outputs of data from before one tick are of the old version.
+        A simulated manager has to be made with `movable=True`.
 
         Args:
             graph: the new version.
@@ -229,9 +236,11 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         components: of the manager's own ensemble.
         deployment: how long bodies take on which ensemble, and tokens on their way, in place of `network_delay`.
         meter: measures the costs of bodies on this machine.
+        movable: SQs may move while graphs run, as `drain` and `replace_graph` want; firings may then cost more.
 
     Raises:
-        TTRuntimeError: an ensemble is refused; the message says why.
+        TypeError: `sim` is no environment, or one of `ensembles` no ensemble.
+        TTRuntimeError: an ensemble is refused, or it is too late for SQs to be movable; the message says why.
     """
 
     def __init__(
@@ -245,12 +254,19 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         components: Mapping[str, Any] | Iterable[str] | None = None,
         deployment: DeploymentFile | None = None,
         meter: Meter | None = None,
+        movable: bool = False,
     ) -> None:
+        ensembles = list(ensembles)
+        if strange := [each for each in ensembles if not isinstance(each, TTEnsemble)]:
+            raise TypeError(f"a TTEnsemble is wanted, not {strange[0]!r}")
         self.sim = sim
         self.simulation = Simulation.of(sim)
-        super().__init__(log_file, name, driver=SimulationDriver(self.simulation))
+        driver = SimulationDriver(self.simulation)
+        super().__init__(log_file, name, driver=driver)
         if network_delay < 0:
             raise ValueError(f"a network delay is 0 or more microseconds, not {network_delay}")
+        if movable:
+            self.simulation.make_movable()
         self.simulation.network.delay = network_delay or self.simulation.network.delay
         if deployment is not None:
             self.simulation.take_times(deployment)
@@ -262,23 +278,9 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         if name in self.simulation.sites:
             raise TTRuntimeError(f"there is an ensemble named {name!r} in this simulation already: choose another name")
         self.ensemble.attach(self.simulation)
-        network = self.ensemble.network_manager
-        inputs, executes = self.ensemble.input_token_process, self.ensemble.execute_process
-        assert network is not None and inputs is not None and executes is not None
-        site = self.simulation.sites[name]
-        site.take_output, site.take_error = self.process.outputs.add, self.process.errors.add
-        self.simulation.flushes.append(self.process.outputs.flush)
         self._noting: set[Callable[[OutputToken], None]] = set()
         self.simulation.under_way.told = lambda: not self._noting.issuperset(self.process.outputs.listeners)
-        network.setup_proc_intfc(
-            inputs.input_msg, executes.input_msg, self.process.input_msg, sim_process=network.sim_process
-        )
-        self.process.setup_proc_intfc(network.input_msg, self.simulation.start(self.process))
-        self.process.requests.liveness.introduce(self.ensemble.info())
-        network.routing_table[name] = self.ensemble.info().address  # all ensembles read this table
-        site.interface.subscribe(OUTPUT, site.take_output_of)
-        site.interface.open(network.receive)
-        self.simulation.settle()
+        driver.host(self.process, *self.ensemble.processes)
         with no_garbage():
             for ensemble in ensembles:
                 ensemble.manager = name
@@ -287,9 +289,7 @@ class TTRuntimeManagerSim(TTRuntimeManager):
 
     def start_ensemble(self, name: str, components: Mapping[str, Any]) -> None:
         """Make an ensemble with these components, and let it join, while the simulation runs."""
-        ensemble = TTEnsemble(None, name, components=components, manager=self.name)
-        ensemble.attach(self.simulation)
-        ensemble.join()
+        TTEnsemble(None, name, components=components, sim=self.sim, manager=self.name)
 
     def execute_graph(
         self, graph: TTGraph | str, inputs: Mapping[str, Any] | None = None, *, length: int | None = None

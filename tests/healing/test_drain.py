@@ -20,6 +20,7 @@ from ticktalk.hosted import checkpoints, moves
 from ticktalk.hosted.moves import Moves
 from ticktalk.manager.heal import Heal
 from ticktalk.payloads import Handed
+from ticktalk.simulation.faults import Faults
 
 NAMES = ["a", "b", "c", "d"]
 
@@ -220,7 +221,7 @@ def test_drained_it_gets_nothing_any_more() -> None:
 
 def test_only_where_sqs_can_move() -> None:
     manager = TTRuntimeManagerSim(None, [TTEnsemble(None, "a")], simpy.Environment())
-    with pytest.raises(TTRuntimeError, match="Faults"):
+    with pytest.raises(TTRuntimeError, match="movable=True"):
         manager.drain("a")
 
 
@@ -383,3 +384,57 @@ def test_a_context_that_begins_while_states_are_saved_keeps_its_own(monkeypatch:
     world.at(2100 * MS, lambda: world.manager.drain("b"))
     world.run(4 * S)
     assert (saved[0], saved[-1]) == (1, 2), "they are saved again, with those of the context that began"
+
+
+def movable(*ensembles: TTEnsemble, name: str = "runtime-manager") -> tuple[TTRuntimeManagerSim, list[Any]]:
+    """A manager with a graph that has run for 2 s, and the hosts of its outputs."""
+    manager = TTRuntimeManagerSim(None, ensembles, simpy.Environment(), name, movable=True)
+    hosts: list[Any] = []
+    manager.on_output(lambda output: hosts.append(output.ensemble))
+    manager.instantiate_and_map_graph(graph_of("return count(trigger, TTPeriod=100000)"))
+    manager.execute_graph("prog")
+    manager.sim.run(until=2 * S)
+    return manager, hosts
+
+
+def test_a_simulated_manager_can_be_made_so_that_sqs_move() -> None:
+    manager, hosts = movable(TTEnsemble(None, "a"), TTEnsemble(None, "b"))
+    manager.drain("a")
+    manager.sim.run(until=3 * S)
+    assert (set(hosts[:19]), set(hosts[20:])) == ({"a"}, {"b"})
+    assert manager.ensembles == ["b", "runtime-manager"]
+
+
+def test_the_name_of_an_ensemble_that_was_drained_is_free() -> None:
+    """Its next start joins, or the same object does; before that nobody else has left it."""
+    first = TTEnsemble(None, "a")
+    manager, _ = movable(first)
+    with pytest.raises(TTRuntimeError, match="in use"):
+        TTEnsemble(None, "a", sim=manager.sim)
+    manager.drain("a")
+    manager.sim.run(until=3 * S)
+    second = TTEnsemble(None, "a", sim=manager.sim)
+    with pytest.raises(TTRuntimeError, match="in use"):
+        first.join()
+    manager.instantiate_and_map_graph(graph_of("return count(trigger, TTPeriod=100000)"), name="next")
+    manager.execute_graph("next")
+    manager.sim.run(until=4 * S)
+    assert manager.process.state.graphs["next"].host_of == {"count-1": "a"}
+    manager.drain("a")
+    manager.sim.run(until=5 * S)
+    second.join()
+    with pytest.raises(TTRuntimeError, match="in use"):
+        TTEnsemble(None, "a", sim=manager.sim)
+    assert manager.ensembles == ["a", "runtime-manager"]
+    assert not manager.counters("prog") and not manager.counters("next")
+
+
+def test_it_is_too_late_to_let_sqs_move_when_a_graph_is_there() -> None:
+    manager = TTRuntimeManagerSim(None, [TTEnsemble(None, "a")], simpy.Environment())
+    manager.instantiate_and_map_graph(graph_of("return count(trigger, TTPeriod=100000)"))
+    with pytest.raises(TTRuntimeError, match="a graph is here already"):
+        TTRuntimeManagerSim(None, [TTEnsemble(None, "b")], manager.sim, "other", movable=True)
+    with pytest.raises(TTRuntimeError, match="a graph is here already"):
+        Faults(manager)
+    other = TTRuntimeManagerSim(None, [TTEnsemble(None, "b")], manager.sim, "other")
+    assert other.ensembles == ["b", "other"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,13 +22,14 @@ from ticktalk.messages import Message, Recipient, RuntimeMsg
 from ticktalk.payloads import (
     DrainRequest,
     OutputsRequest,
+    OutputToken,
     ProfileRequest,
     StartRequest,
     StatusRequest,
     StopRequest,
 )
 from ticktalk.physical.network.joining import refusal_in, refusal_text
-from ticktalk.runtime_manager import TTRuntimeManagerSim
+from ticktalk.runtime_manager import TTRuntimeManagerPhysical, TTRuntimeManagerSim
 
 STREAM = """
 from ticktalk import SQify, STREAMify, GRAPHify
@@ -157,6 +160,37 @@ def test_an_ended_manager_says_so() -> None:
     made.end()
     with pytest.raises(TTRuntimeError, match="has ended"):
         made.manager.status()
+
+
+def test_a_callback_may_end_the_manager(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The log holds what came until then, `wait` and another `stop` return, and no thread is left."""
+    manager = TTRuntimeManagerPhysical(tmp_path / "out.jsonl", "127.0.0.1", 0, 0, workers=0)
+    ended = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def end(output: OutputToken) -> None:
+        if not ended.is_set():
+            threads.append(threading.current_thread())
+            manager.stop()
+            ended.set()
+
+    manager.on_output(end)
+    manager.instantiate_and_map_graph(compile_source(STREAM, "ends.py", "ends"))
+    manager.execute_graph("ends")
+    assert manager.wait(timeout=LIMIT) and ended.wait(LIMIT)
+    manager.stop()
+    assert (tmp_path / "out.jsonl").read_text().startswith('{"graph": "ends", "value": 1, ')
+    threads[0].join(LIMIT)
+    assert not threads[0].is_alive()
+    assert "raised" not in caplog.text
+
+
+def test_a_wait_for_ensembles_ends_with_the_manager() -> None:
+    manager = TTRuntimeManagerPhysical(None, "127.0.0.1", 0, 0, workers=0)
+    threading.Timer(0.2, manager.stop).start()
+    assert manager.wait_for_ensembles(["never"], LIMIT) == ["never"]
+    with pytest.raises(TTRuntimeError, match="has ended"):
+        manager.status()
 
 
 @pytest.mark.parametrize("why", Why)

@@ -122,7 +122,7 @@ class ManagerHandle:
         until = None if timeout is None else time.monotonic() + timeout
         while True:
             missing = [name for name in names if name not in self._process.state.ensembles]
-            if not missing or (until is not None and time.monotonic() >= until):
+            if not missing or self.closed or (until is not None and time.monotonic() >= until):
                 return missing
             time.sleep(0.01)
 

@@ -482,7 +482,8 @@ class Callbacks:
         """Make the calls that wait, for at most so many seconds (None: as long as it takes), then end."""
         if self._thread is not None:
             self._queue.put(None)
-            self._thread.join(limit)
+            if self._thread is not threading.current_thread():  # else a callback ends the system: they follow it
+                self._thread.join(limit)
             self._thread = None
         if self.left_out:
             logger.error("%d calls of callbacks were left out, because earlier ones took too long", self.left_out)

@@ -55,7 +55,7 @@ class Simulation:
         meter: measures the costs of bodies on this machine.
         accelerator: given to contexts that start; None: not where bodies are measured.
         sites: the ensembles by name.
-        former: the contents of failed ensembles: their counters still count.
+        former: the contents of ensembles that failed or left: their counters still count.
         movable: SQs may move while their contexts run.
         checkpoint: root ticks between two checkpoints of contexts that start; 0: none.
         flushes: called whenever SimPy goes on: what was written until then can be read by the user's processes.
@@ -165,12 +165,23 @@ class Simulation:
         """
         if name == manager and name in self.clocks:
             raise TTRuntimeError(f"the clock of {name!r} is the root clock, by which others are wrong: leave it out")
+        before = self.sites.get(name)
+        if before is not None and before.left:
+            before.interface.alive = False
+            self._turns.end(name)
+            self.remove(name)
         site = Site(self.network, self.sites, name, manager, info, self)
         self.sites.setdefault(name, site)
         return site
 
     def make_movable(self) -> None:
-        """Let SQs move between ensembles while their contexts run; before anything starts."""
+        """Let SQs move between ensembles while their contexts run.
+
+        Raises:
+            TTRuntimeError: a graph is there already, whose arcs are listened to where its SQs are now only.
+        """
+        if not self.movable and any(host.prepared for host in self.hosts()):
+            raise TTRuntimeError("SQs are movable from before the first graph, or not: a graph is here already")
         self.movable = self.network.keeps_arcs_in_order = True
         for site in self.sites.values():
             if site.host is not None:
@@ -199,7 +210,7 @@ class Simulation:
             self.timing.cores_of(name).slow(factor)
 
     def remove(self, name: str) -> None:
-        """Forget an ensemble that has failed; its name is free."""
+        """Forget an ensemble that has failed or left; its name is free."""
         site = self.sites.pop(name, None)
         self.network.leave(name)
         if site is not None and site.host is not None:

@@ -10,7 +10,9 @@ from ticktalk.hosted.body_metrics import metrics_of
 from ticktalk.hosted.silence import all_stuck
 from ticktalk.manager.driver import Driver, Usage
 from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.network_keys import OUTPUT
 from ticktalk.payloads import IdleReport
+from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTNetworkManager, TTRuntimeManagerProcess
 from ticktalk.records import TookOver
 from ticktalk.series import summed
 from ticktalk.simulation.driver import Simulation
@@ -24,11 +26,31 @@ class SimulationDriver(Driver):
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
 
+    def host(
+        self,
+        process: TTRuntimeManagerProcess,
+        network: TTNetworkManager,
+        inputs: TTInputTokenProcess,
+        bodies: TTExecuteProcess,
+    ) -> None:
+        """Connect the manager's process with the simulation, and with the other processes of its own ensemble."""
+        name = process.requests.state.manager.name
+        site = self._simulation.sites[name]
+        site.take_output, site.take_error = process.outputs.add, process.errors.add
+        self._simulation.flushes.append(process.outputs.flush)
+        network.setup_proc_intfc(inputs.input_msg, bodies.input_msg, process.input_msg, network.sim_process)
+        process.setup_proc_intfc(network.input_msg, self._simulation.start(process))
+        process.requests.liveness.introduce(site.info)
+        network.routing_table[name] = site.info.address  # all ensembles read this table
+        site.interface.subscribe(OUTPUT, site.take_output_of)
+        site.interface.open(network.receive)
+        self._simulation.settle()
+
     def cannot_move(self) -> str | None:
         """The reason why SQs cannot move."""
         if self._simulation.movable:
             return None
-        return "SQs do not move in this simulation: make a Faults(manager) before anything starts"
+        return "SQs do not move in this simulation: make its manager with TTRuntimeManagerSim(..., movable=True)"
 
     def checkpoint_period(self) -> int:
         """Ticks between two checkpoints."""

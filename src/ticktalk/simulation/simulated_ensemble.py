@@ -95,6 +95,7 @@ class Site:
         duties: its moves, checkpoints and reports.
         lease: whether it goes on while it hears nothing of the manager.
         suspended: told of its SQs that are held because the manager is not heard.
+        left: the manager has let it go.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class Site:
         self.host: EnsembleHost | None = None
         self.cores: Cores | None = None  # on which its bodies take their time
         self.suspended: Callable[[list[str]], None] = lambda sqs: None
+        self.left = False
         self.take_output: Any = None  # on the manager's own ensemble
         self.take_error: Any = None
         self.log_error: Any = None
@@ -335,8 +337,13 @@ class Site:
         network.handlers |= {NetMsg.ASK: self.lease.asked, NetMsg.TELL: self._told}
         inputs.handlers |= {SyncMsg.START: start, **self.duties.handlers(SyncMsg)}
         network.handlers |= self.duties.handlers(NetMsg)
+        self._then(network, NetMsg.SHUT_DOWN, lambda reason: self._leaves(True))
+        self._then(network, NetMsg.JOIN, lambda info: self._leaves(False))
         self._then(bodies, ExecuteMsg.INSTANTIATE, listen)
         self._then(inputs, SyncMsg.STOP, stop)
+
+    def _leaves(self, left: bool) -> None:
+        self.left = left
 
     def hear_manager(self) -> None:
         """Read the manager's own routing table: so all ensembles know of a change without a message to each."""
