@@ -105,7 +105,7 @@ class TTRuntimeManager:
         return cast("Losses", self._ask(RuntimeMsg.STOP_GRAPH, carry.StopRequest(_name(graph), Future())))
 
     def drain(self, ensemble: str) -> None:
-        """Move all that lives on an ensemble elsewhere, losing nothing, then let it go.
+        """Move all that lives on an ensemble elsewhere, losing nothing, then let it go; returns when it has left.
 
         In simulation it goes on in simulated time, while tokens are under way or bodies run; the manager has to be
         made with `movable=True`.
@@ -491,9 +491,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         super().watch(self._handle.callbacks.wrap(callback))
 
     def _result(self, reply: Future[Any]) -> Any:
-        if self._handle.closed and not reply.done():
-            raise TTRuntimeError("this runtime manager has ended")
-        return reply.result()
+        return self._handle.result_of(reply)
 
 
 def _name(graph: TTGraph | str) -> str:

@@ -185,6 +185,15 @@ def test_a_callback_may_end_the_manager(tmp_path: Path, caplog: pytest.LogCaptur
     assert "raised" not in caplog.text
 
 
+def test_a_request_under_way_ends_with_the_manager() -> None:
+    """A question that the manager will not answer any more is no reason to wait for ever."""
+    manager = TTRuntimeManagerPhysical(None, "127.0.0.1", 0, 0, workers=0)
+    manager.process.handlers[RuntimeMsg.STATUS] = lambda request: None
+    threading.Timer(0.2, manager.stop).start()
+    with pytest.raises(TTRuntimeError, match="has ended"):
+        manager.status()
+
+
 def test_a_wait_for_ensembles_ends_with_the_manager() -> None:
     manager = TTRuntimeManagerPhysical(None, "127.0.0.1", 0, 0, workers=0)
     threading.Timer(0.2, manager.stop).start()

@@ -242,6 +242,7 @@ def test_a_drain_under_load_loses_nothing(own: Callable[..., System]) -> None:
     for leaving, to in (("a", "b"), ("b", "a"), ("a", "b")):
         process = system.ensembles[leaving]
         system.manager.drain(leaving)
+        assert leaving not in system.manager.ensembles
         assert process.wait() == 0 and "it was drained" in process.said
         mapping = found(system, "woven")["mapping"]
         assert {mapping[sq] for sq in moving} <= {to, "c"} and fixed.items() <= mapping.items()

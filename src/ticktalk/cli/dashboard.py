@@ -200,7 +200,7 @@ def acts(manager: TTRuntimeManagerPhysical) -> dict[str, Act]:
 
     def drain(asked: dict[str, Any]) -> str:
         manager.drain(_text(asked["ensemble"]))
-        return f"{asked['ensemble']} is drained, and ends"
+        return f"{asked['ensemble']} is drained, and has left"
 
     def set_grid(asked: dict[str, Any]) -> str:
         changes = [f"{name}={_text(asked[name])}" for name in ("period", "phase") if name in asked]

@@ -165,7 +165,7 @@ def drain(
 ) -> None:
     with Remote(manager, credentials) as remote:
         remote.ask(do="drain", name=ensemble)
-    say(f"{ensemble} is drained, and ends")
+    say(f"{ensemble} is drained, and has left")
 
 
 def set_grid(

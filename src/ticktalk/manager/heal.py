@@ -70,8 +70,8 @@ class Heal:
 
     def lost(self, name: str) -> None:
         """An ensemble is dead, or cut off: its SQs go elsewhere."""
-        elsewhere = "what lived there goes on elsewhere from its last checkpoint"
-        self._end_drain(name, f"{name!r} died while it was drained; {elsewhere}")
+        died = f"{name!r} died while it was drained; what lived there goes on elsewhere from its last checkpoint"
+        self._end_drain(name, died if name in self._state.draining else None)
         for state in self._state.running():
             self._lost_for(state, name)
         self._go_on()
@@ -424,14 +424,14 @@ class Heal:
         sources = {state.move.source for state in self._state.graphs.values() if state.move is not None}
         for name in [name for name in self._state.draining if name not in sources]:
             self._send(name, NetMsg.SHUT_DOWN, DISMISSED)
-            self._state.dismissed.append(name)
-            self._end_drain(name, None)
+            self._state.draining.remove(name)
+            self._state.dismissed.append(name)  # the drain ends when it has left
 
     def _end_drain(self, name: str, problem: str | None) -> None:
         if name in self._state.draining:
             self._state.draining.remove(name)
-            if name in self._drained:
-                self._drained.pop(name)(problem)
+        if name in self._drained:
+            self._drained.pop(name)(problem)
 
     def _give_up_move(self, state: GraphState, move: MoveState, lost: str, problem: str = "") -> None:
         """An ensemble that took part in a move has died, or cannot take its part: SQs that have not left stay."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
+from concurrent.futures import Future, wait
+from typing import Any
 
 from ticktalk.defaults import MAX_VALUE
 from ticktalk.engine.components import Components
@@ -25,6 +27,9 @@ from ticktalk.processes import TTRuntimeManagerProcess
 PORT_TRIES = 10
 """Ports that a manager tries which were free when it looked."""
 
+
+LOOK = 0.2
+"""Seconds after which one that waits for an answer looks whether the manager has ended."""
 
 WRITE_LIMIT = 10.0
 """Seconds for which the end waits for a disk: what ensembles are told last is written before."""
@@ -96,6 +101,7 @@ class ManagerHandle:
         self.manager = manager
         self._process = process
         self.closed = False
+        self._answers_no_more = threading.Event()
         self.node.run_in_thread()
 
     def _listen(self, ip: str, rx_port: int, trust: Trust, tries: int = PORT_TRIES) -> None:
@@ -107,6 +113,18 @@ class ManagerHandle:
             if rx_port or tries == 1:
                 raise
             self._listen(ip, rx_port, trust, tries - 1)  # another process took the one that was free
+
+    def result_of(self, reply: Future[Any]) -> Any:
+        """Wait for the answer to a request.
+
+        Raises:
+            TTRuntimeError: the manager has ended without one, or answers with an error.
+        """
+        while not self._answers_no_more.is_set() and not wait([reply], LOOK).done:
+            pass
+        if not reply.done():
+            raise TTRuntimeError("this runtime manager has ended")
+        return reply.result()
 
     def wait(self, graph: str | None, timeout: float | None) -> bool:
         """Wait until the contexts of a graph (None: of all) are done; whether they are after `timeout` seconds."""
@@ -146,6 +164,7 @@ class ManagerHandle:
         in_loop(self.node, end)
         told.wait(WRITE_LIMIT)
         self.node.close()
+        self._answers_no_more.set()
         self.callbacks.close()
         self._process.outputs.close()
         if self.manager.store is not None:
