@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -317,3 +319,27 @@ def test_a_receiver_that_stands_still_is_waited_for_so_long_at_most() -> None:
     link.goes_on.set()
     link.wait_for(network_keys.Path.CONTROL, "boss", LIMIT)
     assert link.published == 1
+
+
+FORKED = """
+import os
+from ticktalk import TTRuntimeManagerPhysical
+from ticktalk.errors import TTRuntimeError
+TTRuntimeManagerPhysical(None, "127.0.0.1", 0, 0, workers=0).stop()
+child = os.fork()
+if child:
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+else:
+    try:
+        TTRuntimeManagerPhysical(None, "127.0.0.1", 0, 0, workers=0)
+    except TTRuntimeError as error:
+        print(error, flush=True)
+    os._exit(7)
+"""
+
+
+def test_a_fork_of_a_process_on_the_network_says_that_it_cannot_be_there() -> None:
+    """Zenoh's threads are not in a fork: before, opening a session there waited for ever."""
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60)
+    told, status = done.stdout.splitlines()
+    assert told.startswith("this process is a fork of one that was on the network") and status == "7", done.stderr

@@ -71,6 +71,9 @@ os.environ.setdefault("ZENOH_RUNTIME", THREADS)  # read when the first session o
 
 _of_thread = threading.local()
 
+_users: list[int] = []
+"""The process that has opened a session."""
+
 
 def keep_thread() -> None:
     """Let this thread of Zenoh's stay known to Python.
@@ -98,6 +101,13 @@ class TTNetworkInterfaceZenoh(Link):
         self._watched: dict[str, Any] = {}  # publishers that only see whether there are subscribers
 
     def _start(self, mode: str, listen: str, connect: Sequence[str], door: Door, bind: str, timeout: float) -> None:
+        if not _users:
+            _users.append(os.getpid())
+        elif _users[0] != os.getpid():  # opening a session would wait for ever
+            raise LinkError(
+                "this process is a fork of one that was on the network, and the threads of Zenoh stayed there: start it"
+                " another way (multiprocessing: `spawn` or `forkserver`), or fork before the first manager or ensemble"
+            )
         over = "tls" if isinstance(door, Tls) else "tcp"
         there = [f"{over}/{address}" for address in connect]
         if bind:
