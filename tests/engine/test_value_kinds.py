@@ -11,6 +11,7 @@ import fractions
 import ipaddress
 import os
 import pathlib
+import platform
 import re
 import shutil
 import sys
@@ -61,7 +62,8 @@ def same(one: Any, other: Any) -> bool:
         return same(one.filled(0), other.filled(0)) and repr(one) == repr(other)
     if isinstance(one, np.ndarray):
         bits = repr(one.tolist()) == repr(other.tolist()) if one.dtype.names else one.tobytes() == other.tobytes()
-        return one.dtype == other.dtype and one.shape == other.shape and bits
+        kinds = one.dtype == other.dtype and one.dtype.type is other.dtype.type
+        return kinds and one.shape == other.shape and bits
     if one is pd.NaT or one is pd.NA:
         return other is one
     if isinstance(one, (pd.Index, pd.Series, pd.DataFrame)):
@@ -218,6 +220,7 @@ FRAME = pd.DataFrame(
     }
 )
 RECORDS = np.array([(1, 2.5, "a"), (3, 4.5, "bc")], dtype=[("n", "i4"), ("x", "f8"), ("t", "U2")])
+RECARRAY = np.rec.array([(1, 2.0)], dtype=[("a", int), ("b", float)])
 
 VALUES: list[Any] = [
     decimal.Decimal("-0.10"), decimal.Decimal("1E+40"), decimal.Decimal("-Infinity"), decimal.Decimal("NaN"),
@@ -233,7 +236,8 @@ VALUES: list[Any] = [
     collections.OrderedDict([((1, 2), {3})]), collections.defaultdict(list, a=[1]), collections.defaultdict(None),
     collections.Counter("abca"), range(3, 30, 4), slice(1, None, 2), Ellipsis, re.compile("a+", re.IGNORECASE),
     types.SimpleNamespace(a=1, b=[2]), array.array("d", [1.5, 2.5]), ipaddress.ip_address("10.0.0.1"),
-    ipaddress.ip_network("fe80::/64"), time.gmtime(0), time.localtime(), os.stat("/"), shutil.disk_usage("/"),
+    ipaddress.ip_network("fe80::/64"), *map(ipaddress.ip_interface, ("10.0.0.1/8", "fe80::1/64")), platform.uname(),
+    time.gmtime(0), time.localtime(), os.stat("/"), shutil.disk_usage("/"),
     os.terminal_size((80, 24)), Colour.RED, Level.HIGH, Rights.READ | Rights.WRITE, named(), grown(),
     Point(decimal.Decimal(1), collections.deque([Point(1)])), ValueError("x", 1), noted(), Fault(3, "door"),
     Short(5, 1),
@@ -243,7 +247,7 @@ VALUES: list[Any] = [
     ExceptionGroup("many", [raised("from"), OSError(1, "x")]), pathlib.Path(os.fsdecode(b"/tmp/\xff")), "\ud800",
     RECORDS, RECORDS[0], RECORDS[:0], np.zeros(2, [("p", "f4", (2, 3)), ("q", [("r", "u1")])]),
     np.zeros(3, np.dtype([("a", "u1"), ("b", "f8")], align=True)),
-    np.rec.array([(1, 2.0)], dtype=[("a", int), ("b", float)]),
+    RECARRAY, RECARRAY[0], RECARRAY.view(np.ndarray),
     masked([1.0, 9999.0, 3.0], mask=[False, True, False]), masked([1, 2]), masked([[1, 2], [3, 4]], mask=True),
     masked([1, 2], mask=[0, 1], fill_value=-1, hard_mask=True), masked(RECORDS, mask=[(0, 1, 0), (1, 0, 0)]),
     np.ma.masked, np.matrix([[1, 2], [3, 4]]), np.array(["2024", "NaT"], "M8[D]"),

@@ -7,9 +7,11 @@ import copy
 import dataclasses
 import datetime
 import enum
+import io
 import re
 import struct
 import threading
+import warnings
 from typing import Any, NamedTuple
 
 import msgspec
@@ -592,6 +594,9 @@ def test_arrays_are_copied_once_and_handed_on_read_only() -> None:
     [
         ((n for n in range(3)), "return list(...) of it"),
         (map(str, [1]), "return list(...) of it"),
+        ({}.values(), "return list(...) of it"),
+        (memoryview(b"ab"), "return bytes(...) of it"),
+        (io.StringIO("a"), "return what is read from it"),
         (lambda: 1, "return what it computes"),
         (TTEmpty, "return an object, `TTEmpty(...)`, in place of the class"),
     ],
@@ -599,6 +604,15 @@ def test_arrays_are_copied_once_and_handed_on_read_only() -> None:
 def test_a_value_that_is_computed_later_is_refused_with_advice(value: object, instead: str) -> None:
     with pytest.raises(NoCodecError, match=re.escape(instead)):
         handed_on(value)
+
+
+def test_a_coroutine_that_is_refused_leaves_no_warning_behind() -> None:
+    async def body() -> int:
+        return 1
+
+    with warnings.catch_warnings(), pytest.raises(NoCodecError, match=r"asyncio\.run"):
+        warnings.simplefilter("error")
+        handed_on(body())
 
 
 def test_a_value_that_cannot_be_copied_is_an_error() -> None:

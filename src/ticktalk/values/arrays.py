@@ -26,14 +26,15 @@ def header_of(value: Any) -> list[Any]:
             f"a value of type {kind.__module__}.{kind.__qualname__}, a subclass of a NumPy array, has no codec:"
             " send numpy.asarray(value), or register a codec with ticktalk.register_codec"
         )
-    return [_told(value.dtype), list(numpy.shape(value))]
+    return [_told(value.dtype, value.dtype.type), list(numpy.shape(value))]
 
 
 @functools.lru_cache(1000)
-def _told(dtype: Any) -> Any:
-    """A dtype as data."""
+def _told(dtype: Any, scalar: type) -> Any:
+    """A dtype as data; `scalar`: the type of its items, as NumPy takes dtypes for equal that differ in this alone."""
     if not dtype.hasobject:
         told = numpy_format.dtype_to_descr(dtype) if dtype.names is not None else dtype.str
+        told = {"record": told} if scalar is numpy.record else told
         try:
             if dtype_of(told) == dtype:
                 return told
@@ -44,6 +45,8 @@ def _told(dtype: Any) -> Any:
 
 def dtype_of(told: Any) -> Any:
     """The dtype that `header_of` told of."""
+    if isinstance(told, dict):
+        return numpy.dtype((numpy.record, dtype_of(told["record"])))
     return numpy.dtype(told) if isinstance(told, str) else numpy_format.descr_to_dtype(_as_descr(told))
 
 

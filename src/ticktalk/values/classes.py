@@ -92,8 +92,9 @@ def take_apart(value: Any) -> list[Any] | None:
         linked = [[_alone(each) for each in chain[1:]], links] if links != [[None, None, False]] else []
         return ["error", *_error_parts(value), *linked]
     if isinstance(value, tuple):
-        if hasattr(kind, "_fields"):
-            return ["named", list(kind._fields), list(value), _attributes(kind, getattr(value, "__dict__", {}))]
+        names, items = _named_fields(kind), list(tuple.__iter__(value))  # its own __iter__ may give others
+        if names is not None and len(names) == len(items):
+            return ["named", list(names), items, _attributes(kind, getattr(value, "__dict__", {}))]
         if hasattr(kind, "n_sequence_fields"):
             reduced: Any = value.__reduce__()
             items, more = reduced[1]
@@ -202,10 +203,10 @@ def made(kind: Any, parts: list[Any]) -> Any:
         return kind[rest[0]]
     if form == "sequence" and issubclass(kind, tuple) and hasattr(kind, "n_sequence_fields"):
         return kind(tuple(rest[0]), rest[1])
-    if form == "named" and issubclass(kind, tuple) and hasattr(kind, "_fields"):
-        _check_fields(kind, rest[0], kind._fields)
-        if len(rest[1]) != len(kind._fields):
-            raise ValueFormatError(f"{len(rest[1])} values for the {len(kind._fields)} fields of {kind.__qualname__}")
+    if form == "named" and issubclass(kind, tuple) and (fields := _named_fields(kind)) is not None:
+        _check_fields(kind, rest[0], fields)
+        if len(rest[1]) != len(fields):
+            raise ValueFormatError(f"{len(rest[1])} values for the {len(fields)} fields of {kind.__qualname__}")
         value = tuple.__new__(kind, rest[1])
         return _with_attributes(value, rest[2])
     if form == "error" and issubclass(kind, BaseException):
@@ -221,6 +222,15 @@ def made(kind: Any, parts: list[Any]) -> Any:
         value = object.__new__(kind)
         return _with_attributes(value, rest[1])
     return None
+
+
+def _named_fields(kind: type) -> tuple[str, ...] | None:
+    """The names of a named tuple's items; None if it is another tuple.
+
+    A class over it may name more, as that of `platform.uname()` does: these are no items.
+    """
+    found: Any = next((each for each in kind.__mro__ if tuple in each.__bases__), None)
+    return getattr(found, "_fields", None)
 
 
 def _fields_of(kind: type) -> tuple[str, ...]:

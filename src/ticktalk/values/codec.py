@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime
 import struct
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,7 +20,8 @@ import msgspec
 from ticktalk.values.classes import Classes, class_name, made, put_together, take_apart
 from ticktalk.values.kinds import NoCodecError as NoCodecError
 from ticktalk.values.kinds import ValueFormatError as ValueFormatError
-from ticktalk.values.kinds import kind_named, kind_of
+from ticktalk.values.kinds import kind_named, kind_of, no_codec
+from ticktalk.values.kinds import type_name as type_name
 from ticktalk.values.pieces import LONG_BYTES, Array, array_head, encode, ext, long_head, pieces_of
 from ticktalk.values.pieces import Data as Data
 
@@ -188,7 +189,7 @@ def _copied(value: Any) -> Any:
         return value.copy() if isinstance(value, arrays.RECORD) else value
     taken = take_apart(value)
     if taken is None:
-        raise _no_codec(value)
+        raise no_codec(value)
     class_name(kind)
     return value if taken[0] in ("enum", "flag") else made(kind, _copied(taken))
 
@@ -196,19 +197,6 @@ def _copied(value: Any) -> Any:
 def _is_numpy(value: Any) -> bool:
     numpy = sys.modules.get("numpy")
     return numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic))
-
-
-def _no_codec(value: Any) -> NoCodecError:
-    instead = "register one with ticktalk.register_codec, or return something plainer"
-    if isinstance(value, Coroutine):
-        instead = "nothing awaits it: call it by asyncio.run(...), or write a plain `def`"
-    elif isinstance(value, Iterator):
-        instead = "return list(...) of it"
-    elif isinstance(value, type):
-        instead = f"return an object, `{value.__name__}(...)`, in place of the class"
-    elif callable(value):
-        instead = "return what it computes"
-    return NoCodecError(f"a value of type {type_name(value)} has no codec, so it cannot be passed on: {instead}")
 
 
 def plain(value: Any) -> Any:
@@ -243,13 +231,6 @@ def encoded(value: Any) -> Data:
         data: Data = value.data
         return data
     return _joined(value) if held_bytes(value) else encode_value(value)
-
-
-def type_name(value: Any) -> str:
-    """The type of `value` as messages name it: `threading.Lock`, `int`."""
-    kind = type(value)
-    module = kind.__module__
-    return kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
 
 
 def encode_value(value: Any) -> bytes:
@@ -416,7 +397,7 @@ def _pack(value: Any, native: frozenset[type] = _NATIVE) -> Any:
         return Array(code, encode(arrays.header_of(value)), arrays.memory_of(value))
     taken = take_apart(value)
     if taken is None:
-        raise _no_codec(value)
+        raise no_codec(value)
     return ext(EXT_OBJECT, [class_name(kind), *[_pack(part, native) for part in taken]])
 
 

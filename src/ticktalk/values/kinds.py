@@ -12,13 +12,14 @@ import datetime
 import decimal
 import fractions
 import importlib
+import io
 import ipaddress
 import pathlib
 import re
 import types
 import uuid
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator, MappingView
 from typing import Any, NamedTuple
 
 from ticktalk.time import ROOT, TTClock, TTTime
@@ -30,6 +31,32 @@ class NoCodecError(TypeError):
 
 class ValueFormatError(ValueError):
     """Bytes that are no value of this format, or of a class that is not known here."""
+
+
+def no_codec(value: Any) -> NoCodecError:
+    """The error of a value without a codec: its type, and what to send instead."""
+    instead = "register one with ticktalk.register_codec, or return something plainer"
+    if isinstance(value, Coroutine):
+        value.close()  # else Python warns of a line of ours
+        instead = "nothing awaits it: call it by asyncio.run(...), or write a plain `def`"
+    elif isinstance(value, io.IOBase):
+        instead = "return what is read from it"
+    elif isinstance(value, (Iterator, MappingView)):
+        instead = "return list(...) of it"
+    elif isinstance(value, memoryview):
+        instead = "return bytes(...) of it"
+    elif isinstance(value, type):
+        instead = f"return an object, `{value.__name__}(...)`, in place of the class"
+    elif callable(value):
+        instead = "return what it computes"
+    return NoCodecError(f"a value of type {type_name(value)} has no codec, so it cannot be passed on: {instead}")
+
+
+def type_name(value: Any) -> str:
+    """The type of `value` as messages name it: `threading.Lock`, `int`."""
+    kind = type(value)
+    module = kind.__module__
+    return kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
 
 
 class Kind(NamedTuple):
@@ -155,7 +182,8 @@ add_kinds(
         ),
         Kind("UUID", uuid.UUID, lambda v: v.bytes, lambda p: uuid.UUID(bytes=p), True),
         *map(_path, (pathlib.PosixPath, pathlib.WindowsPath, pathlib.PurePosixPath, pathlib.PureWindowsPath)),
-        *map(_address, (ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Network, ipaddress.IPv6Network)),
+        *map(_address, (ipaddress.IPv4Address, ipaddress.IPv4Network, ipaddress.IPv4Interface)),
+        *map(_address, (ipaddress.IPv6Address, ipaddress.IPv6Network, ipaddress.IPv6Interface)),
         Kind("ZoneInfo", zoneinfo.ZoneInfo, _zone, zoneinfo.ZoneInfo, True),
         Kind(
             "timezone",
