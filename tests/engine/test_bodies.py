@@ -375,6 +375,19 @@ def test_a_graph_that_is_run_again_starts_afresh(tmp_path: Path) -> None:
     assert run(other, tmp_path)[0] == [-1], "another graph with the same module"
 
 
+@pytest.mark.parametrize(
+    ("imports", "place"),
+    [("import helper", r"prog\.py:2: "), ("from helper import go as f", "helper cannot be imported: ")],
+)
+def test_an_error_of_a_module_beside_the_program_is_told_with_its_line(
+    imports: str, place: str, tmp_path: Path
+) -> None:
+    own = "" if " as f" in imports else "\n@SQify\ndef f(t):\n    return helper.go(t)"
+    helper = "from ticktalk import SQify\n@SQify\ndef go(x):\n    return 1\nX = 1 / 0\n"
+    with pytest.raises(TTError, match=place + r"ZeroDivisionError: division by zero \(helper\.py:5\)"):
+        run({"prog.py": program(imports + own), "helper.py": helper}, tmp_path)
+
+
 def test_statements_that_no_body_needs_do_not_run(tmp_path: Path) -> None:
     text = program("import no_such_module\nx = 1 / 0\nprint('run')\n@SQify\ndef f(t):\n    return t")
     values, _ = run({"prog.py": text}, tmp_path)

@@ -15,6 +15,7 @@ import functools
 import importlib
 import linecache
 import sys
+import traceback
 import types
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
@@ -104,7 +105,7 @@ class GraphCode:
                 exec(code, self.module.__dict__)
             except (Exception, SystemExit) as error:
                 line = _line_of(error, self.file) or statement.line
-                raise BodyError(f"{self.file}:{line}: {told(error)}") from error
+                raise BodyError(f"{self.file}:{line}: {self._told(error)}") from error
             self._ran.add(index)
             self._assigned.update(statement.assigns)
 
@@ -132,7 +133,7 @@ class GraphCode:
         except (Exception, SystemExit) as error:
             file = self.file_of(sq)
             line = _line_of(error, file) or function.line
-            raise BodyError(f"{file}:{line}: {told(error)}") from error
+            raise BodyError(f"{file}:{line}: {self._told(error)}") from error
         parameters = {name: decode_constant(value) for name, value in sq.parameters.items()}
         return in_instance(set_parameters(body, parameters), namespace), namespace
 
@@ -156,7 +157,14 @@ class GraphCode:
                 return self._travelled.load(function.module)
             return importlib.import_module(function.module)
         except (Exception, SystemExit) as error:
-            raise BodyError(f"{function.module} cannot be imported: {told(error)}") from error
+            raise BodyError(f"{function.module} cannot be imported: {self._told(error)}") from error
+
+    def _told(self, error: BaseException) -> str:
+        """The text of an error; of one that a module raised that came with the graph, the line there, too."""
+        files = {f"{name.replace('.', '/')}.py" for name in self.graph.modules}
+        frames = traceback.walk_tb(error.__traceback__)
+        inside = [f"{frame.f_code.co_filename}:{line}" for frame, line in frames if frame.f_code.co_filename in files]
+        return told(error) + (f" ({inside[-1]})" if inside else "")
 
     def find_class(self, name: str) -> Any:
         """A class by its name on the wire (`values.classes`); None if there is none.
