@@ -199,6 +199,46 @@ def main(trigger):
     assert host.counts(graph)["f-1"] == {"errors": 1}
 
 
+CONTEXT = """
+import contextvars, decimal, threading, time
+decimal.getcontext().prec = 6
+KEPT = contextvars.ContextVar("KEPT", default=0)
+KEPT.set(10)
+@STREAMify
+def src(trigger):
+    return 1
+@SQify
+def f(x):
+    time.sleep(0.002)  # so long that another thread reads on, and runs the next firing
+    if KEPT.get() == 12:
+        decimal.getcontext().prec = 4
+    KEPT.set(KEPT.get() + 1)
+    return KEPT.get(), str(decimal.Decimal(2) / 3), threading.get_ident()
+@SQify
+def other(x):
+    return KEPT.get(), str(decimal.Decimal(2) / 3)
+@GRAPHify
+def main(trigger):
+    other(trigger)
+    x = COPY_TTTIME(1, VALUES_TO_TTTIME(READ_TTCLOCK(trigger), READ_TTCLOCK(trigger) + 400_000))
+    return f(src(x, TTPeriod=40_000))
+"""
+
+
+def test_what_is_set_for_a_thread_holds_in_all_firings(host: Host) -> None:
+    def shows(graph: str) -> bool:
+        return len({thread for _, _, thread in ran(graph)}) > 1
+
+    def ran(graph: str) -> list[Any]:
+        return [value for value in host.values(graph) if len(value) == 3]
+
+    graph = host.shown(CONTEXT, shows, "firings ran in several threads")
+    assert host.errors_of(graph) == []
+    for number, value in enumerate(ran(graph), 11):
+        assert value[:2] == (number, "0.666667" if number < 13 else "0.6667")
+    assert (10, "0.666667") in host.values(graph)
+
+
 def test_a_stream_goes_on_after_a_firing_that_raised(host: Host) -> None:
     text = """
 @STREAMify

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextvars import Context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,7 @@ class Worker:
         self._encode = encode
         self._max_value = max_value
         self._graphs: dict[str, tuple[TTGraph, GraphCode, dict[str, TTClock]]] = {}
+        self._contexts: dict[str, Context] = {}  # of each graph: what its module level has set, as decimal's precision
         self._units: dict[int, Instance | RegionUnit] = {}
         self._at_once: dict[type, Callable[[Any], Unit | None]] = {
             Load: self._load,
@@ -182,7 +185,7 @@ class Worker:
                 code = GraphCode(graph)
             wanted = set(command.sqs)
             sqs = [sq for sq in graph.sqs if sq.name in wanted]
-            code.try_out(sqs)
+            self._contexts.setdefault(name, Context()).run(code.try_out, sqs)
             self._graphs[name] = (graph, code, graph.clock_tree())
         except BodyError as error:
             return text(str(error))
@@ -209,6 +212,7 @@ class Worker:
     def _start(self, command: Start) -> None:
         graph, code, clocks = self._graphs[command.graph]
         by_name = {sq.name: sq for sq in graph.sqs}
+        set_by_module = self._contexts.get(command.graph)
         for new in command.instances:
             sq = by_name[new.sq]
             encode = encoder(new.paths, new.unpack, self._encode)
@@ -225,6 +229,9 @@ class Worker:
                 command.context,
                 instance.tally,
             )
+            if set_by_module is not None:  # each firing may run in another thread, which Python gives an empty one
+                execute = instance.execute
+                execute.body = partial(set_by_module.copy().run, execute.body)
             instance.timed = sq.timeout > 0
             self._units[new.ident] = instance
 
@@ -253,6 +260,7 @@ class Worker:
 
     def _stop(self, command: Stop) -> None:
         _, code, _ = self._graphs.pop(command.graph, (None, None, None))
+        self._contexts.pop(command.graph, None)
         for unit in list(self._units.values()):
             of_it = unit.members[0] if isinstance(unit, RegionUnit) else unit
             if of_it.execute.code is code:
