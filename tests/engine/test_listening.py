@@ -187,3 +187,22 @@ def test_why_there_is_no_plan_beside_drivers() -> None:
     env.run(50_000)
     why = manager.simulation.accelerator.why
     assert why == "sensed-1 is on an ensemble with drivers, which may look at the time"
+
+
+@pytest.mark.parametrize("accelerated", [True, False])
+def test_what_a_listener_raises_ends_the_run_at_its_tick_and_is_no_error_of_a_firing(accelerated: bool) -> None:
+    env, manager = started(RARE, accelerated)
+    seen: list[int] = []
+
+    def listener(token: Any) -> None:
+        seen.append(token.value)
+        if token.value == 100:
+            raise LookupError("mine")
+
+    manager.on_output(listener)
+    with pytest.raises(LookupError, match="mine"):
+        manager.simulation.run(until=160_000)
+    assert env.now == 100_000
+    manager.simulation.run(until=160_000)
+    assert seen == [50, 100, 150]
+    assert [error.exception for error in manager.errors] == ["ValueError: seventy"]

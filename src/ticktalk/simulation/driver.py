@@ -118,11 +118,14 @@ class Simulation:
             self.env.step()
 
     def told_in_time(self, listener: Callable[[_Told], None]) -> Callable[[_Told], None]:
-        """`listener`, called when `env.now` is the tick of what it is told."""
+        """`listener`, called when `env.now` is the tick of what it is told; what it raises ends the run, not a firing."""
 
         def tell(told: _Told) -> None:
             self.show_now()
-            listener(told)
+            try:
+                listener(told)
+            except Exception as error:
+                self.env.event().fail(error)
 
         return tell
 
