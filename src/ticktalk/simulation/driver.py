@@ -118,7 +118,7 @@ class Simulation:
             self.env.step()
 
     def told_in_time(self, listener: Callable[[_Told], None]) -> Callable[[_Told], None]:
-        """`listener`, called when `env.now` is the tick of what it is told; what it raises ends the run, not a firing."""
+        """`listener`, called when `env.now` is the tick of what it is told; what it raises ends the run."""
 
         def tell(told: _Told) -> None:
             self.show_now()
