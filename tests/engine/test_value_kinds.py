@@ -19,6 +19,7 @@ import time
 import types
 import uuid
 import zoneinfo
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -544,3 +545,10 @@ def test_two_ensembles_with_a_registered_class_keep_their_own() -> None:
     )
     assert not manager.errors
     assert values == [True, True, True]
+
+
+def test_an_object_of_the_program_s_class_is_refused_with_advice(tmp_path: Path) -> None:
+    text = "class Seen:\n    def __init__(self, x): self.x = x\n@SQify\ndef f(t):\n    return [Seen(t)]"
+    _, manager = run({"prog.py": program(text)}, tmp_path)
+    (error,) = manager.errors
+    assert "prog.Seen has no codec" in error.exception and "make its class a dataclass" in error.exception

@@ -10,14 +10,15 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import io
 import sys
 import types
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator, MappingView
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from ticktalk.values.kinds import NoCodecError, ValueFormatError
+from ticktalk.values.kinds import NoCodecError, ValueFormatError, type_name
 
 Classes = Callable[[str], Any]
 """Finds a class by its name on the wire; None: it is not there."""
@@ -160,6 +161,27 @@ def _linked(chain: list[Any], links: list[Any]) -> None:
 def _is_plain(kind: type) -> bool:
     """Whether all that a value holds are attributes: no dict or list or other built-in value besides."""
     return all(base is object or base.__flags__ & _HEAP for base in kind.__mro__)
+
+
+def no_codec(value: Any) -> NoCodecError:
+    """The error of a value without a codec: its type, and what to send instead."""
+    instead = "register one with ticktalk.register_codec, or return something plainer"
+    if isinstance(value, Coroutine):
+        value.close()  # else Python warns of a line of ours
+        instead = "nothing awaits it: call it by asyncio.run(...), or write a plain `def`"
+    elif isinstance(value, io.IOBase):
+        instead = "return what is read from it"
+    elif isinstance(value, (Iterator, MappingView)):
+        instead = "return list(...) of it"
+    elif isinstance(value, memoryview):
+        instead = "return bytes(...) of it"
+    elif isinstance(value, type):
+        instead = f"return an object, `{value.__name__}(...)`, in place of the class"
+    elif type(value).__module__ in _known and _is_plain(type(value)):
+        instead = "make its class a dataclass, " + instead.replace("one", "a codec", 1)
+    elif callable(value):
+        instead = "return what it computes"
+    return NoCodecError(f"a value of type {type_name(value)} has no codec, so it cannot be passed on: {instead}")
 
 
 def _slots(kind: type) -> list[str]:

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ticktalk.values.classes import Classes, class_name, made, put_together, take_apart
+from ticktalk.values.classes import Classes, class_name, made, no_codec, put_together, take_apart
 from ticktalk.values.kinds import NoCodecError as NoCodecError
 from ticktalk.values.kinds import ValueFormatError as ValueFormatError
-from ticktalk.values.kinds import kind_named, kind_of, no_codec
+from ticktalk.values.kinds import kind_named, kind_of
 from ticktalk.values.kinds import type_name as type_name
 from ticktalk.values.pieces import LONG_BYTES, Array, array_head, encode, ext, long_head, pieces_of
 from ticktalk.values.pieces import Data as Data

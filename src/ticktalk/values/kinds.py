@@ -12,14 +12,13 @@ import datetime
 import decimal
 import fractions
 import importlib
-import io
 import ipaddress
 import pathlib
 import re
 import types
 import uuid
 import zoneinfo
-from collections.abc import Callable, Coroutine, Iterator, MappingView
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ticktalk.time import ROOT, TTClock, TTTime
@@ -31,25 +30,6 @@ class NoCodecError(TypeError):
 
 class ValueFormatError(ValueError):
     """Bytes that are no value of this format, or of a class that is not known here."""
-
-
-def no_codec(value: Any) -> NoCodecError:
-    """The error of a value without a codec: its type, and what to send instead."""
-    instead = "register one with ticktalk.register_codec, or return something plainer"
-    if isinstance(value, Coroutine):
-        value.close()  # else Python warns of a line of ours
-        instead = "nothing awaits it: call it by asyncio.run(...), or write a plain `def`"
-    elif isinstance(value, io.IOBase):
-        instead = "return what is read from it"
-    elif isinstance(value, (Iterator, MappingView)):
-        instead = "return list(...) of it"
-    elif isinstance(value, memoryview):
-        instead = "return bytes(...) of it"
-    elif isinstance(value, type):
-        instead = f"return an object, `{value.__name__}(...)`, in place of the class"
-    elif callable(value):
-        instead = "return what it computes"
-    return NoCodecError(f"a value of type {type_name(value)} has no codec, so it cannot be passed on: {instead}")
 
 
 def type_name(value: Any) -> str:
