@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from plans import BEGIN, NAMES, Command, Plan
 from played_network import MANAGER
-from schedule import BEGIN, NAMES, SETTLES, Command, Plan, source
+from played_programs import source
+from played_run import SETTLES
 
 
 def as_events(plan: Plan) -> str:

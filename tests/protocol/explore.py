@@ -51,7 +51,8 @@ def explore(first: int, seeds: int) -> int:
 def show(seed: int) -> None:
     """Shrink a broken run, and print it."""
     from events import as_events, as_files
-    from schedule import plan, source
+    from played_programs import source
+    from schedule import plan
     from shrink import broken, shrink
 
     logging.disable(logging.CRITICAL)

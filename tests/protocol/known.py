@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from plans import Command, Plan
 from played_system import MS
-from schedule import Command, Plan
 
 LATER = Command(4100 * MS, "heal", ("a", "b"))
 """Nothing, and then all is mended."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from schedule import Plan, Run
+from plans import Plan
+from played_run import Run
 
 
 def broken(plan: Plan) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.physical.network.tokens import Passing
 
 if TYPE_CHECKING:
-    from schedule import Run
+    from played_run import Run
 
     from ticktalk.physical.network.token_frames import Parcel
     from ticktalk.physical.network.tokens import Incoming
