@@ -488,6 +488,32 @@ def test_no_message_tells_of_a_change_that_is_not_written() -> None:
     assert kinds.index(SyncMsg.START) < kinds.index(SyncMsg.SET_GRID), "in the order in which it was decided"
 
 
+def test_no_heartbeat_of_an_ensemble_that_is_back_is_answered_before_its_orders_are_written() -> None:
+    manager = Writing()
+    liveness = manager.requests.liveness
+    for name in ("a", "b"):
+        liveness.join(EnsembleInfo(name))
+    graph = graph_of("return same(count(trigger, TTPeriod=250000))")
+    manager.ask(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, DeployRequest(graph, mapping={"count-1": "a", "same-1": "b"}))
+    for name in ("a", "b"):
+        manager.requests.handlers[RuntimeMsg.READY](ReadyAnswer("prog", name))
+    manager.turn_ends()
+    manager.disk_writes()
+    liveness.gone("a", Gone("a", 2 * S))
+    manager.turn_ends()
+    manager.disk_writes()
+    manager.sent.clear()
+    for asked in (1, 2):  # a link that is whole again brings several
+        liveness.ping(Ping("a", asked, voters=liveness.votes.present.number), 0)
+    assert manager.sent == []
+    manager.turn_ends()
+    manager.disk_writes()
+    kinds = [kind for to, kind, _ in manager.sent if to == "a"]
+    assert kinds[-2:] == [NetMsg.PONG] * 2 and SyncMsg.PLACE in kinds[:-2]
+    liveness.ping(Ping("a", 3, voters=liveness.votes.present.number), 0)
+    assert manager.sent[-1][1] is NetMsg.PONG and manager.sent[-1][2].asked == 3, "later ones wait for no disk"
+
+
 def test_a_revoked_ensemble_is_told_so_before_the_disk_has_written_it() -> None:
     """The manager forgets its keys at once: after that nothing can be sent there."""
     manager = Writing()

@@ -6,6 +6,7 @@ Ticks are those of the manager's root clock (microseconds).
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ticktalk.defaults import PROTOCOL
@@ -102,6 +103,7 @@ class Liveness:
         self._next_look = 0  # where the next such looks begin: each ensemble has its turn
         self._late = 0  # how late it looked since it last excused silence
         self._deaths = Repeats()
+        self._waits: dict[str, Callable[[], None]] = {}  # by ensemble, the last answer that waits until all is written
 
     # Joining.
 
@@ -223,11 +225,14 @@ class Liveness:
         voters, again = self.votes.ping(ping, self._driver.now(), self._silent_since)
 
         def answer() -> None:
+            if self._waits.get(ping.name) is answer:
+                del self._waits[ping.name]
             control = self._driver.heartbeat(ping.name, ping.control)
             pong = Pong(ping.asked, received, self._driver.now(), control, voters, again)
             self._send(ping.name, NetMsg.PONG, pong)
 
-        if back or voters is not None:
+        if back or voters is not None or ping.name in self._waits:  # none overtakes another
+            self._waits[ping.name] = answer
             self._driver.when_written(answer)  # what it holds goes on after all that it is told now
         else:
             answer()
