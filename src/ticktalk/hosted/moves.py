@@ -28,6 +28,7 @@ from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.engine.prepared_graph import wiring_of
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.arc_numbers import ContextArcs
+from ticktalk.hosted.asked_senders import AskedSenders, Numbers, Send
 from ticktalk.hosted.body_runner import Bodies
 from ticktalk.hosted.checkpoints import BodyStates, Checkpoints, Key, parts_of_contexts, whole
 from ticktalk.hosted.subscriptions import senders_to
@@ -53,17 +54,11 @@ KEPT = 1_000_000
 KEPT_BYTES = 256 << 20
 """Bytes of such tokens of all contexts, where they are encoded."""
 
-Numbers = dict[int, dict[str, int]]
-"""By context and arc, the number of a token."""
-
 Kept = tuple[str, int, Tick, Tick, Any]
 """A token that is kept: arc, number, start, stop, value."""
 
 Job = Callable[[Callable[[], None]], None]
 """Starts work, and calls the given callback when the work is done."""
-
-Send = Callable[[str, Any, object], None]
-"""`(ensemble, kind, payload)`: sends a control message."""
 
 
 class _Wait(NamedTuple):
@@ -90,6 +85,7 @@ class Moves:
 
     Attributes:
         keeps: SQs are to come, so tokens are kept for them.
+        so_far: takes the answer of a sender.
         waits: waits for tokens; `look` is to be called when one has come.
     """
 
@@ -114,7 +110,8 @@ class Moves:
         self._kept: dict[Key, list[Kept]] = {}
         self._kept_bytes = 0
         self._far: dict[str, Numbers] = {}  # by graph: how far senders were when they were asked
-        self._answers: dict[str, tuple[Callable[[SoFar], None], Callable[[], None]]] = {}  # by graph: takes, ends
+        self._senders = AskedSenders(host.name, send, at, come_by)
+        self.so_far = self._senders.take
         self._states: dict[str, dict[int, dict[str, InstanceState]]] = {}  # by graph: parts of a placement to come
 
     # One thing after the other.
@@ -125,8 +122,8 @@ class Moves:
         jobs.append(job)
         if len(jobs) == 1:
             job(partial(self._done, graph))
-        elif graph in self._answers:
-            self._at(self._come_by(False), self._answers[graph][1])  # this one waits: it may follow a loss
+        else:
+            self._senders.hurry(graph)
 
     def _done(self, graph: str) -> None:
         self._checkpoints.moved(graph)
@@ -145,7 +142,7 @@ class Moves:
     def forget(self, graph: str) -> None:
         """A graph was stopped."""
         self._jobs.pop(graph, None)
-        self._answers.pop(graph, None)
+        self._senders.forget(graph)
         self._states.pop(graph, None)
         self._expect_no_more(graph)
         self.waits = [wait for wait in self.waits if wait.graph != graph]
@@ -184,7 +181,8 @@ class Moves:
                 if problem is not None:
                     tell(problem, {})
                 else:
-                    self._ask_how_far(expect, partial(tell, None))
+                    arcs = senders_to(self._host.prepared.get(graph), expect.sqs)
+                    self._senders.ask(graph, arcs, partial(tell, None))
 
             prepared = self._host.prepared.get(graph)
             if not expect.sqs:
@@ -226,45 +224,12 @@ class Moves:
         self._kept_bytes -= _bytes_of(kept)
         return kept
 
-    def _ask_how_far(self, expect: Expect, then: Callable[[Numbers], None]) -> None:
-        """Ask the senders to SQs that will come for their token numbers; later tokens are kept here."""
-        graph = expect.graph
-        arcs = senders_to(self._host.prepared.get(graph), expect.sqs)
-        sent: Numbers = {}
-        missing = set(arcs)
-
-        def take(answer: SoFar) -> None:
-            asked = arcs.get(answer.name, ())
-            for number, counts in answer.sent.items():
-                sent.setdefault(number, {}).update({arc: counts[arc] for arc in asked if arc in counts})
-            missing.discard(answer.name)
-            if not missing:
-                end()
-
-        def end() -> None:
-            if self._answers.get(graph) == (take, end):
-                del self._answers[graph]
-                then(sent)
-
-        self._answers[graph] = take, end
-        for host, names in arcs.items():
-            self._send(host, NetMsg.HOW_FAR, HowFar(self._host.name, graph, names))
-        if missing:
-            self._at(self._come_by(True), end)  # one of them may be gone
-        else:
-            end()
-
     def tell_how_far(self, asked: HowFar) -> None:
         """Answer a receiver; without arcs it wants no answer."""
         if asked.arcs:
             arcs = {number: passed for (graph, number), passed in self._arcs.items() if graph == asked.graph}
             sent = {number: passed.sent_on(asked.arcs) for number, passed in arcs.items()}
             self._send(asked.name, NetMsg.SO_FAR, SoFar(self._host.name, asked.graph, sent))
-
-    def so_far(self, answer: SoFar) -> None:
-        """Take the answer of a sender."""
-        if answer.graph in self._answers:
-            self._answers[answer.graph][0](answer)
 
     # Tokens that are under way.
 
