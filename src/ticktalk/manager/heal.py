@@ -106,7 +106,7 @@ class Heal:
 
     def back(self, name: str, lost: LostEnsemble) -> None:
         """An ensemble that was cut off is reached again, as it was: it keeps the SQs that were not placed elsewhere."""
-        for graph in sorted(lost.stopped):
+        for graph in sorted(self._state.to_forget(name, lost)):
             self._send(name, SyncMsg.STOP, StopGraph(graph))
         for state in self._state.running():
             held = state.name in lost.holds

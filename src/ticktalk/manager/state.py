@@ -370,6 +370,14 @@ class ManagerState(msgspec.Struct):
         """The ensembles that are heard, and the lost ones that may go on (`Votes`)."""
         return [*self.ensembles, *(name for name, lost in self.lost.items() if lost.holds_since is None)]
 
+    def to_forget(self, name: str, lost: LostEnsemble) -> set[str]:
+        """The graphs that a lost ensemble is to forget when it comes back.
+
+        Versions are among them of which all that it had went elsewhere before they were held.
+        """
+        held = [graph for graph in self.graphs.values() if graph.state == "held" and name not in graph.hosts]
+        return lost.stopped | {graph.name for graph in held if graph.name in lost.holds}
+
     def undecided(self, graph: GraphState) -> set[str]:
         """The SQs of a graph that wait, and with which ensembles may go on that are not heard (`Votes`)."""
         lost = self.lost
