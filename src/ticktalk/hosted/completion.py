@@ -241,8 +241,13 @@ class Completion(msgspec.Struct):
     def recount(self, report: IdleReport, outputs_arrived: Mapping[str, int]) -> None:
         """Take an answer after the end: an ensemble that was cut off may have sent and taken tokens unknown by then."""
         if report.round == self.round:
-            self.latest[report.ensemble] = report
+            self.latest[report.ensemble] = self.answers[report.ensemble] = report
             self.losses = _missing(list(self.latest.values()), outputs_arrived, self.were_gone)
+
+    @property
+    def recounted(self) -> bool:
+        """Whether all that have told of it have done so in this round, too."""
+        return self.latest.keys() <= self.answers.keys()
 
     def goes_on(self) -> None:
         """It is not done after all: SQs wait for an ensemble, or move."""

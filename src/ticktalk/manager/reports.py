@@ -87,8 +87,7 @@ class Reports:
     def _recount_losses(self) -> None:
         """Ask what contexts have lost that have ended, where it is time."""
         now, before = self._driver.now(), self._recounted
-        all_of_them = [(state, each) for state in self._state.graphs.values() for each in state.contexts.values()]
-        lacking = [(state, each) for state, each in all_of_them if each.ended and each.completion.losses]
+        lacking = [(state, each) for state in self._state.graphs.values() for each in _lacking(state)]
         self._recounted = {context.number: before.get(context.number, (now, now)) for _, context in lacking}
         for state, context in lacking:
             since, asked = self._recounted[context.number]
@@ -131,18 +130,25 @@ class Reports:
             self._send(name, SyncMsg.REPORT, request)
 
     def settle(self, state: GraphState, then: Callable[[], None]) -> None:
-        """Let nothing of a graph fire any more, and call `then` when what it has sent has come, or `SETTLE` later."""
-        if all(self._driver.reports(state.name, context.number) is not None for context in state.live):
-            then()  # none goes on, or the driver sees the losses themselves
+        """Let nothing of a graph fire any more, and call `then` when what it has sent has come, or `SETTLE` later.
+
+        Of starts that have ended it is asked once more what they have lost: it may have come since.
+        """
+        lacking = _lacking(state)
+        if all(self._driver.reports(state.name, each.number) is not None for each in (*state.live, *lacking)):
+            then()  # none goes on or lacks anything, or the driver sees the losses themselves
             return
         state.ends = True
         self._ending.append((state, then))
         self._driver.after(SETTLE, lambda: self._end_settled(state, late=True))
         self._ask(state, state.live)
+        for context in lacking:
+            self._recount(state, context)
 
     def _end_settled(self, state: GraphState, late: bool = False) -> None:
         asked_since = all(context.told == state.told for context in state.live)  # SQs may have fired at a new host
-        if late or (asked_since and all(each.completion.all_came(each.outputs) for each in state.live)):
+        came = asked_since and all(each.completion.all_came(each.outputs) for each in state.live)
+        if late or (came and all(each.completion.recounted for each in _lacking(state))):
             mine = [then for each, then in self._ending if each is state]
             self._ending = [entry for entry in self._ending if entry[0] is not state]
             for then in mine:
@@ -323,6 +329,11 @@ class Reports:
             if None not in told or later is late:
                 self._profiles.remove((state, later))
                 later.set_result([(function, *costs) for each in told if each for function, costs in each.items()])
+
+
+def _lacking(state: GraphState) -> list[ContextState]:
+    """The starts of a graph that have ended, and lack something that was sent."""
+    return [context for context in state.contexts.values() if context.ended and context.completion.losses]
 
 
 def summed(rows: Sequence[Counts], sqs: Collection[str]) -> Counts:
