@@ -84,7 +84,7 @@ class EnsembleHost:
         self.alone: dict[str, set[str]] = {}  # by graph, the SQs here that nobody else may host
         self.stages: dict[str, MakeStage] = {}  # before bodies that run in place, first to last
         self.tap: Callable[[StartContext], Tap | None] = lambda start: None  # told of what happens in a context
-        self._holds = False  # whether it holds whatever could be placed elsewhere
+        self.holds = False  # whether it holds whatever could be placed elsewhere
         self.prepared: dict[str, PreparedGraph] = {}
         self.contexts: dict[tuple[str, int], Context] = {}
 
@@ -141,7 +141,7 @@ class EnsembleHost:
         if start.until is not None:
             context.end_streams(start.until)
         self.contexts[key] = context
-        if self._holds:
+        if self.holds:
             self.hold()
         return context
 
@@ -166,7 +166,7 @@ class EnsembleHost:
             if graph == placement.graph:
                 states = placement.states.get(number)
                 context.place([] if states is None else come, states or {}, load or prepared.code.decode)
-        if self._holds:
+        if self.holds:
             self.hold()
 
     def hand_over(self, order: HandOver) -> Handed:
@@ -190,14 +190,14 @@ class EnsembleHost:
 
     def hold(self) -> list[str]:
         """Hold every instance that could be placed elsewhere, also those that come; the names of those not held yet."""
-        self._holds, names = True, set[str]()
+        self.holds, names = True, set[str]()
         for (graph, _), context in self.contexts.items():
             names.update(context.hold(context.syncs.keys() - self.alone.get(graph, set()), LEASE))
         return sorted(names)
 
     def release(self) -> None:
         """Let what `hold` has held go on; an instance that is handed over, or whose graph is replaced, stays held."""
-        self._holds = False
+        self.holds = False
         for context in self.contexts.values():
             context.release(context.syncs, LEASE)
 

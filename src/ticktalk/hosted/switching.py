@@ -106,7 +106,10 @@ class Switching:
 
     def _report(self, order: Switch, context: Context) -> IdleReport:
         found = self._reports.report(ReportRequest(order.graph, context.number, order.round))
-        return msgspec.structs.replace(found, busy=self._reports.acts((order.graph, context.number)))
+        acts = self._reports.acts((order.graph, context.number))
+        if self._host.holds and context.syncs.keys() - self._host.alone.get(order.graph, set()):
+            acts = "the manager is not heard"  # tokens may wait for SQs that are suspended until it is
+        return msgspec.structs.replace(found, busy=acts)
 
 
 def go_on_late(sync: GridSync, late: int, since: int | None) -> None:

@@ -306,12 +306,12 @@ class Replace:
 
     def _look(self, replacement: ReplaceState) -> None:
         self._reports.look()
-        if self._state.awaited:  # since a restart of the manager: they may hold outputs
+        if self._state.awaited:  # since a restart of the manager: they may hold outputs, and would not hear of an end
             replacement.limit = self._driver.now() + replacement.watch
         left = replacement.limit - self._driver.now()
         new = self._state.graphs[replacement.new]
         why = why_failed(replacement, new, self._errors(new), over=left <= 0)
-        if why is not None:
+        if why is not None and not self._state.awaited:
             self._roll_back(replacement, why)
         elif left > 0:
             self._later(min(LOOK, left), replacement, self._look)
