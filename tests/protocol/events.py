@@ -6,7 +6,7 @@ from pathlib import Path
 
 from plans import BEGIN, NAMES, Command, Plan
 from played_network import MANAGER
-from played_programs import source
+from played_programs import drops, source
 from played_run import SETTLES
 
 
@@ -17,7 +17,7 @@ def as_events(plan: Plan) -> str:
     names = list(plan.names)
     lines = []
     for command in plan.commands:
-        text = _event(command, cuts, dead, names)
+        text = _replace(command, plan.program) if command.kind == "replace" else _event(command, cuts, dead, names)
         at = f"{max(0, command.at - BEGIN) // 1000}ms"
         if text:
             lines.append(f"- {{at: {at}, {text}}}")
@@ -53,9 +53,18 @@ def _event(command: Command, cuts: set[tuple[str, ...]], dead: set[str], names: 
     return ""
 
 
+def _replace(command: Command, program: int) -> str:
+    (version,) = command.who
+    dropped = ", ".join(drops(program, version))
+    drop = f", drop-state: [{dropped}]" if dropped else ""
+    return f"replace: {{program: g-{version}.py, watch: {command.much // 1000}ms{drop}}}"
+
+
 def as_files(plan: Plan, folder: Path) -> str:
-    """Write the program and the file of events into a folder; the command that runs them."""
+    """Write the program, its versions and the file of events into a folder; the command that runs them."""
     (folder / "g.py").write_text(source(plan.program))
+    for version in {command.who[0] for command in plan.commands if command.kind == "replace"}:
+        (folder / f"g-{version}.py").write_text(source(plan.program, version))
     (folder / "events.yaml").write_text(as_events(plan) + "\n")
     until = (plan.commands[-1].at if plan.commands else BEGIN) - BEGIN + SETTLES
     ensembles = "".join(f" --ensemble {name}" for name in plan.names)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from plans import Command, Plan
-from played_system import MS
+from played_system import MS, S
 
 LATER = Command(4100 * MS, "heal", ("a", "b"))
 """Nothing, and then all is mended."""
+
+WRITTEN = Command(1000 * MS, "fall", ("hold",))
+"""Nothing, as no graph is replaced; but what the manager knows is kept on a disk."""
 
 KNOWN = {
     "a lease that ended while a process stood still is seen before anything fires": Plan(
@@ -326,6 +329,73 @@ KNOWN = {
             Command(610_620, "mute", ("runtime-manager", "b")),
             Command(1_258_444, "drain", ("b",)),
             Command(2_300_396, "revoke", ("a",)),
+        ),
+    ),
+    "an ensemble that was lost before a version failed forgets that when it is back, though a manager died since": Plan(
+        20719,
+        ("a", "b"),
+        9,
+        0,
+        0,
+        (
+            Command(716_727, "fall", ("back",), 122_256),
+            Command(716_727, "replace", ("fails",), 1 * S),
+            Command(1_392_563, "die", ("a",)),
+            Command(2_747_129, "lose", ("a", "runtime-manager")),
+            Command(3_875_981, "follow"),
+            Command(4_613_871, "heal", ("b", "runtime-manager")),
+        ),
+    ),
+    "tokens that come after the end, when an ensemble is back, do not count as lost by a stop at that moment": Plan(
+        41461,
+        ("a", "b", "c"),
+        3,
+        3000 * MS,
+        0,
+        (
+            Command(1_733_396, "replace", ("moved",)),
+            Command(2_173_399, "lose", ("b", "runtime-manager")),
+            Command(2_287_460, "die", ("c",)),
+            Command(5_509_501, "heal", ("b", "runtime-manager")),
+        ),
+    ),
+    "a version has not come to rest as long as tokens wait for SQs that are suspended": Plan(
+        21217,
+        ("a", "b", "c"),
+        12,
+        0,
+        500 * MS,
+        (
+            Command(1_081_322, "replace", ("fails",), 1 * S),
+            Command(1_486_262, "busy", ("b",), 1700 * MS),
+            Command(3_511_880, "return", ("a",)),
+        ),
+    ),
+    "a sender that was lost and comes back while an SQ moves is asked once more how far it is": Plan(
+        107731,
+        ("a", "b"),
+        4,
+        0,
+        300 * MS,
+        (
+            Command(1_616_245, "cut", ("b", "runtime-manager")),
+            Command(1_970_672, "lose", ("b", "runtime-manager")),
+            Command(2_015_569, "slow", ("b", "runtime-manager"), 100 * MS),
+            Command(4_570_672, "heal", ("b", "runtime-manager")),
+            Command(4_825_099, "drain", ("a",)),
+            Command(7_870_672, "heal", ("b", "runtime-manager")),
+        ),
+    ),
+    "an ensemble goes on after the orders that wait for the disk, though it sends more heartbeats meanwhile": Plan(
+        1166,
+        ("a",),
+        21,
+        0,
+        0,
+        (
+            Command(672_778, "cut", ("a", "runtime-manager")),
+            WRITTEN,
+            Command(2_810_070, "heal", ("a", "runtime-manager")),
         ),
     ),
     "tokens that were sent to an SQ while it moved, and that its new host took, do not count as lost": Plan(

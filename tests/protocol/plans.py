@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from played_system import MS, S
+from played_network import MS, S
 
 NAMES = ("a", "b", "c", "d")
 BEGIN = 600 * MS
 """When the first graph is deployed: the ensembles have joined by then."""
+
+WATCHES = (0, 1 * S, 3 * S)
+"""For how long new versions are watched."""
 
 
 class Command(NamedTuple):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ticktalk.manager.saving import joined
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.physical.manager_node import ManagerNode
+from ticktalk.records import TookOver
 
 if TYPE_CHECKING:
     from played_system import Host, World
@@ -24,12 +25,14 @@ class Disk:
         parts: of the manager's state, as `StateStore` keeps them.
         lines: of the log of outputs.
         size: their characters.
+        written: called when parts have been written.
     """
 
     def __init__(self) -> None:
         self.parts: dict[str, bytes] = {}
         self.lines: list[str] = []
         self.size = 0
+        self.written: Callable[[], None] = lambda: None
 
     def append(self, lines: list[str]) -> None:
         """Append lines to the log."""
@@ -66,6 +69,7 @@ class PlayedStore:
                 self._disk.parts.pop(key, None)
             else:
                 self._disk.parts[key] = content
+        self._disk.written()
 
 
 class PlayedManager(ManagerNode):
@@ -77,6 +81,13 @@ class PlayedManager(ManagerNode):
         if keeps:
             store: Any = PlayedStore(world, host)
             self.store, self.known, self.keeps_state = store, store.known, True
+
+    def took_over(self, note: TookOver) -> None:
+        """See `Driver.took_over`; the world knows which states were left behind, too."""
+        super().took_over(note)
+        replacements = self.process.state.replacements.values()
+        drop = [each.drop for each in replacements if each.contexts == note.contexts]
+        self._world.took_over.append((note, drop[0] if drop else []))
 
     def if_ended(self, ensemble: EnsembleInfo, act: Callable[[], None]) -> None:
         """See `Driver.if_ended`."""

@@ -7,14 +7,19 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from plans import BEGIN, NAMES, Command, Plan
-from played_programs import PROGRAMS, program
+import msgspec
+from broken import BrokenError
+from plans import BEGIN, NAMES, WATCHES, Command, Plan
+from played_keys import Keys, steps
+from played_programs import PROGRAMS, drops, program
 from played_system import MANAGER, MS, Ensemble, S, World, played
-from watch import BrokenError, Watch, Way
+from watch import Watch, Way
 
 from ticktalk.graph.graph import TTGraph
+from ticktalk.manager.state import ReplaceState
 from ticktalk.messages import RuntimeMsg
 from ticktalk.payloads import DeployRequest, DrainRequest, SetRequest, StartRequest, StopRequest
+from ticktalk.replacement import REST_LIMIT, ReplaceRequest
 
 SETTLES = 13 * S
 """For how long the system has to come to rest after all faults: silence is noticed, answers to a drain are given up."""
@@ -42,6 +47,7 @@ class Run:
         self.revoked: dict[str, int] = {}
         self.lossy = False  # something was lost, or may have been
         self.restarts = 0
+        self.mended = False
         self.deployed: list[str] = []
         self.losses: list[tuple[str, Any, set[Way], bool]] = []
         self.programs: dict[str, TTGraph] = {}
@@ -54,9 +60,15 @@ class Run:
         """
         plan = self.plan
         choice = random.Random(plan.seed + 1)
+        kinds = {command.kind for command in plan.commands}
+        keeps = not kinds.isdisjoint(("die", "fall")) or any(
+            command.kind == "renew" and command.who == (MANAGER,) for command in plan.commands
+        )
+        if "rotate" in kinds:
+            steps()  # before clocks are played
         with played(choice, seals=plan.seed % SEALED == 0):
-            keeps = any(command.kind == "die" for command in plan.commands)
-            self.world = world = World(choice, plan.checkpoint, keeps)
+            keys = Keys() if "rotate" in kinds else None
+            self.world = world = World(choice, plan.checkpoint, keeps, keys)
             self.watch = Watch(self)
             with self.watch:
                 for name in plan.names:
@@ -78,6 +90,8 @@ class Run:
         """Let it come to rest, and see that it stays so."""
         world, rests = self.world, 0
         limit = world.now + SETTLES + (AWAITS if self.restarts else 0)
+        if any(command.kind == "replace" for command in self.plan.commands):
+            limit += REST_LIMIT + WATCHES[-1]
         while rests < RESTS[self.plan.seed % len(RESTS)]:
             world.run(world.now + S)
             self.watch.during()
@@ -98,8 +112,7 @@ class Run:
         if not self.world.manager_host.alive:
             return
         self.deployed.append(name)
-        self.programs[name] = program(number, name)
-        self.ask(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, DeployRequest(self.programs[name]))
+        self.ask(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, DeployRequest(program(number, name)))
         self.start(name, length)
 
     def start(self, name: str, length: int) -> None:
@@ -122,7 +135,7 @@ class Run:
     def do_return(self, command: Command) -> None:
         name = command.who[0]
         found = self.world.ensembles.get(name)
-        if found is not None and name not in self.revoked and found.host.died < self.world.now - STARTS:
+        if found is not None and name not in self.revoked and found.host.died <= self.world.now - STARTS:
             self.world.start(name)
 
     def do_cut(self, command: Command) -> None:
@@ -175,6 +188,30 @@ class Run:
             self.requests = [each for each in self.requests if each[2].done()]
             self.watch.forget()
 
+    def do_fall(self, command: Command) -> None:
+        """The manager dies when a stage of a replacement is written, or so much later."""
+        (stage,) = command.who
+        begun = False
+
+        def look() -> None:
+            nonlocal begun
+            found = self.stage_written()
+            begun = begun or bool(found)
+            if begun and stage == (found or "end"):
+                self.world.disk.written = lambda: None
+                self.world.at(command.much, None, fall)
+
+        def fall() -> None:
+            if not self.mended:
+                self.do_die(command)
+
+        self.world.disk.written = look
+
+    def stage_written(self) -> str:
+        """The stage of the replacement that the next manager would find."""
+        found = self.world.disk.parts.get('["replacement","g"]')
+        return "" if found is None else msgspec.msgpack.decode(found, type=ReplaceState).stage
+
     def do_follow(self, command: Command) -> None:
         if not self.world.manager_host.alive:
             self.world.follow_manager()
@@ -194,6 +231,30 @@ class Run:
 
     def do_drain(self, command: Command) -> None:
         self.ask(RuntimeMsg.DRAIN, DrainRequest(command.who[0]))
+
+    def do_replace(self, command: Command) -> None:
+        version, number = command.who[0], self.plan.program
+        drop = drops(number, version)
+        request = ReplaceRequest(program(number, "g", version), "g", drop_state=drop, watch=command.much)
+        self.ask(RuntimeMsg.REPLACE, request)
+
+    def do_rotate(self, command: Command) -> None:
+        assert isinstance(self.world.keys, Keys)
+        self.world.keys.renew(set(self.revoked))
+
+    def do_renew(self, command: Command) -> None:
+        """A process is ended, and started again with the newest credentials."""
+        world, (name,) = self.world, command.who
+        if not isinstance(world.keys, Keys):
+            return
+        if name == MANAGER:
+            self.do_die(command)
+            world.keys.take(name)
+            self.do_follow(command)
+        elif name in world.ensembles and name not in self.revoked:
+            self.do_kill(command)
+            world.keys.take(name)
+            world.at(STARTS, None, self.do_return, command)
 
     def do_set(self, command: Command) -> None:
         streams = [sq.name for sq in program(self.plan.program).sqs if sq.trigger == "grid"]
@@ -220,7 +281,8 @@ class Run:
 
     def mend(self) -> None:
         """End all faults."""
-        world = self.world
+        world, self.mended = self.world, True
+        world.disk.written = lambda: None
         self.do_follow(Command(world.now, "follow"))
         for host in [world.manager_host, *(ensemble.host for ensemble in world.ensembles.values())]:
             host.stand("")
@@ -234,14 +296,14 @@ class Run:
         if gone:
             world.run(world.now + STARTS)
         for name in gone:
-            world.start(name)
+            if self.alive(name) is None:  # else it has been started meanwhile, with new credentials
+                world.start(name)
 
     def end(self) -> None:
         """Stop all that still runs, and let that settle."""
         stopped = []
-        for name in list(self.world.state.graphs):
-            renewed = any(self.world.state.graphs[name].generations.values())
-            stopped.append((name, self.watch.settled_ways(name), renewed))
+        for name in self.world.state.titles:
+            stopped.append((name, self.watch.settled_ways(name), self.watch.renewed(name)))
             self.ask(RuntimeMsg.STOP_GRAPH, StopRequest(name))
         self.world.run(self.world.now + 2 * S)
         for (name, ways, renewed), (*_, reply) in zip(stopped, self.requests[-len(stopped) :], strict=False):

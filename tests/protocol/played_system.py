@@ -17,12 +17,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from played_disk import Disk, PlayedLog, PlayedManager
+from played_keys import Keys, Token
 from played_network import MANAGER, MS, Network, PlayedLink, S
 
 from ticktalk.errors import TTError
@@ -38,10 +38,10 @@ from ticktalk.physical.timekeeping import root_clock
 from ticktalk.physical.timekeeping.loop import NEVER, Loop
 from ticktalk.physical.trust import questions, shared_keys, token_seals
 from ticktalk.physical.trust.guard import Guard
-from ticktalk.physical.trust.identity import ByToken, Known
-from ticktalk.physical.trust.revocations import Revocation, Revocations
+from ticktalk.physical.trust.identity import Known
 from ticktalk.physical.workers.worker import Worker
 from ticktalk.processes import TTRuntimeManagerProcess
+from ticktalk.records import TookOver
 from ticktalk.values.codec import Data
 
 UTC_AT_START = 1_800_000_000 * S
@@ -251,24 +251,8 @@ class Host:
         self.world.network.end(self)
 
 
-class _Certified(ByToken):
-    """An identity whose name stands for its certificate's serial number: so it can be revoked."""
-
-    def meet(self, certificate: bytes) -> Known:
-        known = super().meet(certificate)
-        return known._replace(serial=known.name)
-
-
-class _Signer:
-    def sign(self, content: bytes) -> bytes:
-        return b"signed"
-
-    def verify(self, content: bytes, signature: bytes) -> bool:
-        return signature == b"signed"
-
-
 class PlayedTrust:
-    """The manager's trust: the revocation list is the world's."""
+    """The manager's trust: the revocation list is the authority's newest one."""
 
     credentials = None
 
@@ -280,7 +264,7 @@ class PlayedTrust:
 
     @property
     def list_content(self) -> bytes:
-        return self._world.revocations.encode(_Signer())  # type: ignore[arg-type]
+        return self._world.keys.list_content
 
     def look(self) -> list[Known]:
         return self.guard.revoke(self.list_content)
@@ -298,10 +282,7 @@ class Ensemble:
         self.ended = False
         self.refused = ""
         with world.acting(self.host):
-            self.guard = Guard(
-                _Certified(b"token", name, "ensemble"),
-                lists=_Signer(),  # type: ignore[arg-type]
-            )
+            self.guard = world.keys.guard(name, "ensemble")
             self.node = Node(
                 name, dict.fromkeys(components), MANAGER, False, "", self.guard, PlayedLink(self.host), loop=PlayedLoop
             )
@@ -385,7 +366,11 @@ class Ensemble:
             if reply is None or not reply[0]:
                 then(None)
                 return
-            asking = self.guard.ask(reply[1], key, msgspec.msgpack.encode(self._info()))
+            try:
+                asking = self.guard.ask(reply[1], key, msgspec.msgpack.encode(self._info()))
+            except TTError:  # a revoked one has not got the credentials by which it would know this manager
+                then(None)
+                return
 
             def answered(reply: Any) -> None:
                 try:
@@ -419,18 +404,22 @@ class World:
         choice: decides all that is left to chance.
         checkpoint: microseconds between two checkpoints.
         keeps: what the manager knows is kept on a disk, so that another one can follow it.
+        keys: the credentials; None: there are none.
     """
 
-    def __init__(self, choice: random.Random, checkpoint: int = 500 * MS, keeps: bool = False) -> None:
+    def __init__(
+        self, choice: random.Random, checkpoint: int = 500 * MS, keeps: bool = False, keys: Keys | None = None
+    ) -> None:
         self.choice = choice
         self.now = 0
         TIME.let_act(None, 0)
         self.numbers = itertools.count(1)
         self._events: list[tuple[int, int, Host | None, Callable[..., None], tuple[Any, ...]]] = []
         self.network = Network(self)
-        self.revocations = Revocations(1, datetime(2026, 1, 1, tzinfo=UTC))
+        self.keys = keys or Token()
         self.ensembles: dict[str, Ensemble] = {}
         self.told: list[tuple[int, Event]] = []
+        self.took_over: list[tuple[TookOver, list[str]]] = []
         self.disk = Disk()
         self._checkpoint, self._keeps = checkpoint, keeps
         self.start_manager(Host(self, MANAGER))
@@ -439,10 +428,7 @@ class World:
         """Start a process of the manager."""
         self.manager_host = host
         with self.acting(host):
-            guard = Guard(
-                _Certified(b"token", MANAGER, "manager"),
-                lists=_Signer(),  # type: ignore[arg-type]
-            )
+            guard = self.keys.guard(MANAGER, "manager")
             self.driver = driver = PlayedManager(self, host, self._checkpoint, self._keeps)
             self.process = TTRuntimeManagerProcess(None, queue.SimpleQueue(), MANAGER, driver=driver)
             self.log = self.process.outputs.log = PlayedLog(self.disk)  # type: ignore[assignment]
@@ -527,8 +513,7 @@ class World:
 
     def revoke(self, name: str) -> None:
         """Take back the certificate of an ensemble."""
-        gone = Revocation(name, name, datetime(2026, 1, 1, tzinfo=UTC))
-        self.revocations = self.revocations.with_revoked([gone], datetime(2026, 1, 1, tzinfo=UTC))
+        self.keys.revoke(name)
 
 
 class PlayedLock:

@@ -7,13 +7,16 @@ import random
 from plans import BEGIN, NAMES, Command, Plan
 from played_programs import PROGRAMS
 from played_system import MANAGER, MS, S
-from stories import story
+from stories import renewal, replacement, story
 
 FAULTS = 5 * S
 """For how long commands are given after that."""
 
 STORIES = 0.75
 """The share of runs with commands that belong together."""
+
+REPLACED, RENEWED = 0.3, 0.1
+"""The shares of runs whose graph is replaced, and whose authority is renewed, besides."""
 
 KINDS = {
     "kill": 6,
@@ -97,4 +100,17 @@ def plan(seed: int) -> Plan:
     number, checkpoint = choice.randrange(PROGRAMS), choice.choice([0, 300 * MS, 500 * MS])
     if wanted is not None:
         number, length = wanted, 0
+    commands += _besides(random.Random(f"{seed} besides"), names, calm=seed % 3 == 0)
+    commands.sort(key=lambda each: each.at)
     return Plan(seed, names, number, length, checkpoint, tuple(commands))
+
+
+def _besides(choice: random.Random, names: tuple[str, ...], calm: bool) -> list[Command]:
+    """Commands that came to the others later: what those are for a seed stays as it was."""
+    which, begin = choice.random(), choice.randrange(BEGIN, BEGIN + 2 * S)
+    found = []
+    if which < REPLACED:
+        found = replacement(choice, names, calm)
+    elif which < REPLACED + RENEWED:
+        found = renewal(choice, names)
+    return [each._replace(at=begin + each.at) for each in found]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 
-from plans import Command
+from plans import WATCHES, Command
+from played_programs import VERSIONS
 from played_system import MANAGER, MS, S
 
 RETURNS = (12, 20)
@@ -96,3 +97,80 @@ def story(choice: random.Random, names: tuple[str, ...], calm: bool) -> tuple[li
                 )
             )
     return found, program
+
+
+STAGES = ("prepare", "expect", "drain", "hold", "hand", "try", "place", "watch", "back", "end")
+"""The stages of a replacement, as they are written."""
+
+
+def replacement(choice: random.Random, names: tuple[str, ...], calm: bool) -> list[Command]:
+    """The graph is replaced, and something happens meanwhile; from time 0 on. `calm`: nothing is lost by that."""
+    versions, often = list(VERSIONS), list(VERSIONS.values())
+    found: list[Command] = []
+    at = 0
+    for _ in range(choice.choice([1, 1, 1, 2, 3])):
+        found.append(_replace(at, choice.choices(versions, often)[0], choice.choice(WATCHES)))
+        at += choice.choice([choice.randrange(100 * MS), choice.randrange(800 * MS), choice.randrange(4 * S)])
+    who, other = choice.choice(names), choice.choice([*names, MANAGER])
+    pair = tuple(sorted((who, MANAGER if who == other else other)))
+    soon = choice.choice([choice.randrange(100 * MS), choice.randrange(800 * MS), choice.randrange(3 * S)])
+    later = soon + choice.choice([choice.randrange(400 * MS), choice.randrange(3 * S)])
+    match choice.randrange(4 if calm else 8):
+        case 0:  # nothing else
+            pass
+        case 1 | 2:  # the manager dies as soon as a stage is written, or shortly after
+            stage = choice.choice(STAGES)
+            if stage == "back":
+                found[0] = _replace(0, "fails", WATCHES[-1])
+            found.insert(0, Command(0, "fall", (stage,), choice.choice([0, choice.randrange(6 * MS)])))
+            found.append(Command(max(later, 400 * MS), "follow"))
+        case 3:  # a request beside it, before or after, and maybe on a slow link
+            if choice.random() < 0.5:
+                found.insert(0, Command(0, "slow", pair, choice.choice([20, 100, 400]) * MS))
+            kind = choice.choice(["drain", "again", "end", "deploy", "set", "join", "die"])
+            much = choice.choice([50, 300]) * MS if kind == "set" else 0
+            beside = Command(soon, kind, (who,), much)
+            if choice.random() < 0.3:  # it comes first
+                found = [beside._replace(at=0), *(each._replace(at=each.at + soon) for each in found)]
+            else:
+                found.append(beside)
+        case 4 | 5:  # one of its ensembles, or a link, fails
+            kind = choice.choice(["kill", "stop", "busy", "cut", "lose", "revoke"])
+            still = choice.choice([200, 1000, 1700, 3000]) * MS if kind in ("stop", "busy") else 0
+            found.append(Command(soon, kind, pair if kind in ("cut", "lose") else (who,), still))
+            found.append(Command(later, "return", (who,)) if kind == "kill" else Command(later, "heal", pair))
+        case 6:  # orders, or answers, come late or not at all
+            way = choice.choice([(who, MANAGER), (MANAGER, who)])
+            kind = choice.choice(["mute", "late"])
+            much = choice.choice([300, 800, 1400]) * MS if kind == "late" else 0
+            found.append(Command(soon, kind, way, much))
+            found.append(Command(later, "heal", pair) if kind == "mute" else Command(later, "quick", (who,)))
+        case _:  # two faults: an ensemble fails, and the manager dies
+            kind = choice.choice(["kill", "stop", "lose"])
+            link = tuple(sorted((who, MANAGER)))
+            found.append(Command(soon, kind, link if kind == "lose" else (who,), 2200 * MS if kind == "stop" else 0))
+            found.insert(0, Command(0, "fall", (choice.choice(STAGES),), choice.randrange(300 * MS)))
+            found += [Command(max(later, 400 * MS), "follow"), Command(later + soon, "heal", link)]
+    return sorted(found, key=lambda each: each.at)
+
+
+def _replace(at: int, version: str, watch: int) -> Command:
+    return Command(at, "replace", (version,), watch)
+
+
+def renewal(choice: random.Random, names: tuple[str, ...]) -> list[Command]:
+    """The authority is renewed, in one step or two: all are given new credentials, and started again with them."""
+    found, at = [], 0
+    gap = choice.choice([150, 400, 700]) * MS
+    for _ in range(choice.choice([1, 2, 2])):
+        found.append(Command(at, "rotate"))
+        for who in choice.sample((*names, MANAGER), len(names) + 1):
+            at += choice.randrange(gap)
+            found.append(Command(at, "renew", (who,)))
+        at += choice.randrange(gap)
+    for _ in range(choice.choice([0, 0, 1, 2])):
+        kind = choice.choice(["revoke", "revoke", "join", "kill", "return", "drain", "lose", "heal"])
+        who = choice.choice(names)
+        link = tuple(sorted((who, MANAGER)))
+        found.append(Command(choice.randrange(at + 1), kind, link if kind in ("lose", "heal") else (who,)))
+    return sorted(found, key=lambda each: each.at)

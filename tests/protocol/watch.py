@@ -6,7 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+from broken import BrokenError, hold
 from played_system import MANAGER, S
+from versions import Versions
 
 from ticktalk.engine.context import Context
 from ticktalk.engine.firing.base import TTSQSync
@@ -14,7 +16,11 @@ from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.errors import TTError
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.arc_numbers import ContextArcs
+from ticktalk.manager.deploy import Deploy
+from ticktalk.manager.events import Gone, NotBack
+from ticktalk.manager.state import GraphState
 from ticktalk.physical.network.tokens import Passing
+from ticktalk.replacement import title_of
 
 if TYPE_CHECKING:
     from played_run import Run
@@ -27,14 +33,6 @@ FLOWS = 2 * S
 
 ACTS = 1 * S
 """Microseconds after which a revocation has taken effect at a manager that is reached."""
-
-
-class BrokenError(AssertionError):
-    """An invariant does not hold; `which` names it."""
-
-    def __init__(self, which: str, what: str) -> None:
-        super().__init__(f"{which}: {what}")
-        self.which = which
 
 
 class Firing(NamedTuple):
@@ -60,8 +58,8 @@ class _Looked:
         self.seen: Counter[tuple[int, Any]] = Counter()
 
 
-class _Logged(msgspec.Struct):
-    """A line of the log of outputs."""
+class Logged(msgspec.Struct):
+    """A line of the log of outputs; `graph` is the name that people know."""
 
     graph: str
     context: int
@@ -69,13 +67,14 @@ class _Logged(msgspec.Struct):
     ensemble: str
     start: int | None
     arrival: int
+    value: Any = None
 
 
-_logged = msgspec.json.Decoder(_Logged)
+_logged = msgspec.json.Decoder(Logged)
 
 
 class Way(NamedTuple):
-    """The tokens of an SQ that are for an ensemble."""
+    """The tokens of an SQ that are for an ensemble, in all versions of a graph."""
 
     graph: str
     sq: str
@@ -96,7 +95,8 @@ class Watch:
         self._older: list[str] = []  # such as were taken though a newer one was known
         self._looked: dict[Key, _Looked] = {}
         self._starts: dict[Key, Counter[Any]] = {}
-        self._lines: list[_Logged] = []
+        self._lines: list[Logged] = []
+        self._renewed: set[str] = set()  # graphs of which SQs were placed anew in a version that has ended
 
     def __enter__(self) -> None:
         wire, watch = Context._wire, self
@@ -122,12 +122,12 @@ class Watch:
         def publish_and_count(passing: Passing, arc: str, ensembles: Any, *token: Any) -> None:
             graph, sq = passing.context.prepared.graph.name, arc.rpartition("/")[0]
             for to in {*ensembles, *passing._tokens.coming_to(graph, sq)}:
-                watch.sent[Way(graph, sq, to)] += 1
+                watch.sent[Way(title_of(graph), sq, to)] += 1
             publish(passing, arc, ensembles, *token)
 
         def receive_and_count(arcs: ContextArcs, arc: str, number: int) -> None:
             prepared = arcs.context.prepared
-            watch.took[Way(prepared.graph.name, arc.rpartition("/")[0], prepared.here)] += 1
+            watch.took[Way(title_of(prepared.graph.name), arc.rpartition("/")[0], prepared.here)] += 1
             receive(arcs, arc, number)
 
         def take_and_note(passing: Passing, incoming: Incoming, parcel: Parcel) -> None:
@@ -136,7 +136,7 @@ class Watch:
 
         def count_and_compare(passing: Passing, incoming: Incoming, *counted: Any) -> None:
             prepared = passing.context.prepared
-            way = Way(prepared.graph.name, incoming.sq, prepared.here)
+            way = Way(title_of(prepared.graph.name), incoming.sq, prepared.here)
             newest = prepared.generations.get(incoming.sq, 0)
             if watch._takes < newest:
                 watch._older.append(f"{way}: of generation {watch._takes}, though {newest} is known")
@@ -145,11 +145,24 @@ class Watch:
         Passing.take, Passing._count = take_and_note, count_and_compare  # type: ignore[method-assign,assignment]
         Passing.publish = publish_and_count  # type: ignore[method-assign]
         ContextArcs.receive = receive_and_count  # type: ignore[method-assign]
+        self._prepare, self._discard = prepare, discard = Deploy.prepare, Deploy.discard
+
+        def prepare_and_note(deploy: Deploy, state: GraphState, *later: Any) -> None:
+            watch.run.programs[state.name] = state.graph
+            prepare(deploy, state, *later)
+
+        def discard_and_note(deploy: Deploy, state: GraphState) -> Any:
+            if any(state.generations.values()):
+                watch._renewed.add(state.title)
+            return discard(deploy, state)
+
+        Deploy.prepare, Deploy.discard = prepare_and_note, discard_and_note  # type: ignore[method-assign]
 
     def __exit__(self, *error: object) -> None:
         Context._wire = self._wire  # type: ignore[method-assign]
         Passing.publish, ContextArcs.receive = self._publish, self._receive  # type: ignore[method-assign]
         Passing.take, Passing._count = self._take, self._count  # type: ignore[method-assign]
+        Deploy.prepare, Deploy.discard = self._prepare, self._discard  # type: ignore[method-assign]
 
     def forget(self) -> None:
         """The manager has died: it has told nobody of what is not on its disk."""
@@ -165,13 +178,15 @@ class Watch:
             for sq in graph.host_of:
                 generation = graph.generations.get(sq, 0)
                 before = self._generations.get((name, sq), 0)
-                _hold("generations grow", generation >= before, f"{sq} of {name}: {before}, then {generation}")
+                hold("generations grow", generation >= before, f"{sq} of {name}: {before}, then {generation}")
                 self._generations[name, sq] = generation
             for sq in graph.host_of.values() if graph.state == "running" else ():
                 known = sq == "" or sq == MANAGER or sq in state.ensembles
-                _hold("hosts are known", known, f"{name}: {graph.host_of} beside {list(state.ensembles)}")
+                hold("hosts are known", known, f"{name}: {graph.host_of} beside {list(state.ensembles)}")
+        running = Counter(graph.title for graph in state.running())
+        hold("one version goes on", all(count == 1 for count in running.values()), f"{list(state.graphs)}")
         self._once()
-        _hold("tokens of an older generation are dropped", not self._older, "; ".join(self._older[:1]))
+        hold("tokens of an older generation are dropped", not self._older, "; ".join(self._older[:1]))
 
     def _once(self) -> None:
         """No SQ fires twice for a token in a generation, nor on a host whose SQ was placed elsewhere since.
@@ -219,55 +234,63 @@ class Watch:
         world, state = run.world, run.world.state
         for name, ensemble in world.ensembles.items():
             if run.alive(name) is not None and name not in run.revoked:
-                _hold("the living are known", name in state.ensembles, f"{name}: {ensemble.refused}")
-                _hold("the living are known", not ensemble.member.out, f"{name} does not take part")
+                hold("the living are known", name in state.ensembles, f"{name}: {ensemble.refused}")
+                hold("the living are known", not ensemble.member.out, f"{name} does not take part")
+                left = set(ensemble.node.host.prepared) - set(state.graphs)
+                hold("a stopped graph leaves nothing", not left, f"{name}: {left}")
         for name in run.revoked:
-            _hold("the revoked are out", name not in state.ensembles, name)
+            hold("the revoked are out", name not in state.ensembles, name)
         lost = [name for name in state.lost if run.alive(name)]  # another one may have ended while no manager heard it
-        _hold("nothing is under way", not state.draining and not lost, f"{state.draining} {lost}")
+        replaced = [f"{title} ({each.stage})" for title, each in state.replacements.items()]
+        under_way = [*state.draining, *lost, *replaced]
+        hold("nothing is under way", not under_way, ", ".join(under_way))
+        found = [(graph.title, graph.name) for graph in state.graphs.values()]
+        hold("one version goes on", len({title for title, _ in found}) == len(found), f"{found}")
         now = world.node.clock.now()
         seen = Counter((token.graph, token.context, token.sq, token.start) for token in self._logged())
         for name, graph in state.graphs.items():
             self._at_rest(name, graph, now)
-            for context in graph.live:
-                self._all_logged(name, context.number, seen)
+        self._all_logged(seen)
         for at, kind, reply in run.requests:
-            _hold("every request is answered", reply.done(), f"{kind} of {at / S}s")
+            hold("every request is answered", reply.done(), f"{kind} of {at / S}s")
         self._once()
         if not run.lossy and not any(command.kind == "set" for command in run.plan.commands):
             self._all_taken()  # a longer interval may begin before one that was taken, and is dropped then
 
     def _all_taken(self) -> None:
         """Without losses each token of a graph that goes on is taken by each SQ that it was sent to."""
+        titles = self.run.world.state.titles
         for (graph, context, sq), fired in self.firings.items():
-            if graph in self.run.world.state.graphs:
+            if title_of(graph) in titles:
                 found = next(each for each in self.run.programs[graph].sqs if each.name == sq)
                 sent = Counter(firing.start for firing in fired if firing.now < self.run.world.now - FLOWS)
                 for to in (to.sq for arc in found.arcs for to in arc.to):
                     took = Counter(firing.start for firing in self.firings.get((graph, context, to), ()))
                     for start, count in sent.items():
                         what = f"{to} of {graph}: {took[start]} of {count} from {sq} at {start}"
-                        _hold("without losses all is taken", took[start] == count, what)
+                        hold("without losses all is taken", took[start] == count, what)
 
-    def _all_logged(self, graph: str, context: int, seen: Counter[tuple[Any, ...]]) -> None:
+    def _all_logged(self, seen: Counter[tuple[Any, ...]]) -> None:
         """What an ensemble has put out is in the log, as long as it lives: it keeps it until it is taken."""
-        for sq in self._sqs(graph):
-            if not self._consumed(graph, context, sq):
-                for firing in self.firings.get((graph, context, sq), ()):
+        first = Versions(self.run.world.took_over).first
+        live = {first(context.number) for graph in self.run.world.state.graphs.values() for context in graph.live}
+        for (graph, context, sq), fired in self.firings.items():
+            if first(context) in live and self._gives(graph, sq):
+                for firing in fired:
                     if firing.now < self.run.world.now - FLOWS and self.run.stays(firing.ensemble):
-                        came = seen[graph, context, sq, firing.start] > 0
-                        _hold("ensembles keep outputs until they are taken", came, f"{sq} of {graph}: {firing}")
+                        came = seen[title_of(graph), context, sq, firing.start] > 0
+                        hold("ensembles keep outputs until they are taken", came, f"{sq} of {graph}: {firing}")
 
     def _at_rest(self, name: str, graph: Any, now: int) -> None:
         run, state = self.run, self.run.world.state
         under_way = (graph.move, graph.preparing, graph.arriving, graph.handed, graph.waits_for)
-        _hold("nothing is under way", not any(under_way), f"{name}: {under_way}")
+        hold("nothing is under way", not any(under_way), f"{name}: {under_way}")
         hosts = {MANAGER: run.world.node, **{e.name: e.node for e in run.world.ensembles.values() if run.alive(e.name)}}
         for sq in graph.graph.sqs:
             allowed = set(sq.constraints[0].names) if sq.constraints else {MANAGER}
             fits = allowed & ({*state.ensembles, MANAGER})
             host = graph.host_of[sq.name]
-            _hold("what can be placed is", bool(host) or not fits, f"{sq.name} of {name} may be on {fits}")
+            hold("what can be placed is", bool(host) or not fits, f"{sq.name} of {name} may be on {fits}")
             for context in graph.live:
                 key = (name, context.number)
                 homes = [
@@ -277,44 +300,51 @@ class Watch:
                     if each not in run.revoked  # it has no say, and may have been cut off before it was told why
                 ]
                 wanted = [host] if host else []
-                _hold("an SQ is where it was placed", homes == wanted, f"{sq.name} of {name}: {homes}, not {wanted}")
+                hold("an SQ is where it was placed", homes == wanted, f"{sq.name} of {name}: {homes}, not {wanted}")
                 for home in homes:
                     held = hosts[home].host.contexts[key].held
-                    _hold("nothing is held", sq.name not in held, f"{sq.name} of {name} on {home}")
+                    hold("nothing is held", sq.name not in held, f"{sq.name} of {name} on {home}")
         everywhere = all(graph.host_of.values())
         for context in graph.live:
-            _hold(
+            hold(
                 "a graph ends when its streams do",
                 context.until is None or context.until > now - 3 * S or not everywhere,
                 f"{name}, context {context.number}, until {context.until}, now {now}",
             )
             if context.until is None and everywhere:
-                for sq_name in [sq.name for sq in graph.graph.sqs if not self._consumed(name, context.number, sq.name)]:
+                for sq_name in [sq.name for sq in graph.graph.sqs if self._gives(name, sq.name)]:
                     last = max(
                         (
                             token.arrival
                             for token in self._logged()
-                            if token.graph == name and token.context == context.number and token.sq == sq_name
+                            if token.context == context.number and token.sq == sq_name
                         ),
                         default=0,
                     )
                     flows = last > now - FLOWS
-                    _hold("outputs flow again", flows, f"{sq_name} of {name}: the last {(now - last) / S} s ago")
+                    hold("outputs flow again", flows, f"{sq_name} of {name}: the last {(now - last) / S} s ago")
 
     # At the end.
 
     def at_end(self) -> None:
         run = self.run
         for at, kind, reply in run.requests:
-            _hold("every request is answered", reply.done(), f"{kind} of {at / S}s")
+            hold("every request is answered", reply.done(), f"{kind} of {at / S}s")
             error = reply.exception()
-            _hold("errors are the user's", error is None or isinstance(error, TTError), f"{kind}: {error!r}")
+            hold("errors are the user's", error is None or isinstance(error, TTError), f"{kind}: {error!r}")
         for name, ensemble in run.world.ensembles.items():
             if run.alive(name) is not None and name not in run.revoked:
                 left = list(ensemble.node.host.prepared)
-                _hold("a stopped graph leaves nothing", not left, f"{name}: {left}")
+                hold("a stopped graph leaves nothing", not left, f"{name}: {left}")
         self._outputs_once()
         self._counters_add_up()
+        versions = Versions(run.world.took_over)
+        told = [event for _, event in run.world.told if isinstance(event, Gone | NotBack)]
+        versions.one_at_a_time(self.firings, run.revoked, {event.name for event in told})
+        if not run.lossy:
+            kinds = {command.kind for command in run.plan.commands}
+            all_instants = kinds.isdisjoint(("set", "drain"))
+            versions.values(self.firings, run.programs, self._logged(), all_instants)
 
     def _counters_add_up(self) -> None:
         """Tokens that count as lost of an SQ at an ensemble were sent there and never came.
@@ -333,22 +363,29 @@ class Watch:
                     if way.to not in run.revoked:  # tokens that it took and did not report are lost with it
                         more[way.sq] += lost.get(way, 0) - missing
                     if way in ways:
-                        _hold("counters add up", missing == lost.get(way, 0), text)
+                        hold("counters add up", missing == lost.get(way, 0), text)
                     if not renewed and not moves and way.to not in run.revoked:  # of one placed anew that is lost, too
-                        _hold("counters add up", lost.get(way, 0) <= missing, text)
+                        hold("counters add up", lost.get(way, 0) <= missing, text)
                     if not run.lossy and not run.restarts:
-                        _hold("without losses none counts", not lost.get(way), text)
+                        hold("without losses none counts", not lost.get(way), text)
             for sq, count in more.items() if not (renewed or (moves and run.restarts)) else ():
-                _hold("counters add up", count <= 0, f"of {sq} of {graph} {count} more count as lost than are missing")
+                hold("counters add up", count <= 0, f"of {sq} of {graph} {count} more count as lost than are missing")
 
     def _sqs(self, graph: str) -> set[str]:
-        return {sq.name for sq in self.run.programs[graph].sqs}
+        """The SQs of a graph, in all of its versions."""
+        return {sq.name for name, of in self.run.programs.items() if title_of(name) == graph for sq in of.sqs}
+
+    def renewed(self, title: str) -> bool:
+        """Whether SQs of a graph were placed anew."""
+        graph = self.run.world.state.graph(title)
+        return title in self._renewed or any(graph.generations.values())
 
     def settled_ways(self, name: str) -> set[Way]:
-        """The ways of a graph on which nothing has moved."""
-        run, graph = self.run, self.run.world.state.graphs[name]
-        if graph.state != "running" or any(command.kind == "drain" for command in run.plan.commands):
-            return set()
+        """The ways of a graph on which nothing has moved, nor another version has sent anything."""
+        run, graph = self.run, self.run.world.state.graph(name)
+        drained = any(command.kind == "drain" for command in run.plan.commands)
+        if graph.state != "running" or drained or (run.lossy and run.world.took_over):
+            return set()  # what a lost ensemble has sent in a version that has ended, it tells nobody
         stays = {sq for sq, host in graph.host_of.items() if run.stays(host) and not graph.generations.get(sq)}
         return {
             Way(name, sq.name, graph.host_of[to.sq])
@@ -358,7 +395,7 @@ class Watch:
             if sq.name in stays and all(each.sq in stays for arc in sq.arcs for each in arc.to)
         }
 
-    def _logged(self) -> list[_Logged]:
+    def _logged(self) -> list[Logged]:
         """The lines of the log of outputs."""
         lines = self.run.world.disk.lines
         self._lines += map(_logged.decode, lines[len(self._lines) :])
@@ -368,22 +405,19 @@ class Watch:
         seen: Counter[tuple[Any, ...]] = Counter()
         for token in self._logged():
             seen[token.graph, token.context, token.sq, token.start] += 1
+        fired = {(title_of(graph), context, sq): of for (graph, context, sq), of in self.firings.items()}
         for key, count in seen.items():
             graph, context, sq, start = key
-            fired = [f for f in self.firings.get((graph, context, sq), ()) if f.start == start]
-            _hold("an output comes once", count <= len(fired), f"{key}: {count} times, of {fired}")
+            found = [firing for firing in fired.get((graph, context, sq), ()) if firing.start == start]
+            hold("an output comes once", count <= len(found), f"{key}: {count} times, of {found}")
         if not self.run.lossy:
-            for key_of_sq, fired in self.firings.items():
-                for firing in fired:
-                    if not self._consumed(*key_of_sq):
-                        count = seen[(*key_of_sq, firing.start)]
-                        _hold("without losses all comes", count == 1, f"{key_of_sq} {firing}: {count} times")
+            for (graph, context, sq), of in self.firings.items():
+                if self._gives(graph, sq):
+                    for firing in of:
+                        count = seen[title_of(graph), context, sq, firing.start]
+                        hold("without losses all comes", count == 1, f"{sq} of {graph} {firing}: {count} times")
 
-    def _consumed(self, graph: str, context: int, sq: str) -> bool:
+    def _gives(self, graph: str, sq: str) -> bool:
+        """Whether an SQ gives outputs of its graph."""
         found = next(each for each in self.run.programs[graph].sqs if each.name == sq)
-        return any(arc.to for arc in found.arcs)
-
-
-def _hold(which: str, holds: bool, what: str) -> None:
-    if not holds:
-        raise BrokenError(which, what)
+        return not any(arc.to for arc in found.arcs) and found.function != "fails"
