@@ -73,7 +73,7 @@ class Setting(msgspec.Struct):
     start_tick: int = 0  # when its context started, the same on every ensemble
     grid: tuple[Period, int, int] = (0, 0, 0)  # period, phase and interval width of the grid it is set to
     now: int = 0
-    state: dict[str, Any] = {}  # its own, for the life of the context
+    state: dict[str, Any] = {}  # its own, for the life of the context: by name `(tick, value)`
     tally: Callable[[str], object] = _as_it_is  # takes a kind of counter (`counters.KINDS`) to be counted at its SQ
 
 

@@ -121,7 +121,7 @@ AFTER = {
     "from a firing": BOTH + "never(step(both))",
     "from a firing, left in the middle": BOTH + "r = step(both)\nnever(r)\nreturn r",
     "from an instant": "never(src(trigger, TTPeriod=10))",
-    "in turns": "a = src(trigger, TTPeriod=10)\nlate = ADD_TIME_DELAY(a, delay=100)\nnever(step(step(a)))",
+    "in turns": "a = src(trigger, TTPeriod=10)\nlate = VALUES_TO_TTTIME(a, a + 100)\nnever(step(step(a)))",
 }
 
 
@@ -237,7 +237,7 @@ def test_while_a_plan_is_found_the_collector_of_garbage_is_left_out(
         return Plan(*what)
 
     monkeypatch.setattr(loops, "Plan", plan)
-    late = "" if settles else "x = TIME_TOKEN(x)\n"
+    late = "" if settles else "x = COPY_TTTIME(x, VALUES_TO_TTTIME(x, x + 9))\n"
     graph = program(f"x = step(src(trigger, TTPeriod=10))\n{late}return x")
     assert bool(planned(graph, 300)) == settles
     assert enabled and not any(enabled) and gc.isenabled()

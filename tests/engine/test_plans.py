@@ -26,7 +26,7 @@ from ticktalk.mapping.deployment_file import DeploymentFile
 NEVER = 1 << 60
 
 HEADER = """\
-from ticktalk import GRAPHify, SQify, STREAMify, TTClock, TTConstraint, TTEmpty, firing
+from ticktalk import GRAPHify, SQify, STREAMify, TTClock, TTConstraint, TTEmpty, TTTime, TTToken, firing
 """
 
 BODIES = {
@@ -43,6 +43,13 @@ BODIES = {
     "begun": "print(x, end=' ')\n    return x",
     "asks": "it = firing()\n    print(it.interval.start_tick, it.interval.stop_tick, it.late_by, it.deadline)\n"
     "    return x + it.instant % 5",
+}
+TOKENS = {
+    "same": "return TTToken(x.value + 1, x.time)",
+    "some": "return TTToken(x.value, x.time) if x.value % 4 else TTEmpty()",
+    "longer": "if x.value % 5 == 4:\n        raise ValueError('no')\n"
+    "    return TTToken(x.value, TTTime(x.time.clock, x.time.start_tick, x.time.stop_tick + x.value % 2))",
+    "two": "print(x.time.start_tick, y.time.stop_tick)\n    return TTToken(x.value + y.value, y.time)",
 }
 LISTS = {
     # Mutable values: `xs` is changed where it comes in.
@@ -111,6 +118,7 @@ def programs(draw: st.DrawFn, hosts: bool = False, rates: bool = False, unit: in
             add(f"x{number} = s{number}({window}, TTPeriod={period}, TTPhase={phase}{extra})")
         numbers.append(f"x{number}")
     kinds = ["call", "call", "call", "call", "operator", "list", "take", "unpack", "sticky", "merge", "shift", "chain"]
+    kinds += ["resample", "if", "tokens", "clock"]
     for number in range(draw(st.integers(1, 9))):
         kind = draw(st.sampled_from(kinds))
         pick = [draw(st.sampled_from(numbers)) for _ in range(draw(st.integers(1, 3)))]
@@ -150,6 +158,44 @@ def programs(draw: st.DrawFn, hosts: bool = False, rates: bool = False, unit: in
             delay = draw(st.sampled_from(["1", "7"]))
             add(f"{name} = ADD_TIME_DELAY({pick[0]}, delay={delay})")
             numbers.append(name)
+        elif kind == "resample":
+            what = draw(st.sampled_from([*numbers, *lists]))
+            order = "" if what in lists else draw(st.sampled_from(["", ", order=1", f", order=1, TTMaxGap={4 * unit}"]))
+            period, phase, _ = draw(st.sampled_from(grids))
+            period = draw(st.sampled_from([period, max(2, period // 2), 2 * period]))
+            add(f"{name} = RESAMPLE({what}, TTPeriod={period}, TTPhase={phase % period}{order})")
+            (lists if what in lists else numbers).append(name)
+        elif kind == "if":
+            condition = draw(st.sampled_from([f"{pick[0]} % 3 == 1", f"{pick[-1]} > 4", pick[-1]]))
+            yes = draw(st.sampled_from([pick[0], f"{pick[0]} + 1", "7", f"asks1({pick[0]})"]))
+            function("SQify", "asks1", "x", BODIES["asks"].replace("sum(more)", "0"))
+            add(f"{name} = {yes} if {condition} else {draw(st.sampled_from([pick[-1], f'-{pick[0]}', '0']))}")
+            numbers.append(name)
+        elif kind == "tokens":
+            body = draw(st.sampled_from(sorted(TOKENS)))
+            if body == "two":
+                function("SQify", body, "x, y, TTExecuteOnFullToken=True", TOKENS[body])
+                add(f"{name} = two({pick[0]}, {pick[-1]})")
+            else:
+                function("SQify", body, "x, TTExecuteOnFullToken=True", TOKENS[body])
+                add(f"{name} = {body}({pick[0]})")
+            numbers.append(name)
+        elif kind == "clock":
+            what = draw(
+                st.sampled_from(
+                    ["READ_TTCLOCK({})", "TIME_TOKEN({})", "CONST({}, const=5)", "READ_TTCLOCK({}, delay=3)"]
+                )
+            )
+            add(f"{name} = {what.format(pick[0])}")
+            numbers.append(name)
+            if draw(st.booleans()):
+                add(f"{name}c = COPY_TTTIME({pick[-1]}, {name})")
+                numbers.append(f"{name}c")
+            if draw(st.booleans()):
+                function("SQify", "late", "", "return -1")
+                data, due = draw(st.sampled_from(numbers)), draw(st.sampled_from([2, 5])) * unit
+                add(f"{name}d = TTFinishByOtherwise({data}, TTTimeDeadline={name} + {due}, TTPlanB=late())")
+                numbers.append(f"{name}d")
         elif kind == "chain":
             # SQs with one arc input, behind one that may be of the general engine.
             function("SQify", "pick2", "x, y", "return x * 10 + y")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from ticktalk.accelerate.events import Leg, Links, Opened, Part, StandIn, told_a
 from ticktalk.accelerate.periods import Plan, Trace
 from ticktalk.accelerate.standing import at
 from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.bodies import NOTHING
 from ticktalk.engine.firing.base import Fire, Send
 from ticktalk.engine.firing.deadline import DeadlineSync
 from ticktalk.engine.tap import outcome_of
@@ -76,6 +78,7 @@ class Again:
         self._flights, self._plan, self._trace = flights, plan, trace
         self._shift, self._place, self._found = base - plan.begin, place, found
         self._error, trace.raised = trace.raised, None
+        self._partial, trace.partial = trace.partial, []
         self._former: list[tuple[Any, str, Any]] = []
         self._queues: dict[tuple[int, str], deque[int]] = {}
         self.until: Tick = NEG_INFINITY
@@ -141,6 +144,9 @@ class Again:
                 self._set(sync, "fire", tagged)
         else:
             fired = self._fired(part, self._queue(part, "fire"), sync.fire)
+            if sync.full:
+                execute = part.context.executes[part.sq.name]
+                self._set(execute, "send", self._sent(self._queue(part, "end"), execute.send))
             self._set(sync, "fire", fired)
             if part.asker is not None:
                 self._set(part.asker.sync, "plan_b_fire", fired)
@@ -159,10 +165,13 @@ class Again:
     def _fired(self, part: Part, queue: deque[int], general: Fire) -> Fire:
         """Fires with the outcomes that there are."""
         execute, tap = part.context.executes[part.sq.name], part.context.tap
-        decided = None if tap is None else tap.deciding(part.sq, _nothing, False)
+        decided = None if tap is None else tap.deciding(part.sq, _nothing, part.sync.full)
 
         def fired(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
             if not queue:
+                general(start, stop, values, now)
+            elif queue[0] != self._place and part.keeps and not part.called:  # no body was called
+                queue.popleft()
                 general(start, stop, values, now)
             elif queue[0] != self._place:
                 execute.fired += 1
@@ -171,15 +180,18 @@ class Again:
                 place = queue.popleft()
                 self._send(place)
                 if tap is not None:
-                    tap.fired(part.sq.name, start, stop, now, now, outcome_of(False, place not in self._trace.absent))
+                    tap.fired(part.sq.name, start, stop, now, now, outcome_of(False, self._trace.events[place].gives))
             else:
                 queue.popleft()
-                former = execute.body, execute.arrange
-                execute.body, execute.arrange = self._outcome, None
+                of = ("body", "arrange") if self._trace.events[self._place].results is None else ("results",)
+                former = [getattr(execute, name) for name in of]
+                for name, value in zip(of, (self._outcome, None) if len(of) > 1 else (self._results,), strict=True):
+                    setattr(execute, name, value)
                 try:
                     general(start, stop, values, now)
                 finally:
-                    execute.body, execute.arrange = former
+                    for name, value in zip(of, former, strict=True):
+                        setattr(execute, name, value)
 
         return fired
 
@@ -192,6 +204,12 @@ class Again:
         if self._error is not None and self._trace.in_body:
             raise self._error
         return result_of(self._trace, self._place, self._found)
+
+    def _results(self, values: tuple[Any, ...], now: int) -> Iterator[Any]:
+        """What an SQ on tokens gave where the plan departed."""
+        yield from self._partial if self._error is not None else self._found["result"]
+        if self._error is not None:
+            raise self._error
 
     def _send(self, place: int) -> None:
         """Send what an event gave."""
@@ -228,6 +246,10 @@ class Again:
                     taker.sync.receive(port, start, stop, value, False)
         if tap is not None:
             tap.apart()
+        for result in event.results or ():
+            if (value := self._value(result.value)) is not GONE:
+                interval = at(self._shift, result.start, result.stop)
+                event.part.context.executes[event.part.sq.name].send(value, *interval)
 
     def _sent_there(self, place: int, leg: Leg, wires: list[StandIn]) -> bool:
         """True if an event sent something on a leg."""
@@ -273,6 +295,8 @@ def go_over(periods: list[Again], agenda: Agenda) -> None:
 def result_of(trace: Trace, place: int, found: dict[str, Any]) -> Any:
     """What the body of an event gave, before it was handed on."""
     event = trace.events[place]
+    if event.results is not None:
+        return found["result"] or NOTHING
     if told_at_once(event) or (event.kind == "run" and event.part.forward.unpack is not None):
         return found["result"]
     made = wires_of(event)

@@ -66,7 +66,7 @@ def body_of(sq: TTSQ, execute: TTSQExecute) -> InPlace | None:
         return None
     function = execute.code.graph.functions[sq.function]
     simple = simple_of(function.source, function.line)
-    if simple is None or sq.singly:
+    if simple is None or sq.singly or sq.full_token:
         return None
     try:
         held_by(simple.free, state, is_scalar)
@@ -83,7 +83,7 @@ def body_of(sq: TTSQ, execute: TTSQExecute) -> InPlace | None:
 
 def body_in(graph: TTGraph, sq: TTSQ) -> InPlace | None:
     """The body of an SQ of a graph that does not run."""
-    if not sq.body or sq.singly or graph.functions[sq.function].module:
+    if not sq.body or sq.singly or sq.full_token or graph.functions[sq.function].module:
         return None
     function = graph.functions[sq.function]
     simple = simple_of(function.source, function.line)

@@ -8,17 +8,21 @@ from typing import Any, NamedTuple, Protocol
 
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.firing.base import Fire
+from ticktalk.engine.firing.base import Fire, takes_full_tokens
 from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.firing_chain import Elsewhere
 from ticktalk.engine.forwarding import TTSQForward, Way
 from ticktalk.graph.sq import TTSQ
-from ticktalk.instructions import ON_VALUES
+from ticktalk.instructions import KEEPING
 from ticktalk.time import INFINITY, Tick
 
 
 class Unsettled(Exception):
     """What happens does not repeat, or depends on values; the message says why."""
+
+
+class Undecided(Exception):
+    """The truth of a stand-in was asked for; it is the one argument."""
 
 
 class TooLong(Unsettled):
@@ -186,6 +190,18 @@ class StandIn:
     def __init__(self, event: int, wire: int, tick: int | None = None) -> None:
         self.event, self.wire, self.tick = event, wire, tick
 
+    def __bool__(self) -> bool:
+        raise Undecided(self)
+
+    def __add__(self, other: Any) -> StandIn:
+        return COMPUTED
+
+    __sub__ = __mul__ = __truediv__ = __add__  # on the line of `RESAMPLE`
+
+
+COMPUTED = StandIn(-1, -1)
+"""Stands for what is computed with a stand-in."""
+
 
 class Leg(NamedTuple):
     """A way of an SQ's results: to ports on one ensemble, or to the manager; or the end of a run, which has no way.
@@ -219,6 +235,27 @@ class Leg(NamedTuple):
         return self.output and not self.delay
 
 
+class Result(NamedTuple):
+    """What an SQ on tokens gives, on an interval of its own.
+
+    Attributes:
+        of: what it is, where that is known without a call: another value, a tick, or a constant.
+        when: the condition on which it is given, and how that has to be; None: it is given always.
+    """
+
+    value: StandIn
+    start: Tick
+    stop: Tick
+    of: StandIn | Unchanging | None
+    when: tuple[StandIn, bool] | None = None
+
+
+class Unchanging(NamedTuple):
+    """A value that is the same in all periods."""
+
+    value: Any
+
+
 class Part:
     """One SQ of a context, with the stand-in of its firing rule.
 
@@ -230,6 +267,7 @@ class Part:
         active: something happens here in a period.
         refused: why no firing of it can be planned.
         stage: takes its firings, if its body takes time, and `stage_twin`: the copy of that.
+        keeps: it is an instruction that keeps something from firing to firing; that is with the plan, if not `called`.
     """
 
     def __init__(self, index: int, context: ContextParts, sq: TTSQ, forward: TTSQForward) -> None:
@@ -246,6 +284,8 @@ class Part:
         self.refused = _refused(sq, context)
         self.stage: TakesTime | None = None
         self.stage_twin: TakesTime
+        self.keeps = not sq.body and sq.function in KEEPING
+        self.called = sq.body
 
     @property
     def context_key(self) -> tuple[str, int]:
@@ -257,9 +297,11 @@ ENDING = Leg(Way("", (), [], [], False, 0), False, "", [], 1, False)
 
 
 def _refused(sq: TTSQ, context: ContextParts) -> str:
-    if sq.full_token or sq.spread or not (sq.body or sq.function in ON_VALUES or sq.trigger == "deadline"):
-        return f"{sq.name} works on intervals, or on tokens that were not used"
+    if sq.spread:
+        return f"{sq.name} works on tokens that were not used"
     stages = set() if sq.trigger == "deadline" else set(context.stages_of(sq.name))
+    if takes_full_tokens(sq) and (sq.trigger == "grid" or "cores" in stages):
+        return f"{sq.name} works on intervals, and takes time or is a stream"
     if context.tap is not None:
         if "cores" in stages:
             return f"{sq.name} takes time, and is recorded"
@@ -279,15 +321,22 @@ class PlanEvent:
     """Something that happens in a period.
 
     Attributes:
-        kind: "fire": a firing; "pass": data that a deadline lets pass; "tell": an output reaches the manager. Of a
-            body that takes time: "tag": it was decided; "run": it begins, and makes one value; "end": that is sent.
+        kind: "fire": a firing; "pass": data that a deadline lets pass; "tell": an output reaches the manager; "end": a
+            result is sent, where it is not in the firing. Of a body that takes time: "tag": it was decided; "run": it
+            begins, and makes one value.
         tick, start, stop: when, and the interval.
         inputs: by port that takes tokens, the value.
         wires: by leg and receiver, in order, the values that it makes.
         arrivals: by leg, when they arrive.
+        intervals: (on tokens) of the inputs, and `results`: each is sent by an "end" that follows; None: not on tokens.
+        asked: (on tokens) the condition on which it depends whether it gives a result; None: it does not.
+        gives: it gives a result.
     """
 
-    __slots__ = ("arrivals", "inputs", "kind", "leg", "part", "start", "stop", "tick", "wires")
+    __slots__ = (
+        *("arrivals", "asked", "gives", "inputs", "intervals", "kind", "leg", "part", "results", "start", "stop"),
+        *("tick", "wires"),
+    )
 
     def __init__(
         self, part: Part, kind: str, tick: int, start: Tick, stop: Tick, inputs: tuple[StandIn, ...], leg: Leg | None
@@ -296,11 +345,20 @@ class PlanEvent:
         self.inputs, self.leg = inputs, leg
         self.wires: list[list[StandIn]] = []
         self.arrivals: list[int] = []
+        self.intervals: list[tuple[Tick, Tick]] = []
+        self.results: list[Result] | None = None
+        self.asked: StandIn | None = None
+        self.gives = True
 
     @property
     def runs(self) -> bool:
         """A body runs."""
         return self.kind in ("fire", "run")
+
+    @property
+    def calls(self) -> bool:
+        """(On tokens) its results are known by a call only."""
+        return self.part.called or any(result.of is None for result in self.results or ())
 
     @property
     def ways(self) -> Iterable[tuple[Leg, list[StandIn]]]:
@@ -310,20 +368,25 @@ class PlanEvent:
 
 def wires_of(event: PlanEvent) -> list[StandIn]:
     """The values that an event makes, without ticks."""
-    return [value for wires in event.wires for value in wires if value.wire >= 0]
+    made = [value for wires in event.wires for value in wires if value.wire >= 0]
+    return made if event.results is None else [result.value for result in event.results]
 
 
 def told_at_once(event: PlanEvent) -> bool:
     """True if an event tells the manager of an output itself, or a result is unpacked there."""
     part = event.part
-    return event.kind in ("fire", "pass", "end") and (
-        part.forward.unpack is not None or any(leg.told_at_once and not leg.tag for leg in part.legs)
+    return (
+        event.kind in ("fire", "pass", "end")
+        and event.results is None
+        and (part.forward.unpack is not None or any(leg.told_at_once and not leg.tag for leg in part.legs))
     )
 
 
 def passes_on(event: PlanEvent) -> bool:
     """True if the code looks at what an event makes, and passes it on as it is, if it cannot be changed."""
-    return not (told_at_once(event) or (event.kind == "run" and event.part.forward.unpack is not None))
+    return event.results is None and not (
+        told_at_once(event) or (event.kind == "run" and event.part.forward.unpack is not None)
+    )
 
 
 class Flying:

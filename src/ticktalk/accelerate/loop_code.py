@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from ticktalk.accelerate.chosen import NO_BODIES, Inline
 from ticktalk.accelerate.code import call_of, made_anew
-from ticktalk.accelerate.events import Part, PlanEvent, StandIn, passes_on, told_at_once, wires_of
+from ticktalk.accelerate.events import Part, PlanEvent, StandIn, Unchanging, passes_on, told_at_once, wires_of
 from ticktalk.bodies.inlined import Inlined, arguments_of, as_text
 from ticktalk.bodies.statements import LINES, Tails
 from ticktalk.engine.firing.arrival import SinglePortSync
@@ -94,7 +94,7 @@ class Names:
 
     def name_wires(self, place: int, event: PlanEvent) -> None:
         """Give names to what an event makes."""
-        made = [value for wires in event.wires for value in wires if value.wire >= 0]
+        made = wires_of(event)
         for value in made:
             self._of[id(value)] = f"v{place}" if len(made) == 1 else f"v{place}_{value.wire}"
 
@@ -134,7 +134,7 @@ def optional_values(
         lost: set[int] = set()
         for event in events:
             single = isinstance(event.part.twin, SinglePortSync) and not event.part.twin.forward
-            single &= event.kind == "fire" and not any(leg.tag for leg in event.part.legs)
+            single &= event.kind == "fire" and not event.part.keeps and not any(leg.tag for leg in event.part.legs)
             single |= event.kind == "end"
             if not (event.kind == "tell" or (single and all(id(value) in found for value in wires_of(event)))):
                 lost.update(id(value) for value in event.inputs)
@@ -244,17 +244,23 @@ def _known(events: list[PlanEvent], first: int, left: list[OutOfReach], inline: 
             known[f"tell{place}"] = None
             continue
         if event.runs:
-            if place not in inline.of and "f" + str(index) in call_of(index, sq, {}):
+            if event.results is not None:
+                wires = enumerate(event.results)
+                known |= {f"k{place}_{wire}": None for wire, result in wires if isinstance(result.of, Unchanging)}
+                known |= {f"run{place}": None} if event.calls or not event.gives else {}
+            elif place not in inline.of and "f" + str(index) in call_of(index, sq, {}):
                 known[f"f{index}"] = None
             if sq.told and place not in inline.of:
                 known[f"ask{place}"] = None
-            if made_anew(sq):
+            if event.results is not None:
+                pass
+            elif made_anew(sq):
                 known[f"arrange{index}"] = None
             else:
                 known |= {f"a{index}_{p}": None for p, port in enumerate(sq.ports) if port.constant and not port.hidden}
         if told_at_once(event):
             known[f"edge{place}"] = None
-        elif wires_of(event):
+        elif event.results is None and wires_of(event):
             known[f"hand{place}"] = None
     known |= {f"left{place}": None for place, entry in enumerate(left) if entry.value is not None}
     return list(known)
@@ -270,6 +276,8 @@ def _statements(
         return [], None
     if event.kind == "tell":
         statements = [(f"if tell{place}({inputs[0]}, base): return {place}, base, locals()", False)]
+    elif event.results is not None:
+        statements = _on_tokens(names, place, event, inputs, optional)
     else:
         tails = _tails(names, place, event, optional, recorded, inline.strict)
         sq, index = event.part.sq, event.part.index
@@ -303,6 +311,42 @@ def _statements(
             *(("    " + text, False) for text in otherwise),
         ]
     return statements, body
+
+
+def _on_tokens(
+    names: Names, place: int, event: PlanEvent, inputs: list[str], optional: set[int]
+) -> list[tuple[str, bool]]:
+    """The statements of a firing on tokens."""
+    results = event.results or []
+    made = "".join(names.of(result.value) + ", " for result in results)
+    ask = f"ask{place}(base); " if event.part.sq.told else ""
+    if event.calls:
+        statements = [
+            (f"{ask}result = run{place}({', '.join(['base', *inputs])})", True),
+            (f"if type(result) is list: return {place}, base, locals()", False),
+            (f"{made}= result", False),
+        ]
+        return statements if made else statements[:2]
+    statements = []
+    if event.asked is not None and not event.gives:
+        statements = [
+            (
+                f"if type({names.of(event.asked)}) is not bool: result = run{place}({', '.join(['base', *inputs])})",
+                True,
+            ),
+            ("else: result = ()", False),
+            (f"if type(result) is list: return {place}, base, locals()", False),
+        ]
+    for wire, result in enumerate(results):
+        of = names.of(result.of) if isinstance(result.of, StandIn) else f"k{place}_{wire}"
+        if result.when is not None:
+            condition, truth = names.of(result.when[0]), result.when[1]
+            of = f"{of} if {condition} else gone" if truth else f"gone if {condition} else {of}"
+        statements.append((f"{names.of(result.value)} = {of}", result.when is not None))
+        if result.when is not None and id(result.value) not in optional:
+            result_is = f"if {names.of(result.value)} is gone: result = []; return {place}, base, locals()"
+            statements.append((result_is, False))
+    return statements
 
 
 def _tails(names: Names, place: int, event: PlanEvent, optional: set[int], recorded: bool, strict: set[int]) -> Tails:

@@ -37,6 +37,7 @@ from ticktalk.accelerate.standing import (
     keeps_order,
     ports_of,
     reach_of,
+    stateless,
     take,
     tokens_since,
     value_of,
@@ -46,8 +47,6 @@ from ticktalk.bodies.statements import LINES
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import running
-from ticktalk.engine.firing.arrival import SinglePortSync
-from ticktalk.engine.firing.deadline import PlanBSync
 from ticktalk.engine.firing.grid import GridSync
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
@@ -172,6 +171,7 @@ class Trace:
         elif not plan.optional <= begin_may_lack:
             raise Unsettled("what may be absent is needed after an absence")
         self.raised: BaseException | None = None
+        self.partial: list[Any] = []  # the results of an SQ on tokens before that
         self.in_body = False
         self.inline = NO_BODIES
         self.code: LoopCode
@@ -289,13 +289,30 @@ class Plan:
         periods = [
             part.twin.every for part in world.parts if isinstance(part.twin, GridSync) and part.twin.instant is not None
         ]
+        periods += [part.sq.every for part in world.parts if part.keeps]
         tick = agenda.next_tick()
         if not periods or tick is None:
             raise Unsettled("no stream is open")
         self.period = lcm(*map(repeats_after, periods))
         if sum(self.period // period for period in periods) > MOST_EVENTS:
             raise TooLong(f"a common period has more than {MOST_EVENTS} events")
-        self.begin = tick
+        start = world.save()
+        while True:
+            self.begin = tick
+            try:
+                self._find()
+                break
+            except Unsettled:
+                if world.truths is not None or not any(event.asked is not None for event in world.events):
+                    raise
+            world.truths = {}
+            world.load(start)
+        if apart and any(event.kind == "tell" for event in self.main.events):
+            raise Unsettled("outputs take a while to the manager")
+
+    def _find(self) -> None:
+        """Find the events of a period from `begin` on, or from the begin of a later one."""
+        world = self.world
         self._settle()
         self.places = {part.index for part in self.parts}
         self.aside: Aside = defaultdict(list)
@@ -303,7 +320,7 @@ class Plan:
         self.at_once = BEGINNING if world.taps else AT_ONCE
         world.load(self.saved)
         self.standing = world.standing(self.begin, ABSENT)
-        self.values: list[StandIn] = values_of(self.standing, self.parts)
+        self.values: list[StandIn] = self.standing.values_of(self.parts)
         flying = [flying for _, flying in self.standing.flying if self.counted(flying.leg)]
         self.needed = {id(value) for each in flying for value in each.values}
         self.optional: set[int] | None = None  # the places of values that may be absent
@@ -311,8 +328,9 @@ class Plan:
         self.silent = [0] * len(world.parts)
         self.overtaken = False
         self.main = Trace(self, frozenset(), 0)
-        if apart and any(event.kind not in ("fire", "pass") for event in self.main.events):
-            raise Unsettled("outputs take a while to the manager")
+        chosen = [each for event in self.main.events for each in event.results or () if each.when is not None]
+        if world.truths is None and not {id(each.value) for each in chosen} <= self.main.optional:
+            raise Unsettled("others depend on a condition")
         self.overtaken = world.overtaken
         numbers = world.standing(self.begin + self.main.length, ABSENT).stickies
         for place in [place for place, number in self.standing.stickies.items() if number != numbers[place]]:
@@ -324,20 +342,31 @@ class Plan:
         for _ in range(LOOKED_AHEAD):
             for part in world.parts:
                 part.active = False
-            world.events = []
+            world.begin_anew()
             lags = [part.lag for part in world.parts]
             saved, before = world.save(), world.standing(self.begin, ABSENT)
             world.run(self.begin + self.period)
             after = world.standing(self.begin + self.period, ABSENT)
             self.parts = [part for part in world.parts if part.active]
             # What is known of a number that was there before may not be known of those that come after it.
-            guessed = any(value.event < 0 and value.tick is not None for value in values_of(before, world.parts))
+            guessed = any(value.event < 0 and value.tick is not None for value in before.values_of(world.parts))
             lasts = all(before.lasts.get(part.index) == after.lasts.get(part.index) for part in self.parts)
             if lasts and not guessed and lags == [part.lag for part in world.parts] and before.same(after, self.parts):
                 self.saved = saved
+                self.parts = self._with_choices()
                 return
             self.begin += self.period
         raise Unsettled("it does not come to repeat itself")
+
+    def _with_choices(self) -> list[Part]:
+        """The SQs at which something happens, and those behind a condition, whatever that was."""
+        found = {part.index: part for part in self.parts}
+        behind = [event.part for event in self.world.events if event.asked is not None]
+        while behind:
+            part = behind.pop()
+            found[part.index] = part
+            behind += [taker for leg in part.legs for taker, _ in leg.to if taker.index not in found]
+        return [found[index] for index in sorted(found)]
 
     def stands(self, base: int, agenda: Agenda) -> tuple[Standing, list[Any]]:
         """How all stands at `base`, and the values there, if that is the begin of a period.
@@ -437,12 +466,11 @@ class Plan:
                 used = [len(tokens) for tokens in self.standing.shapes[part.index][: len(ports_of(part.sync))]]
                 newest = self.main.newest[part.index] + self.period
                 timers.append(first_eviction(part, ports_of(part.sync), used, newest))  # type: ignore[arg-type]
-        return min(limit, standing.others, *timers)
+        return min(limit, standing.others, self.windows_end, *timers)
 
     def most(self, base: int, stop: float) -> int:
-        """How many periods fit in from `base` to before `stop`, and into the windows of the streams."""
-        end = min(stop, self.windows_end)
-        return int((end - base) // self.period) if end < INFINITY else 1 << 40
+        """How many periods fit in from `base` to before `stop`."""
+        return int((stop - base) // self.period) if stop < INFINITY else 1 << 40
 
     @property
     def windows_end(self) -> Tick:
@@ -468,17 +496,3 @@ class Plan:
 
 def _way(part: Part, leg: Leg) -> tuple[tuple[str, int], str, str]:
     return part.context_key, leg.way.name, leg.host
-
-
-def stateless(part: Part) -> bool:
-    """True if nothing waits at a firing rule from one turn to the next."""
-    rule = part.twin
-    if part.stage is not None:
-        return False
-    return (isinstance(rule, PlanBSync) and not rule.ports) or (isinstance(rule, SinglePortSync) and not rule.forward)
-
-
-def values_of(standing: Standing, parts: list[Part]) -> list[Any]:
-    """What stands there at some parts, and what is under way, in order."""
-    values = [value for part in parts for value in standing.values[part.index]]
-    return values + [value for _, flying in standing.flying for value in flying.values]

@@ -6,7 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 from ticktalk.accelerate.bind import GONE, IN_PLAN
-from ticktalk.accelerate.events import Leg, Links, Opened, Part, PlanEvent, TakesTime, told_at_once, wires_of
+from ticktalk.accelerate.events import (
+    Leg,
+    Links,
+    Opened,
+    Part,
+    PlanEvent,
+    Result,
+    TakesTime,
+    Unchanging,
+    told_at_once,
+    wires_of,
+)
 from ticktalk.accelerate.noted import keep
 from ticktalk.accelerate.periods import LEAVE, Trace
 from ticktalk.accelerate.standing import at
@@ -28,6 +39,10 @@ def rare_steps(trace: Trace, links: Links, agenda: Agenda) -> dict[str, Any]:
             acts[f"tell{place}"] = _teller(trace, event, links, agenda)
         elif event.kind == "run" and event.part.stage is not None:
             acts[f"hand{place}"] = _hold(event.part.stage)
+        elif event.results is not None:
+            acts[f"run{place}"] = _on_tokens(trace, event, event.results)
+            wires = enumerate(event.results)
+            acts |= {f"k{place}_{wire}": result.of.value for wire, result in wires if isinstance(result.of, Unchanging)}
         elif told_at_once(event):
             acts[f"edge{place}"] = _edge(trace, place, event, links, agenda)
         elif wires_of(event):
@@ -62,6 +77,32 @@ def _asker(trace: Trace, event: PlanEvent) -> Callable[[int], None]:
         tell(start, stop, (), base + event.tick - begin)
 
     return ask
+
+
+def _on_tokens(trace: Trace, event: PlanEvent, results: list[Result]) -> Callable[..., Any]:
+    """Runs what works on tokens; gives a tuple, or a list of results if they are not as planned."""
+    execute, begin, now = event.part.context.executes[event.part.sq.name], trace.plan.begin, event.tick
+    planned = [(result.start, result.stop) for result in results]
+    gone = (GONE,) * len(results)
+    may_lack = bool(results) and all(id(result.value) in trace.optional for result in results)
+
+    def run(base: int, *values: Any) -> Any:
+        shift = base - begin
+        inputs = zip(event.intervals, values, strict=True)
+        tokens = tuple([(start + shift, stop + shift, value) for (start, stop), value in inputs])
+        running.current, found = None, []
+        try:
+            for result in execute.results(tokens, now + shift):
+                found.append(result)
+        except BaseException:
+            trace.partial = found
+            raise
+        running.current = IN_PLAN
+        if [(start - shift, stop - shift) for _, start, stop in found] == planned:
+            return tuple([value for value, _, _ in found])
+        return gone if may_lack and not found else found
+
+    return run
 
 
 def _edge(trace: Trace, place: int, event: PlanEvent, links: Links, agenda: Agenda) -> Callable[[Any, int], Any]:

@@ -12,7 +12,7 @@ is known, so a deadline is, too.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -30,16 +30,15 @@ from ticktalk.accelerate.events import (
     Unsettled,
 )
 from ticktalk.accelerate.noted import Given, stand_in
-from ticktalk.accelerate.standing import Standing, since, stands
+from ticktalk.accelerate.on_tokens import GIVE_TICKS, known_tick, run_on_tokens
+from ticktalk.accelerate.standing import Standing, copied, since, stands
 from ticktalk.counters import Counters
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.firing.arrival import ArrivalSync
 from ticktalk.engine.firing.deadline import DeadlineSync, PlanBSync
 from ticktalk.engine.firing.grid import GridSync
-from ticktalk.engine.matching import Port
 from ticktalk.engine.tap import Numbers, Tap, outcome_of
-from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import INFINITY, Tick
 from ticktalk.values.codec import handed_on
@@ -77,6 +76,7 @@ class World:
         self.taps: dict[int, Tap] = {}  # by id of a context, the copy of its tap
         self.notes: list[tuple[ContextParts, Any]] = []  # what those have noted
         self.absent: Collection[int] = ()  # the events that give no result
+        self.truths: dict[int, bool] | None = None  # of conditions, by event
         self._twin_of: dict[int, Part] = {}
         self._by_name: dict[tuple[str, int, str], Part] = {}
         self._by_stage: dict[int, Part] = {}
@@ -119,6 +119,9 @@ class World:
         twin.key, twin.agenda, twin.counters = (sync.key[0], twin), self.agenda, counters
         twin.evict_at = twin.eviction_bound = twin.patience = INFINITY
         twin.fire = lambda start, stop, values, now: self._note(part, "fire", start, stop, values, now)
+        if part.keeps:
+            memory: dict[str, Any] = part.context.executes[part.sq.name].memory
+            twin.memory = {name: (tick, StandIn(-1, 0)) for name, (tick, _) in memory.items()}
         part.stage = None if part.refused else self.links.stage(part.context, part.sq.name)
         if part.stage is not None:
             self._take_time(part, part.stage, counters)
@@ -140,13 +143,13 @@ class World:
                 del port.tokens[:-LOOKED_BACK]
             twin.data.tokens = [(*token[:3], (token[3][0], stand_in(token[3][1]))) for token in twin.data.tokens]
             twin.pass_on = lambda value, start, stop: self._note(part, "pass", start, stop, (value,), self.agenda.now)
-            twin.report = _reports
+            twin.report = _fails
         tap = self.taps.get(id(part.context))
         if tap is not None:
             twin.leave = None
             tap.watch_sync(twin)
             if not isinstance(twin, DeadlineSync):
-                twin.fire = tap.deciding(part.sq, twin.fire, False)
+                twin.fire = tap.deciding(part.sq, twin.fire, twin.full)
 
     def _take_time(self, part: Part, stage: TakesTime, counters: Counters) -> None:
         """Let the body of an SQ take its time on a copy of its core."""
@@ -234,13 +237,21 @@ class World:
             raise TooLong(f"more than {MOST_EVENTS} events in a period")
         part.active = True
         tap, way = self.taps.get(id(part.context)), None
-        event = PlanEvent(part, kind, now, start, stop, tuple(inputs), leg)
+        tokens = inputs if kind == "fire" and part.twin.full else None
+        taken = tuple(inputs) if tokens is None else tuple([token[2] for token in tokens])
+        event = PlanEvent(part, kind, now, start, stop, taken, leg)
+        event.gives = place not in self.absent
         self.events.append(event)
         if leg is not None:
             return
-        known = _known_tick(part.sq, event) if event.runs else event.inputs[0].tick if kind == "end" else None
+        if tokens is not None:
+            event.intervals = [token[:2] for token in tokens]
+            event.results = run_on_tokens(event, place, tokens, event.gives, self.truths)
+            event.gives, known = bool(event.results), None
+        else:
+            known = known_tick(part, taken) if event.runs else taken[0].tick if kind == "end" else None
         if kind == "run":
-            if part.stage_twin.elsewhere.paths and place not in self.absent:
+            if part.stage_twin.elsewhere.paths and event.gives:
                 event.wires.append([StandIn(place, 0, known)])
                 part.stage_twin.keep(event.wires[0][0], start, stop)
             return
@@ -257,7 +268,7 @@ class World:
             else:
                 values = [StandIn(place, wire + each, known) for each in range(leg.receivers)]
                 wire += len(values)
-                if place in self.absent:
+                if not event.gives or event.results is not None:
                     event.wires.append([])
                     continue
             event.wires.append(values)
@@ -271,8 +282,10 @@ class World:
                 self.arrive(Flying(part, leg, values, start, stop))
         if tap is not None:
             tap.apart()
-            if kind == "fire":
-                tap.fired(part.sq.name, start, stop, now, now, outcome_of(False, place not in self.absent))
+        for result in event.results or ():
+            self._note(part, "end", result.start, result.stop, (result.value,), now)
+        if tap is not None and kind == "fire":
+            tap.fired(part.sq.name, start, stop, now, now, outcome_of(False, event.gives))
 
     def _arrival(self, part: Part, leg: Leg, now: int) -> int:
         """When a token arrives that is sent now: it may have to wait for those ahead of it."""
@@ -322,6 +335,12 @@ class World:
         if tap is not None:
             tap.apart()
 
+    def begin_anew(self) -> None:
+        """No event has been yet."""
+        self.events = []
+        if self.truths is not None:
+            self.truths = {}
+
     def run(self, until: int) -> None:
         """Let everything happen that is due before `until`."""
         agenda = self.agenda
@@ -356,7 +375,8 @@ class World:
             vars(twin).update({k: copied(v) for k, v in state.items()})
         for place, tap in self.taps.items():
             tap.numbers = Numbers(*map(Counter, numbers[place]))
-        self.events, self.notes, self.overtaken = [], [], False
+        self.notes, self.overtaken = [], False
+        self.begin_anew()
         self.came.clear()
         for use in self.uses:
             use.notes.clear()
@@ -387,6 +407,13 @@ class World:
             if part.stage is not None:
                 stage = part.stage if agenda is not None else part.stage_twin
                 standing.shapes[part.index] += (self._stage_stands(part, stage, base, values, absent),)
+            if part.keeps:
+                memory = part.twin.memory if agenda is None else part.context.executes[part.sq.name].memory
+                standing.shapes[part.index] += (
+                    part.called,
+                    [(name, memory[name][0] - base) for name in sorted(memory)],
+                )
+                values += [] if part.called else [memory[name][1] for name in sorted(memory)]
         others: Tick = INFINITY
         of = self.part_of if agenda is not None else self._twin_of
         for tick, turns in (agenda or self.agenda)._due.items():
@@ -444,7 +471,7 @@ class World:
                     flying.part.stage_twin.ends_at(tick, flying.start)
                 elif flying is not None:
                     sq, tag = flying.part.sq, flying.leg.tag
-                    is_tick = tag or (not sq.body and sq.function in ("ADD", "SUB"))
+                    is_tick = tag or (not sq.body and sq.function in GIVE_TICKS)
                     arrived: list[Any] = flying.values
                     flying.values = [
                         StandIn(-1, 0, int(given) if is_tick and type(given) is int else None) for given in arrived
@@ -458,43 +485,5 @@ _WATCHED = ("receive", "step", "meet", "miss")
 _SHARED = frozenset({"sq", "plan_b", "arc_ports", "slot", "consuming", "others"})
 
 
-def copied(value: Any) -> Any:
-    """A copy of a part of a rule's state; tokens and values in it are the same."""
-    kind = value.__class__
-    if kind is list:
-        return [copied(item) for item in value]
-    if kind is dict:
-        return {key: copied(item) for key, item in value.items()}
-    if kind is set or kind is deque:
-        return kind(value)
-    if kind is Port:
-        other = Port()
-        other.tokens, other.widest = value.tokens[:], value.widest
-        return other
-    return value
-
-
-def _reports(sq: str, start: Tick, stop: Tick, error: BaseException) -> None:
-    raise Unsettled(f"an error of {sq}: {error}")
-
-
-def _fails(start: Tick, stop: Tick, error: BaseException) -> None:
-    raise error
-
-
-def _known_tick(sq: TTSQ, event: PlanEvent) -> int | None:
-    """The result of adding a constant to a tick, or taking it away."""
-    if sq.body or sq.function not in ("ADD", "SUB"):
-        return None
-    terms: list[Any] = []
-    given = iter(event.inputs)
-    for port in sq.ports:
-        if port.constant is not None:
-            terms.append(decode_constant(port.constant[0]))
-        else:
-            terms.append(next(given).tick)
-    if len(terms) != 2 or len(event.inputs) != 1 or any(type(term) is not int for term in terms):
-        return None
-    if sq.function == "ADD":
-        return int(terms[0] + terms[1])
-    return int(terms[0] - terms[1]) if sq.ports[1].constant is not None else None
+def _fails(*of: Any) -> None:
+    raise Unsettled(f"an error of a firing: {of[-1]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -40,6 +41,11 @@ class Standing(NamedTuple):
     others: Tick
     stickies: dict[tuple[int, int], int]
     latest: dict[tuple[str, str], int]
+
+    def values_of(self, parts: Iterable[Part]) -> list[Any]:
+        """What stands there at some parts, and what is under way, in order."""
+        values = [value for part in parts for value in self.values[part.index]]
+        return values + [value for _, flying in self.flying for value in flying.values]
 
     def same_rules(self, other: Standing, parts: Iterable[Part]) -> bool:
         """True if the rules of these parts will do the same, with the same tokens."""
@@ -160,6 +166,14 @@ def tokens_since(sync: Any, port: Port, token: Any, base: int) -> tuple[Any, ...
     return (*shape, since(token[3][0] if port is sync.data else token[3], base))
 
 
+def stateless(part: Part) -> bool:
+    """True if nothing waits at a firing rule from one turn to the next."""
+    rule = part.twin
+    if part.stage is not None or part.keeps:
+        return False
+    return (isinstance(rule, PlanBSync) and not rule.ports) or (isinstance(rule, SinglePortSync) and not rule.forward)
+
+
 def take(part: Part, standing: Standing) -> None:
     """Take from a firing rule the tokens that wait, which stand as at the begin of a period."""
     shape = standing.shapes[part.index]
@@ -174,6 +188,9 @@ def put_back(part: Part, standing: Standing, base: int, advanced: bool, here: It
     _put_rule_back(part, standing, base, advanced, here)
     if part.stage is not None:
         part.stage.stand(base, standing.shapes[part.index][-1], here, GONE)
+    if part.keeps and not part.called:
+        kept = standing.shapes[part.index][-1]
+        part.context.executes[part.sq.name].memory = {name: (base + tick, next(here)) for name, tick in kept}
 
 
 def _put_rule_back(part: Part, standing: Standing, base: int, advanced: bool, here: Iterator[Any]) -> None:
@@ -223,3 +240,19 @@ def add_sorted(port: Port, tokens: list[Any]) -> None:
 
 def _start_and_number(token: Any) -> tuple[Tick, int]:
     return token[0], token[1]
+
+
+def copied(value: Any) -> Any:
+    """A copy of a part of a rule's state; tokens and values in it are the same."""
+    kind = value.__class__
+    if kind is list:
+        return [copied(item) for item in value]
+    if kind is dict:
+        return {key: copied(item) for key, item in value.items()}
+    if kind is set or kind is deque:
+        return kind(value)
+    if kind is Port:
+        other = Port()
+        other.tokens, other.widest = value.tokens[:], value.widest
+        return other
+    return value

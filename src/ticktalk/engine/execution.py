@@ -15,7 +15,7 @@ from ticktalk.engine.components import Components, running
 from ticktalk.engine.this_firing import Firing, telling
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
-from ticktalk.instructions import INSTRUCTIONS, ON_TOKENS, Setting
+from ticktalk.instructions import INSTRUCTIONS, ON_TOKENS, Results, Setting
 from ticktalk.payloads import FiringError
 from ticktalk.printable import block, bounded
 from ticktalk.time import ROOT, Tick, TTClock, TTEmpty, TTTag, TTTime, TTToken
@@ -70,16 +70,17 @@ class TTSQExecute:
         self.ensemble = ensemble
         self.code = code
         self.components: Components | None = components
-        self._setting: Setting | None = None
+        self.setting: Setting | None = None  # of an instruction on tokens
         tag = TTTag(context, sq.name, 0, ensemble)
         self._tags: list[TTTag] = []
         self.fire: Callable[[Tick, Tick, tuple[Any, ...], int], None]
+        self.results: Callable[[tuple[Any, ...], int], Results]  # of an SQ on tokens: what it gives for them, and when
         if sq.body:
             body, self.state = code.body(sq)
             self.body, self.arrange = _call_shape(sq, body, tag)
             self.fire = self._fire
             if sq.full_token:
-                self.fire = self._fire_full
+                self.fire, self.results = self._fire_on_tokens, self._results_of_body
                 self._tags = [tag._replace(p=index) for index, port in enumerate(sq.ports) if port.constant is None]
             if sq.told:
                 self.fire = telling(self.fire, sq, self)
@@ -88,8 +89,8 @@ class TTSQExecute:
         if sq.function in ON_TOKENS:
             self.body, self.arrange = _call_shape(sq, compute, tag, full=True)
             grid = sq.every, sq.phase, sq.width
-            self._setting = Setting(self._parameter, clock, start_tick, grid, tally=tally)
-            self.fire = self._fire_instruction
+            self.setting = Setting(self._parameter, clock, start_tick, grid, tally=tally)
+            self.fire, self.results = self._fire_on_tokens, self._results_of_instruction
         else:
             self.body, self.arrange = _call_shape(sq, compute, tag)
             self.fire = self._fire
@@ -111,7 +112,16 @@ class TTSQExecute:
         except BaseException as error:
             self.failed(error, start, stop)
 
-    def _fire_full(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+    def _fire_on_tokens(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+        """Run what works on tokens, and send each result on its own interval."""
+        self.fired += 1
+        try:
+            for result, begin, end in self.results(values, now):
+                self.send(result, begin, end)
+        except BaseException as error:
+            self.failed(error, start, stop)
+
+    def _results_of_body(self, values: tuple[Any, ...], now: int) -> Results:
         tokens = tuple(
             [
                 TTToken(value, TTTime(ROOT, begin, end), tag)
@@ -119,49 +129,44 @@ class TTSQExecute:
             ]
         )
         running.current = self
-        self.fired += 1
-        try:
-            result = self.body(*tokens) if self.arrange is None else self.arrange(self.body, tokens)
-            running.current = None
-            if result.__class__ is TTEmpty:
-                return
-            if not isinstance(result, TTToken):
-                raise TypeError(
-                    "a body with TTExecuteOnFullToken=True returns a TTToken (or TTEmpty()), not"
-                    f" {type(result).__name__}: return TTToken(value, token.time)"
-                )
-            time = result.time
-            if time.clock != ROOT:
-                raise ValueError(
-                    f"the clock of a returned token must be that of its inputs, {ROOT.name!r}, not {time.clock.name!r}"
-                )
-            self.send(result.value, time.start_tick, time.stop_tick)
-        except BaseException as error:
-            self.failed(error, start, stop)
+        result = self.body(*tokens) if self.arrange is None else self.arrange(self.body, tokens)
+        running.current = None
+        if result.__class__ is TTEmpty:
+            return []
+        if not isinstance(result, TTToken):
+            raise TypeError(
+                "a body with TTExecuteOnFullToken=True returns a TTToken (or TTEmpty()), not"
+                f" {type(result).__name__}: return TTToken(value, token.time)"
+            )
+        time = result.time
+        if time.clock != ROOT:
+            raise ValueError(
+                f"the clock of a returned token must be that of its inputs, {ROOT.name!r}, not {time.clock.name!r}"
+            )
+        return [(result.value, time.start_tick, time.stop_tick)]
 
-    def _fire_instruction(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
-        setting = self._setting
-        assert setting is not None
-        setting.now = now
-        self.fired += 1
-        try:
-            inputs = values if self.arrange is None else self.arrange(_as_tuple, values)
-            for result, begin, end in self.body(setting, *inputs):
-                self.send(result, begin, end)
-        except Exception as error:
-            self.failed(error, start, stop)
+    def _results_of_instruction(self, values: tuple[Any, ...], now: int) -> Results:
+        assert self.setting is not None
+        self.setting.now = now
+        return self.computed(self.setting, values)
+
+    def computed(self, setting: Setting, values: tuple[Any, ...]) -> Results:
+        """What an instruction on tokens gives in a setting."""
+        inputs = values if self.arrange is None else self.arrange(_as_tuple, values)
+        results: Results = self.body(setting, *inputs)
+        return results
 
     @property
     def memory(self) -> Any:
         """The state kept from firing to firing: `sq_state`, or an instruction's own."""
-        return self.state.get("sq_state") if self._setting is None else self._setting.state
+        return self.state.get("sq_state") if self.setting is None else self.setting.state
 
     @memory.setter
     def memory(self, memory: Any) -> None:
-        if self._setting is None:
+        if self.setting is None:
             self.state["sq_state"] = memory
         else:
-            self._setting.state = memory
+            self.setting.state = memory
 
     def failed(self, error: BaseException, start: Tick, stop: Tick) -> None:
         """Report a firing that raised; SystemExit too: a body ends itself, never the runtime. Ctrl-C ends it."""
