@@ -126,6 +126,26 @@ def test_start_takes_a_time(console: _Console, capsys: pytest.CaptureFixture[str
         console._do(["start", "prog", "--start-at", "noon"])
 
 
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("start", "write: start GRAPH [--again]"),
+        ("set prog sample-1", "write: set GRAPH SQ [period=..] [phase=..]"),
+        ("stop", "write: stop GRAPH"),
+        ("status prog", "write: status"),
+        ("stats", "not understood: stats; did you mean `status`?"),
+        ("xyz", "not understood: xyz; 'help' lists what can be done here"),
+        ("follow prgo", "there is no graph 'prgo' here yet"),
+    ],
+)
+def test_a_line_that_is_not_understood_is_answered_with_what_to_write(
+    console: _Console, capsys: pytest.CaptureFixture[str], typed: str, told: str
+) -> None:
+    capsys.readouterr()
+    console._do(typed.split())
+    assert capsys.readouterr().out.startswith(told)
+
+
 def test_outputs_that_are_followed_have_their_times_with_units(
     console: _Console, capsys: pytest.CaptureFixture[str]
 ) -> None:

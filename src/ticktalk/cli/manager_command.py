@@ -34,6 +34,7 @@ from ticktalk.physical.workers.native_output import shown_apart
 from ticktalk.printable import block
 from ticktalk.replacement import WATCH
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
+from ticktalk.source_problems import did_you_mean
 
 if TYPE_CHECKING:
     from ticktalk.cli.prompt import Prompt
@@ -245,8 +246,11 @@ class _Console:
                 number = self._runtime.execute_graph(graph_name, values, again="--again" in given, start_tick=at)
                 self._print(started(graph_name, number, at))
             case ["follow", *names]:
-                for followed in names or self._runtime.process.state.titles:
+                titles = self._runtime.process.state.titles
+                for followed in names or titles:
                     self._followed ^= {followed}
+                    if followed in self._followed and followed not in titles:
+                        self._print(f"there is no graph {followed!r} here yet")
             case ["rates"]:
                 self._rates()
             case ["status"]:
@@ -265,7 +269,7 @@ class _Console:
                 self.everything = True
                 self._stopped.set()
             case _:
-                self._print(f"not understood: {' '.join(words)}; 'help' lists what can be done here")
+                self._print(_not_understood(words))
 
     def _deploy(self, given: list[str]) -> None:
         of, watch = _option(given, "--graph"), _option(given, "--watch")
@@ -275,9 +279,7 @@ class _Console:
         replaces = "--replace" in given
         names = [word for word in given if word != "--replace"]
         if not 1 <= len(names) <= 2 or ((dropped or watch) and not replaces):
-            raise ValueError(
-                "write: deploy PROGRAM|GRAPH.json [NAME] [--graph NAME] [--replace [--watch 10s] [--drop-state SQ]]"
-            )
+            raise ValueError(_not_understood(["deploy", *given]))
         graph, name = arguments.load_graph(names[0], of), names[1] if len(names) > 1 else None
         if replaces:
             watched = WATCH if watch is None else arguments.duration(watch, "--watch")
@@ -301,6 +303,15 @@ class _Console:
         for graph, count in self._counts.items():
             self._print(f"{graph}: {count / (now - self._since):.1f} outputs/s")
         self._counts, self._since = {}, now
+
+
+def _not_understood(words: list[str]) -> str:
+    """The form of a command that is there, or a command that seems to be meant."""
+    forms = [line.partition("  ")[0] for line in HELP.splitlines() if line.split()[0] == words[0] and line[0] != " "]
+    if forms:
+        return "write: " + "\n   or: ".join(forms)
+    hint = did_you_mean(words[0], COMPLETED) or "'help' lists what can be done here"
+    return f"not understood: {' '.join(words)}; {hint}"
 
 
 def _option(words: list[str], name: str) -> str | None:
