@@ -143,6 +143,25 @@ def test_a_command_without_credentials_is_told_which_to_use(system: Guarded) -> 
     assert "wants credentials" in command.said and "keys issue NAME --role ROLE" in command.said
 
 
+def test_an_ensemble_says_why_it_goes_on_trying(system: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another reason is told when there is one: the manager comes, and wants credentials."""
+    monkeypatch.setattr(ensemble_handle, "LOOK_WHY", 0.2)
+    port = free_port()
+    said: list[str] = []
+    bare = TTEnsemble(None, "bare")
+    thread = threading.Thread(target=lambda: bare.run_phy(f"127.0.0.1:{port}", on_event=said.append))
+    thread.start()
+    try:
+        until(lambda: said == [f"nobody answers at 127.0.0.1:{port} yet; still trying"], "it waits")
+        keys = system.bundle("runtime-manager")
+        with TTRuntimeManagerPhysical(None, "127.0.0.1", port, 0, workers=0, credentials=keys):
+            until(lambda: "wants credentials" in said[-1] and said[-1].endswith("; still trying"), "it says what to do")
+            assert sum("wants credentials" in each for each in said) == 1
+    finally:
+        bare.stop()
+        thread.join(LIMIT)
+
+
 def test_credentials_for_a_manager_without_are_told_so(system: Guarded) -> None:
     with TTRuntimeManagerPhysical(None, "127.0.0.1", 0, 0, workers=0) as open_manager:
         command = Process("status", "--manager", open_manager.address, "--credentials", system.bundle("vera"))

@@ -42,6 +42,7 @@ from ticktalk.physical.network.joining import (
     welcomed,
 )
 from ticktalk.physical.network.link import LinkError, NobodyAnswersError, PortInUseError
+from ticktalk.physical.network.probing import why_nobody
 from ticktalk.physical.node import Node
 from ticktalk.physical.system import boot_id
 from ticktalk.physical.taking_back import NO_ANSWER, TakingBack
@@ -67,6 +68,9 @@ SELDOM = 32
 
 BIND_LIMIT = 3.0
 """Seconds without a connection from the given local port after which this is told."""
+
+LOOK_WHY = 10.0
+"""Seconds between two looks why no manager answers."""
 
 NAME_LIMIT = 2.5
 """Seconds for which a name in use is asked for again."""
@@ -283,7 +287,7 @@ class EnsembleHandle:
 
     def _join(self) -> bool:
         """Ask until the manager answers; False when stopped before."""
-        told = False
+        told, look = "", 0.0
         began = time.monotonic()
         while not self._stop.is_set():
             address = self._address()
@@ -296,18 +300,20 @@ class EnsembleHandle:
                 self._stop.wait(RETRY)
                 continue
             if welcome is None:
-                if not told:
-                    told = True
-                    why = ""
-                    if self._trust.credentials is not None:
-                        why = " (or it does not accept this certificate: expired, revoked, or of another authority)"
-                    self._event(f"nobody answers at {self._manager} yet{why}; still trying")
+                if time.monotonic() >= look:
+                    look = time.monotonic() + LOOK_WHY
+                    why = f"nobody answers at {self._manager} yet"
+                    if not nobody_listens(self._manager):
+                        why = why_nobody(self._manager, self._trust)
+                    if why != told:
+                        told = why
+                        self._event(f"{why}; still trying")
                 self._stop.wait(RETRY)
                 continue
             if self._enter(welcome, address):
                 return True
             if self._bind and not told and time.monotonic() - began > BIND_LIMIT:
-                told = True
+                told = "no connection"
                 port = self._bind.rpartition(":")[2]
                 self._event(
                     f"no connection from port {port} (--tx-port): it is free a minute after its last one ended; still"
