@@ -401,6 +401,20 @@ class ReportRequest(msgspec.Struct, frozen=True):
     ends: bool = False
 
 
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """The place on an ensemble in which a body runs.
+
+    Attributes:
+        worker: the name of its worker process; "home": where time is kept; "threads": there, too, with `--workers 0`.
+        together: it crosses to that as one piece with others.
+        left: why it has left home; empty: it has not.
+    """
+
+    worker: Name
+    together: bool
+    left: Text = ""
+
+
 class IdleReport(msgspec.Struct, frozen=True):
     """An ensemble's report of a context: whether it is idle, and the numbers of tokens on each arc.
 
@@ -418,6 +432,7 @@ class IdleReport(msgspec.Struct, frozen=True):
         work: SQ to what it did, since it came to this ensemble (`hosted.body_runner.Work`).
         metrics: SQ to name to the metric that its body has set there.
         metrics_left_out: how many more there are.
+        places: SQ to where its body runs.
     """
 
     graph: Name
@@ -439,6 +454,7 @@ class IdleReport(msgspec.Struct, frozen=True):
     work: dict[Name, tuple[Count, Count, Span, Count]] = {}
     metrics: dict[Name, dict[MetricName, Series]] = {}
     metrics_left_out: Count = 0
+    places: dict[Name, Place] = {}
 
     def __post_init__(self) -> None:
         _check_firings((start, stop) for start, stop, _ in self.running.values())

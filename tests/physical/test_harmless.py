@@ -318,7 +318,7 @@ def test_a_module_that_a_program_has_changed_is_not_harmless(monkeypatch: pytest
 def test_a_run_that_raises_an_error_of_python_leaves() -> None:
     body = Body("def body(x):\n    if x > 2:\n        raise ValueError(f'{x} is too much')\n    return x")
     assert body.at_home(2) == body.by_python(2)
-    assert body.by_python(3) == "ValueError" and body.at_home(3) == "TooMuchError"
+    assert body.by_python(3) == "ValueError" and body.at_home(3) == "Exception"
 
 
 def test_a_value_of_another_type_ends_the_run() -> None:

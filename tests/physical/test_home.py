@@ -13,7 +13,7 @@ from test_worker import Host
 
 from ticktalk.graph.sq import TTSQ, TTArc, TTDestination
 from ticktalk.hosted.assignment import HOME, beside, reached
-from ticktalk.payloads import StopGraph
+from ticktalk.payloads import ReportRequest, StopGraph
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.workers import home as home_module
 
@@ -137,6 +137,10 @@ def main(trigger):
     graph = home.shown(text, lambda graph: len(home.values(graph)) > 4, "a run with values")
     near, far = {"count-1", "apart-1"}, {"count-2", "work-1", "last-1"}
     assert workers_of(home, graph) == {**dict.fromkeys(near, HOME), **dict.fromkeys(far, "main")}
+    places = in_loop(home.node, lambda: home.node.duties.reports.report(ReportRequest(graph, 1, 0))).places
+    assert {sq: place.worker for sq, place in places.items()} == workers_of(home, graph)
+    assert {sq for sq, place in places.items() if place.left} == far
+    assert places["work-1"].left == "work-1 was to take too long, or met a value that is long or not plain"
     values = [value for value in home.values(graph) if value.__class__ is tuple]
     assert values == [(n, 49_995_000 + n) for n in range(1, len(values) + 1)]
 

@@ -52,7 +52,7 @@ class Hosted:
     def leave_while_a_region_is_formed(self) -> None:
         """The body is to leave; before that is known, it becomes a region."""
         self.told.clear()
-        self._carry_out(Leave(1))
+        self._carry_out(Leave(1, "it is told to"))
         self._carry_out(FormRegion(2, 1, [MemberInWorker(1, {}, [], [([], True)], {})], []))
         self._see_what_left()
 

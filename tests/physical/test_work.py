@@ -11,7 +11,7 @@ from systems import LIMIT, repeated, until
 
 from programs import HEAD
 from ticktalk import TTRuntimeManagerPhysical, compile_program
-from ticktalk.cli.tables import status_tables, terminal
+from ticktalk.cli.tables import _left_home, _place, status_tables, terminal
 from ticktalk.graph.graph import TTGraph
 from ticktalk.web.metrics import metrics_text
 
@@ -87,6 +87,8 @@ def test_each_body_is_counted(tmp_path: Path, workers: int) -> None:
     plan_b = [token for token in outputs if token.sq == DATA and token.value == -1]
     assert work[DATA] == {"kept": len(kept), "missed": len(plan_b)} and plan_b
     assert work["slow-1"]["queue"] == 0 and any(each.get("mean_us") is not None for each in work.values())
+    places = {each["worker"] for each in work.values() if "kept" not in each}
+    assert places == ({"main", "plan B"} if workers else {"threads"})
     set_there = entry["metrics"]
     assert set_there["slow-1"]["runs"] == {"kind": "counter", "value": work["slow-1"]["firings"]}
     assert set_there["slow-1"]["latest"] == {"kind": "gauge", "value": work["count-2"]["firings"]}
@@ -106,4 +108,13 @@ def test_each_body_is_counted(tmp_path: Path, workers: int) -> None:
     with console.capture() as shown:
         for table in status_tables(status):
             console.print(table)
+    assert "runs in" in shown.get() and "why bodies left home" not in shown.get()
     assert f"{len(kept)} kept, {len(plan_b)} missed" in shown.get() and "SQs of prog" in shown.get()
+
+
+def test_what_left_home_is_told_by_reason() -> None:
+    told = {"worker": "main", "together": True, "left_home": "f-1 raised an error"}
+    work = {"f-1": told, "g-1": told, "h-1": {"worker": "home", "together": False, "left_home": None}, "i-1": {}}
+    graph = {"name": "prog", "work": work, "waiting": {}, "mapping": {}}
+    assert _left_home({"graphs": [graph]}) == ["f-1 raised an error: f-1, g-1"]
+    assert [_place(each) for each in work.values()] == ["main, with others", "main, with others", "home", ""]

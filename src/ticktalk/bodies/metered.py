@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
-from ticktalk.bodies.budget import Budget, TooMuchError
+from ticktalk.bodies.budget import Budget
 from ticktalk.bodies.meter import (
     FUNCTIONS,
     HELPERS,
@@ -81,7 +81,7 @@ class Metered(NamedTuple):
             namespace[name] = NUMBERS[name[1:]] if make is None else make(budget)
         for name in TYPES:
             namespace[f".t {name}"] = getattr(builtins, name)
-        namespace[".TooMuchError"] = TooMuchError
+        namespace[".Exception"] = Exception
         exec(self.code, namespace)
         namespace["sq_state"] = {}
         return namespace[self.name], namespace
@@ -167,7 +167,7 @@ class _Writer:
         return self.value(node)
 
     def _write_Raise(self, node: ast.Raise) -> list[ast.stmt]:
-        return [ast.Raise(ast.Name(".TooMuchError", ast.Load()))]  # the worker process tells it
+        return [ast.Raise(ast.Name(".Exception", ast.Load()))]  # the worker process tells which
 
     def _write_Assert(self, node: ast.Assert) -> list[ast.stmt]:
         return [ast.Assert(self.value(node.test))]

@@ -99,6 +99,7 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
     waits = [*wait_lines(status), *silence(status)]
     said = {"what cannot be written": not_written(status), "what waits": waits}
     said |= {"where time goes": times(status), "metrics of bodies": metric_lines(status)}
+    said |= {"why bodies left home": _left_home(status)}
     for title, lines in said.items():
         if lines:
             shown = table(title)
@@ -131,7 +132,7 @@ def not_written(status: dict[str, Any]) -> list[str]:
 
 def _work(graph: dict[str, Any]) -> Table:
     """The work of each SQ of a graph; an older manager does not tell it."""
-    columns = ("SQ", "ensemble", "firings", "body", "waiting", "errors", "deadlines")
+    columns = ("SQ", "ensemble", "runs in", "firings", "body", "waiting", "errors", "deadlines")
     shown = table(*columns, title=f"SQs of {graph['name']}")
     entries, more = some(sorted(graph["work"].items()))
     for sq, work in entries:
@@ -139,10 +140,25 @@ def _work(graph: dict[str, Any]) -> Table:
         mean = "" if work.get("mean_us") is None else about(work["mean_us"])
         kept = f"{work['kept']} kept, {work['missed']} missed" if "kept" in work else ""
         where = graph["mapping"].get(sq, "")
-        add(shown, sq, where, work.get("firings", ""), mean, waiting, work.get("errors", ""), kept)
+        add(shown, sq, where, _place(work), work.get("firings", ""), mean, waiting, work.get("errors", ""), kept)
     if more:
         add(shown, more)
     return shown
+
+
+def _place(work: dict[str, Any]) -> str:
+    """The place in which a body runs; empty: an older manager, or a simulation, does not tell it."""
+    return f"{work.get('worker', '')}{', with others' if work.get('together') else ''}"
+
+
+def _left_home(status: dict[str, Any]) -> list[str]:
+    """Why bodies have left the process that keeps time."""
+    by_reason: dict[str, list[str]] = {}
+    for graph in status["graphs"]:
+        for sq, work in graph.get("work", {}).items():
+            if why := work.get("left_home"):
+                by_reason.setdefault(why, []).append(sq)
+    return [f"{why}: {_names(sqs)}" for why, sqs in by_reason.items()]
 
 
 def _contexts(contexts: list[dict[str, Any]], former: int) -> list[str]:
@@ -161,5 +177,9 @@ def _left_out(receivers: dict[str, dict[str, int]]) -> list[str]:
 
 
 def _waits(sqs: list[str]) -> list[str]:
+    return [f"wait for an ensemble that fits: {_names(sqs)}"] if sqs else []
+
+
+def _names(sqs: list[str]) -> str:
     more = f" and {len(sqs) - 8} more" if len(sqs) > 8 else ""
-    return [f"wait for an ensemble that fits: {', '.join(sqs[:8])}{more}"] if sqs else []
+    return ", ".join(sqs[:8]) + more

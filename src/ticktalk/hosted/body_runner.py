@@ -11,6 +11,7 @@ from ticktalk.engine.state import Load
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.watchdog import OpenFiring
+from ticktalk.payloads import Place
 from ticktalk.series import BySQ
 
 Loaded = Callable[[str | None], None]
@@ -29,7 +30,7 @@ class Measured(NamedTuple):
     """The measurements of the bodies of a context; where nothing is measured, nothing.
 
     Attributes:
-        lateness, profile, work: as in `IdleReport`.
+        lateness, profile, work, places: as in `IdleReport`.
         worked: microseconds for which bodies have run.
         metrics: those that bodies have set.
     """
@@ -39,6 +40,7 @@ class Measured(NamedTuple):
     profile: dict[str, tuple[list[int], list[int]]] = {}
     work: dict[str, Work] = {}
     metrics: BySQ = {}
+    places: dict[str, Place] = {}
 
 
 class Bodies(Protocol):

@@ -83,6 +83,7 @@ class EnsembleReports:
             (found.worked, max(0, self._host.agenda.now - context.start_tick)),
             found.work,
             *bounded(found.metrics),
+            found.places,
         )
 
     def busy(self, key: tuple[str, int]) -> str:

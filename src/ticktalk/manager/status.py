@@ -7,7 +7,6 @@ from typing import Any
 
 from ticktalk.counters import Counts, merged
 from ticktalk.explain.silence import silent
-from ticktalk.graph.graph import TTGraph
 from ticktalk.log_file import LogFile
 from ticktalk.manager.driver import Usage
 from ticktalk.manager.state import EnsembleState, GraphState, ManagerState
@@ -145,7 +144,7 @@ def _graph(state: GraphState, counts: Counts, latencies: Mapping[str, Any]) -> d
             sq: {"ports": told.waits_for, "since": told.since} for sq, told in stuck.items() if told.waits_for
         },
         "silent": silent(state.graph, stuck, counts, [sq for sq, host in state.host_of.items() if not host]),
-        "work": _work(state.graph, reports, counts),
+        "work": _work(state, reports, counts),
         "metrics": _metrics(state, reports),
         "metrics_left_out": sum(report.metrics_left_out for report in reports),
         "latency_us": latencies,
@@ -155,15 +154,22 @@ def _graph(state: GraphState, counts: Counts, latencies: Mapping[str, Any]) -> d
     }
 
 
-def _work(graph: TTGraph, reports: list[IdleReport], counts: Counts) -> dict[str, dict[str, int | None]]:
-    """SQ to what it did, over all starts; of an SQ that its ensembles do not count, nothing."""
+def _work(state: GraphState, reports: list[IdleReport], counts: Counts) -> dict[str, dict[str, int | str | None]]:
+    """SQ to what it did, over all starts, and where; of an SQ that its ensembles do not count, nothing."""
+    graph = state.graph
     deadlines = {sq.name for sq in graph.sqs if sq.trigger == "deadline"}
     totals: dict[str, Sequence[int]] = {}
     for report in reports:
         for sq, numbers in report.work.items():
             known = totals.get(sq)
             totals[sq] = numbers if known is None else [a + b for a, b in zip(known, numbers, strict=True)]
-    found: dict[str, dict[str, int | None]] = {}
+    places = {
+        sq: place
+        for report in sorted(reports, key=lambda report: report.context)
+        for sq, place in report.places.items()
+        if report.ensemble == state.host_of.get(sq)
+    }
+    found: dict[str, dict[str, int | str | None]] = {}
     for sq, (number, timed, time, queue) in totals.items():
         kinds = counts.get(sq, {})
         if sq in deadlines:
@@ -171,6 +177,8 @@ def _work(graph: TTGraph, reports: list[IdleReport], counts: Counts) -> dict[str
         else:
             mean = time // timed if timed else None
             found[sq] = {"firings": number, "mean_us": mean, "queue": queue, "errors": kinds.get("errors", 0)}
+            if place := places.get(sq):
+                found[sq] |= {"worker": place.worker, "together": place.together, "left_home": place.left or None}
     return found
 
 

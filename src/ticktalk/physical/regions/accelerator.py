@@ -70,6 +70,11 @@ class DeviceAccelerator:
         mine = {body.ident for body in bodies}
         return any(region.still_runs(mine) for region in self._regions)
 
+    def together(self, context: ContextParts) -> set[str]:
+        """The SQs of a context that cross to their worker at once at present."""
+        mine = [region for region in self._regions if region.context is context and region.together]
+        return {part.body.elsewhere.sq.name for region in mine for part in region.parts}
+
     def busy(self, context: ContextParts, names: Collection[str] | None = None) -> str:
         """The SQ (of `names`, if given) that runs or waits to in a region of this context; empty: there is none."""
         for region in self._regions:

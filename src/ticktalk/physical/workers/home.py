@@ -45,6 +45,9 @@ from ticktalk.values.codec import decode_builtin, encode_value
 SHARE = 1_000_000
 """Units of cost for all runs at home within a second: they take about a tenth of it."""
 
+STATE = "its sq_state is long, not plain, or holds one list, dict or set twice"
+"""Why a body with such a state leaves."""
+
 _CHANGEABLE = frozenset({list, dict, set})
 
 RUN = 300
@@ -173,39 +176,40 @@ class HomeInstance(Instance):
         self._command = command
         if command.__class__ is Fire:
             self.budget.left = MOST_COST
-            if self._share.admits() and _is_brief(command.values):
+            if why := _kept_out(self._share, command.values):
+                self.leave(why)
+            else:
                 self._fire(command)
                 self._share.took(MOST_COST - self.budget.left)
-            else:
-                self.leave()
         elif isinstance(command, Restore):
             try:
                 super().carry_out(command)
                 self.budget.left = MOST_COST
                 self.kept = self.state()
             except Exception:  # bytes that are no value, or one of the program's classes
-                self.leave()
+                self.leave(STATE)
         elif isinstance(command, Leave):
             self._command = None
-            self.leave()
+            self.leave(command.why)
         else:
             super().carry_out(command)
 
     def _judge(self, answer: Answer) -> None:
         """Tell the answer, if this run may have happened here."""
         if answer.__class__ is FiringEnded and answer.counted != "skipped":
+            if isinstance(answer.outcome, FiringError):
+                self.leave(_why(answer.outcome))
+                return
             try:
-                if isinstance(answer.outcome, FiringError):
-                    raise TooMuchError
                 self.kept = self.state()
             except Exception:
-                self.leave()
+                self.leave(STATE)
                 return
         self._tell(answer)
 
-    def leave(self) -> None:
+    def leave(self, why: str) -> None:
         """Leave for the worker process, with the command at hand."""
-        _leave(self.unit, self._command, self._tell)
+        _leave(self.unit, self._command, self._tell, why)
 
 
 class HomeRegion(RegionUnit):
@@ -232,12 +236,12 @@ class HomeRegion(RegionUnit):
             each = MOST_COST // len(self.members)
             for member in self.members:
                 member.budget.left = each
-            stays = not any(member.left for member in self.members)
-            if stays and self._share.admits() and _is_brief([command.data, self._lasting]):
+            left = next((member.left for member in self.members if member.left), "")
+            if why := left or _kept_out(self._share, [command.data, self._lasting]):
+                _leave(self, command, self._tell, why)
+            else:
                 super().carry_out(command)
                 self._share.took(sum(each - member.budget.left for member in self.members))
-            else:
-                _leave(self, command, self._tell)
         else:
             super().carry_out(command)
 
@@ -246,16 +250,17 @@ class HomeRegion(RegionUnit):
         super().end()
         for member in self.members:
             if member.left:
-                self._tell(LeftHome(member.ident))
+                self._tell(LeftHome(member.ident, member.left))
 
     def _judge(self, answer: Answer) -> None:
         if isinstance(answer, RegionRan):
+            if answer.errors:
+                _leave(self, self._command, self._tell, _why(answer.errors[0]))
+                return
             try:
-                if answer.errors:
-                    raise TooMuchError
                 states = [member.state() for member in self.members]
             except Exception:
-                _leave(self, self._command, self._tell)
+                _leave(self, self._command, self._tell, STATE)
                 return
             for member, state in zip(self.members, states, strict=True):
                 member.kept = state
@@ -292,18 +297,33 @@ def _is_brief(data: Any) -> bool:
     return data is None or (isinstance(data, bytes | memoryview) and len(data) <= LONGEST)
 
 
-def _leave(unit: Unit, command: OfUnit | None, tell: Callable[[Any], None]) -> None:
+def _kept_out(share: Share, values: Any) -> str:
+    """Why a run does not take place at home; empty: it does."""
+    if not share.admits():
+        return "the bodies at home took more than a tenth of the time"
+    return "" if _is_brief(values) else "a long value came"
+
+
+def _why(error: FiringError) -> str:
+    """Why a run that failed at home leaves."""
+    if TooMuchError.__name__ in error.exception:
+        return f"{error.sq} was to take too long, or met a value that is long or not plain"
+    return f"{error.sq} raised an error"
+
+
+def _leave(unit: Unit, command: OfUnit | None, tell: Callable[[Any], None], why: str) -> None:
     with unit.lock:
-        unit.left = True
+        unit.left = why
         if command is not None:
             unit.waits.appendleft(command)
-    tell(LeftHome(unit.ident))
+    tell(LeftHome(unit.ident, why))
 
 
 class LeftHome(msgspec.Struct):
     """A body, or a region, leaves: `HomeChannel.withdraw` gives what is to be done for it elsewhere."""
 
     ident: int
+    why: str
 
 
 class HomeWorker(Worker):

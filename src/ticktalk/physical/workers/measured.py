@@ -5,13 +5,14 @@ State: a count of the deadlines that were kept, for each firing rule. It lives a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from weakref import WeakKeyDictionary
 
 from ticktalk.engine.context import Context
 from ticktalk.engine.firing.deadline import DeadlineSync
 from ticktalk.engine.matching import Waiting
 from ticktalk.hosted.body_runner import Measured, Work
+from ticktalk.payloads import Place
 from ticktalk.physical.workers.worker_body import WorkerBody
 from ticktalk.series import BySQ
 
@@ -48,17 +49,22 @@ class KeptDeadlines:
         }
 
 
-def measured(bodies: Iterable[WorkerBody], kept: Mapping[str, int], profile: bool) -> Measured:
+def measured(
+    bodies: Iterable[WorkerBody], together: Collection[str], in_processes: bool, kept: Mapping[str, int], profile: bool
+) -> Measured:
     """The measurements of a context.
 
     Args:
         bodies: its bodies.
+        together: the SQs that cross to their worker as one piece.
+        in_processes: whether workers are processes, but for home.
         kept: by deadline SQ, how many were kept.
         profile: the costs of functions are asked for.
     """
     work: dict[str, Work] = {name: (count, 0, 0, 0) for name, count in kept.items()}
     costs: dict[str, tuple[list[int], list[int]]] = {}
     metrics: BySQ = {}
+    places: dict[str, Place] = {}
     lateness, worked = {}, 0
     for body in bodies:
         sq, cost = body.elsewhere.sq, body.costs
@@ -68,9 +74,11 @@ def measured(bodies: Iterable[WorkerBody], kept: Mapping[str, int], profile: boo
         if body.metrics:
             metrics[sq.name] = body.metrics
         if sq.body:
+            worker = body.worker if in_processes else "threads"
+            places[sq.name] = Place(worker, sq.name in together, body.left)
             work[sq.name] = (body.alone + body.together, cost.seen, cost.total, len(body.in_flight))
             if profile:
                 times, sizes = costs.setdefault(sq.function, ([], []))
                 times += cost.times
                 sizes += cost.sizes
-    return Measured(lateness, worked, costs, work, metrics)
+    return Measured(lateness, worked, costs, work, metrics, places)

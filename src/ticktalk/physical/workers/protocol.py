@@ -182,9 +182,10 @@ class Restore(msgspec.Struct, array_like=True, tag="restore"):
 
 
 class Leave(msgspec.Struct, array_like=True, tag="leave"):
-    """To the worker "home": let a body go on in the worker process."""
+    """To the worker "home": let a body go on in the worker process, and why."""
 
     ident: int
+    why: str
 
 
 class Drop(msgspec.Struct, array_like=True, tag="drop"):

@@ -57,7 +57,7 @@ class Unit:
         lock: for `waits`, `busy` and `unit`.
         unit: the unit in whose turn its commands are carried out: itself, or its region.
         split: a region that ends when nothing waits for it.
-        left: it leaves this worker (`home`): its commands are carried out elsewhere.
+        left: why it leaves this worker (`home`), so that its commands are carried out elsewhere; empty: it stays.
         quick: from 0 on, its next firing is expected to be short.
     """
 
@@ -70,7 +70,7 @@ class Unit:
         self.busy = False
         self.slow = False  # its last firing was
         self.quick = -UNKNOWN
-        self.split = self.left = False
+        self.split, self.left = False, ""
         self.lock = threading.Lock()
         self.unit: Unit = self
 

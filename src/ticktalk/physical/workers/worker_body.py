@@ -42,6 +42,7 @@ class WorkerBody:
     Attributes:
         ident: the number by which its worker knows it.
         worker: the name of its worker.
+        left: why it has left home; empty: it has not.
         context: the context that it belongs to.
         elsewhere: takes its results, errors and counts.
         grid: its sync, if it is a source.
@@ -71,6 +72,7 @@ class WorkerBody:
     grid: GridSync | None
     in_flight: deque[tuple[int | None, Tick, Tick, int]] = field(default_factory=deque)
     held: int = 0
+    left: str = ""
     saved: deque[TakeState] = field(default_factory=deque)
     begun: bool = False
     began: int | None = None

@@ -288,7 +288,8 @@ class Workers:
 
     def measured(self, context: Context, profile: bool) -> Measured:
         """What was measured of a context's bodies; the costs of functions only if they are asked for (`profile`)."""
-        return measured(self.bodies(context).values(), self._kept.of(context), profile)
+        bodies, together = self.bodies(context).values(), self.accelerator.together(context)
+        return measured(bodies, together, self.in_processes, self._kept.of(context), profile)
 
     def stop(self, stop: StopGraph) -> None:
         """Forget a graph, or a context that has ended."""
@@ -384,11 +385,11 @@ class Workers:
             return  # they have ended
         context = bodies[0].context
         known, names = self._graphs[context.prepared.graph.name], [body.elsewhere.sq.name for body in bodies]
-        logger.debug("ensemble %r: %s leave home for the worker process", self._ensemble, ", ".join(names))
+        logger.debug("ensemble %r: %s left home: %s", self._ensemble, ", ".join(names), answer.why)
         known.leaves(names)
         worker = known.assigned[names[0]]
         for body in bodies:
-            body.worker = worker
+            body.worker, body.left = worker, answer.why
         if worker not in self._channels:  # it was given up
             mine = [name for name, its in known.assigned.items() if its == worker]
             self.send(worker, self.loading.again(known.graph.name, mine))
@@ -396,7 +397,7 @@ class Workers:
             self.send(worker, command)
         for name, body in self.bodies(context).items():
             if body.worker == HOME and name not in known.home:
-                self.send(HOME, protocol.Leave(body.ident))
+                self.send(HOME, protocol.Leave(body.ident, f"{names[0]} beside it left"))
 
     def _died(self, worker: str, how: str) -> None:
         """Replace a worker: its graphs are loaded again, firings under way are lost, its instances are restored."""

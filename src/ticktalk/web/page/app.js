@@ -245,7 +245,8 @@ function metric(told) {  // that a body has set
 function showChosen(fact) {
   put("chosen-name", fact.sq);
   const spent = (graph().latency_us || {})[fact.sq];
-  const facts = { latency: spent && `median ${about(spent.median)}, 99 % ${about(spent.p99)}, worst ${about(spent.worst)}`, ensemble: fact.host, firings: fact.fires,
+  const facts = { latency: spent && `median ${about(spent.median)}, 99 % ${about(spent.p99)}, worst ${about(spent.worst)}`, ensemble: fact.host,
+    "runs in": fact.work.worker && fact.work.worker + (fact.work.together ? ", with others" : "") + (fact.work.left_home ? ` (left home: ${fact.work.left_home})` : ""), firings: fact.fires,
     body: fact.work.mean_us >= 0 && fact.work.mean_us !== null && about(fact.work.mean_us), queue: fact.work.queue && `${fact.work.queue} firings`, errors: fact.work.errors && String(fact.work.errors),
     deadlines: fact.work.kept !== undefined && `${fact.work.kept} kept, ${fact.work.missed} missed`, sends: fact.rate, waiting: fact.waits, silent: fact.silent, counted: fact.counters,
     lateness: fact.lateness && `${about(fact.lateness.mean)} on average, ${about(fact.lateness.worst)} at worst`,
