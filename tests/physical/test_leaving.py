@@ -88,6 +88,7 @@ STATES = {
         "if not sq_state:\n        one = []\n        sq_state['a'] = one\n        sq_state['b'] = (one, 1)\n"
         "    sq_state['a'].append(x)\n    seen = sq_state['b']"
     ),
+    "a number": "sq_state = (sq_state or 0) + x\n    seen = sq_state",
     "a dict of dicts": "sq_state.setdefault('d', {}).setdefault(x % 3, {1: [x]})[1].append(x)\n    seen = sq_state",
 }
 

@@ -34,6 +34,7 @@ _VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items())
 _ITERATORS = frozenset(
     {enumerate, zip, reversed, type(reversed([])), type(reversed({})), type(reversed(range(0))), GeneratorType}
 )
+_CHANGEABLE = frozenset({list, dict, set})
 _HOLDERS = HOLDERS | {range, *_VIEWS}
 
 
@@ -106,7 +107,11 @@ class Budget:
         if value.__class__ not in SIZED:
             self.step((_AS_TEXT - 1) * (before - self.left))
 
-    def _pay_all(self, value: Any) -> None:
+    def pay_state(self, value: Any) -> None:
+        """As `pay`, for what is to be encoded: of a list, dict or set at two places that would make two."""
+        self._pay_all([value], set())
+
+    def _pay_all(self, value: Any, known: set[int] | None = None) -> None:
         if value.__class__ in _ITERATORS:
             return  # it is paid for when it is made or goes on, and only loops and functions that end take it
         waiting = [value]
@@ -115,6 +120,10 @@ class Budget:
             kind = holder.__class__
             if kind not in _HOLDERS:
                 raise TooMuchError
+            if known is not None and kind in _CHANGEABLE:
+                if id(holder) in known:
+                    raise TooMuchError
+                known.add(id(holder))
             self.left -= 1 + len(holder)
             if self.left < 0:
                 raise TooMuchError
@@ -124,7 +133,11 @@ class Budget:
                 kind = item.__class__
                 if kind in FREE:
                     continue
-                if kind in SCALARS:
+                if kind is int and -_SHORT_INT < item < _SHORT_INT:
+                    self.left -= 1
+                elif kind in SCALARS:
                     self.pay(item)
                 else:
                     waiting.append(item)
+            if self.left < 0:
+                raise TooMuchError

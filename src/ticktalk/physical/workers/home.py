@@ -48,8 +48,6 @@ SHARE = 1_000_000
 STATE = "its sq_state is long, not plain, or holds one list, dict or set twice"
 """Why a body with such a state leaves."""
 
-_CHANGEABLE = frozenset({list, dict, set})
-
 RUN = 300
 """Units of cost for what lies around each run."""
 
@@ -159,13 +157,11 @@ class HomeInstance(Instance):
         """Its `sq_state` as it stands, encoded.
 
         Raises:
-            TooMuchError: it is too long, or not plain.
+            TooMuchError: it is too long, not plain, or holds something twice.
         """
         if not self.kept:
             return b""
-        self.budget.pay(self.execute.memory)
-        if _holds_twice(self.execute.memory):
-            raise TooMuchError  # elsewhere they would be two
+        self.budget.pay_state(self.execute.memory)
         data = encode_value(self.execute.memory)
         if len(data) > LONGEST:
             raise TooMuchError
@@ -271,23 +267,6 @@ def _uses_state(code: CodeType) -> bool:
     """True if `sq_state` is named in a body, or in a comprehension in it."""
     inner = [each for each in code.co_consts if isinstance(each, CodeType)]
     return "sq_state" in code.co_names or any(map(_uses_state, inner))
-
-
-def _holds_twice(value: Any) -> bool:
-    """True if a plain value holds one list, dict or set at two places."""
-    known, waiting = set[int](), [value]
-    while waiting:
-        holder = waiting.pop()
-        kind = holder.__class__
-        if kind in _CHANGEABLE:
-            if id(holder) in known:
-                return True
-            known.add(id(holder))
-        if kind is dict:
-            waiting += holder.values()
-        elif kind is list or kind is tuple:
-            waiting += holder
-    return False
 
 
 def _is_brief(data: Any) -> bool:
