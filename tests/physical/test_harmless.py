@@ -6,6 +6,7 @@ import math
 import random
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,10 @@ from ticktalk.bodies.meter import is_short
 from ticktalk.bodies.metered import free_names, metered
 from ticktalk.bodies.names import held_by
 from ticktalk.bodies.source import NotPlainError
+from ticktalk.engine.bodies import GraphCode
+from ticktalk.language.compiler import compile_program
+from ticktalk.physical.workers.harmless import harmless_in
+from ticktalk.physical.workers.home import HomeCode
 from ticktalk.time import TTEmpty
 
 PROGRAM = {"TTEmpty": TTEmpty, "math": math, "time": time, "sqrt": math.sqrt, "GAIN": 1.5, "NAME": "a"}
@@ -281,6 +286,67 @@ def test_a_generator_gives_its_items_one_by_one(source: str) -> None:
     body = Body(f"def body(x):\n    {source}\n")
     here = body.at_home(3)
     assert here == body.by_python(3) and not here.isidentifier()
+
+
+CUT = {
+    "the last ones": "y = sq_state.setdefault('l', [])\n    y.append(x)\n    del y[:-2]\n    return sum(y)",
+    "every other one": "y = [1, 2, 3, 4, x]\n    del y[::2], y[1:]\n    return y",
+    "none": "y = [1, x]\n    del y[5:]\n    return y",
+    "an annotated list": "y: Unknown[0] = [x]\n    z: Unknown.of\n    del y[:1]\n    return y",
+}
+
+
+@pytest.mark.parametrize("source", CUT.values(), ids=CUT.keys())
+def test_parts_of_lists_are_deleted(source: str) -> None:
+    body = Body(f"def body(x):\n    {source}\n")
+    for x in (3, 4.5, 7):
+        here = body.at_home(x)
+        assert here == body.by_python(x) and not here.isidentifier()
+
+
+MODULE = """
+from functools import lru_cache
+from math import sqrt
+from ticktalk import SQify, STREAMify, sq_state
+GAIN = 2
+TABLE = [1]
+def changed(function):
+    return lambda x: 0
+@SQify
+def plain(x: float, by: int = 3) -> float:
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sqrt(x) * GAIN + by + sq_state["n"]
+@STREAMify
+# a note
+def noted(x):
+    return x
+@SQify
+@changed
+def decorated(x):
+    return x
+@SQify
+def table(x):
+    return TABLE[x]
+"""
+
+
+def test_bodies_of_imported_modules_are_harmless_as_they_stand_there(tmp_path: Path) -> None:
+    (tmp_path / "parts.py").write_text(MODULE)
+    names = ["plain", "noted", "decorated", "table"]
+    calls = ", ".join(f"{name}(x{', TTPeriod=1000' if name == 'noted' else ''})" for name in names)
+    head = f"from ticktalk import GRAPHify\nfrom parts import {', '.join(names)}\n"
+    (tmp_path / "prog.py").write_text(f"{head}@GRAPHify\ndef main(x):\n    return {calls}\n")
+    graph = compile_program(tmp_path / "prog.py")
+    code = GraphCode(graph)
+    code.try_out(graph.sqs)
+    found = harmless_in(code, graph.sqs)
+    assert [*found] == ["plain-1", "noted-1"]
+    at_home = HomeCode(graph)
+    at_home.add(found)
+    (sq,) = [sq for sq in graph.sqs if sq.name == "plain-1"]
+    here, there = at_home.body(sq)[0], code.body(sq)[0]
+    assert [here(4), here(9)] == [there(4), there(9)] == [8, 11]
 
 
 def test_the_name_of_a_module_is_that_of_the_program() -> None:

@@ -201,7 +201,12 @@ class _Writer:
     def _write_Delete(self, node: ast.Delete) -> list[ast.stmt]:
         if not all(isinstance(each, ast.Subscript) for each in node.targets):
             raise NotPlainError
-        return [ast.Delete([self._place(each, ast.Del()) for each in node.targets if isinstance(each, ast.Subscript)])]
+        return [ast.Delete([self._deleted(each) for each in node.targets if isinstance(each, ast.Subscript)])]
+
+    def _deleted(self, node: ast.Subscript) -> ast.expr:
+        if not isinstance(node.slice, ast.Slice):
+            return self._place(node, ast.Del())
+        return ast.Subscript(self._call("flat", self.value(node.value)), self._slice(node.slice), ast.Del())
 
     def _write_If(self, node: ast.If) -> list[ast.stmt]:
         orelse = self.block(node.orelse) if node.orelse else []
@@ -325,8 +330,10 @@ class _Writer:
         if not isinstance(node.slice, ast.Slice):
             key = node.slice if isinstance(node.slice, ast.Constant) else self._call("seen", self.value(node.slice))
             return ast.Subscript(found, self.value(key) if key is node.slice else key, ast.Load())
-        parts = [each and self.value(each) for each in (node.slice.lower, node.slice.upper, node.slice.step)]
-        return ast.Subscript(self._call("flat", found), ast.Slice(*parts), ast.Load())
+        return ast.Subscript(self._call("flat", found), self._slice(node.slice), ast.Load())
+
+    def _slice(self, node: ast.Slice) -> ast.Slice:
+        return ast.Slice(*[each and self.value(each) for each in (node.lower, node.upper, node.step)])
 
     def _find_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
         return ast.JoinedStr([each if isinstance(each, ast.Constant) else self._shown(each) for each in node.values])

@@ -21,7 +21,7 @@ class BodySource:
 
     Attributes:
         parameters: its parameters, by place.
-        nodes: all nodes of its statements.
+        nodes: all nodes of its statements, but for the annotations of variables, which are not evaluated.
         bound: the names that its statements bind.
         free: the names that it takes from its module or from Python, `sq_state` apart.
 
@@ -33,7 +33,7 @@ class BodySource:
         self.definition = definition
         given = definition.args
         self.parameters = [each.arg for each in [*given.posonlyargs, *given.args, *given.kwonlyargs]]
-        self.nodes = [node for statement in definition.body for node in ast.walk(statement)]
+        self.nodes = _evaluated(definition.body)
         names = [node for node in self.nodes if isinstance(node, ast.Name)]
         self.bound = {name.id for name in names if not isinstance(name.ctx, ast.Load)}
         self.free = {name.id for name in names} - self.bound - {*self.parameters, "sq_state"}
@@ -41,6 +41,14 @@ class BodySource:
             raise NotPlainError
         if not all(map(_means_the_same, self.nodes)):
             raise NotPlainError
+
+
+def _evaluated(statements: list[ast.stmt]) -> list[ast.AST]:
+    found: list[ast.AST] = [*statements]
+    for node in found:
+        annotation = node.annotation if isinstance(node, ast.AnnAssign) else None
+        found += [child for child in ast.iter_child_nodes(node) if child is not annotation]
+    return found
 
 
 def _means_the_same(node: ast.AST) -> bool:

@@ -39,6 +39,9 @@ _OF_TIME = {"TTClock": TTClock, "TTEmpty": TTEmpty, "TTTime": TTTime, "TTToken":
 _KNOWN = {"component": component, "firing": firing, **_OF_TIME}
 """Constructs that a body knows without import, as a graph body does."""
 
+LINES_OF_DECORATOR = 4
+"""Lines of TickTalk's decorator and the `def` under it, at most, in an imported module."""
+
 NOTHING = TTEmpty()
 """The value of `return TTEmpty()`: one object for all firings that send nothing."""
 
@@ -137,10 +140,18 @@ class GraphCode:
         parameters = {name: decode_constant(value) for name, value in sq.parameters.items()}
         return in_instance(set_parameters(body, parameters), namespace), namespace
 
-    def is_plain(self, sq: TTSQ, body: types.FunctionType) -> bool:
-        """True if `body` is what the `def` of an SQ's function makes: no decorator has put another in its place."""
-        code = self._codes.get(sq.function)
-        return code is not None and any(part is body.__code__ for part in code.co_consts)
+    def is_plain(self, sq: TTSQ, body: types.FunctionType, imported: bool = False) -> bool:
+        """True if `body` is what the `def` of an SQ's function makes: no decorator has put another in its place.
+
+        `imported`: that may stand in another module of the program, too.
+        """
+        function = self.graph.functions[sq.function]
+        if not function.module:
+            return any(part is body.__code__ for part in self._codes[sq.function].co_consts)
+        # Its module is compiled as a whole, from text that has come with the graph: so lines are those of that.
+        lines = range(body.__code__.co_firstlineno, function.line + 1)
+        here = 0 < len(lines) <= LINES_OF_DECORATOR and function.source.startswith(f"def {body.__name__}(")
+        return imported and here and self._travelled.has(function.module)
 
     def file_of(self, sq: TTSQ) -> str:
         """The file of an SQ's body, as tracebacks have it; of an instruction, the one in which it is used."""

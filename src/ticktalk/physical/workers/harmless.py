@@ -43,12 +43,13 @@ def harmless_in(code: GraphCode, sqs: Sequence[TTSQ]) -> dict[str, Harmless]:
 
 def _harmless(code: GraphCode, sq: TTSQ) -> Harmless:
     function = code.graph.functions[sq.function]
-    if function.module or function.components:
+    if function.components:
         raise NotPlainError
     names = free_names(function.source)
-    held_by(names, code.module.__dict__, is_short)  # what takes long follows only for a body that may be harmless
+    if not function.module:  # what takes long follows only for a body that may be harmless
+        held_by(names, code.module.__dict__, is_short)
     body, namespace = code.body(sq)
-    if not isinstance(body, FunctionType) or not code.is_plain(sq, body):
+    if not isinstance(body, FunctionType) or not code.is_plain(sq, body, imported=True):
         raise NotPlainError
     means, constants = held_by(names, namespace, is_short)
     metered(function.source, tuple(sorted(means.items())))
