@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,11 @@ from ticktalk.bodies.names import held_by
 from ticktalk.bodies.source import NotPlainError
 from ticktalk.engine.bodies import GraphCode
 from ticktalk.language.compiler import compile_program
-from ticktalk.physical.workers.harmless import harmless_in
+from ticktalk.physical.workers.harmless import harmless_in, held_at_home
 from ticktalk.physical.workers.home import HomeCode
 from ticktalk.time import TTEmpty
 
-PROGRAM = {"TTEmpty": TTEmpty, "math": math, "time": time, "sqrt": math.sqrt, "GAIN": 1.5, "NAME": "a"}
+PROGRAM = {"TTEmpty": TTEmpty, "math": math, "time": time, "sqrt": math.sqrt, "deque": deque, "GAIN": 1.5, "NAME": "a"}
 """The global names of the bodies below."""
 
 
@@ -35,7 +37,7 @@ class Body:
 
     def __init__(self, source: str, **names: Any) -> None:
         self.plain: dict[str, Any] = {**PROGRAM, **names, "sq_state": {}}
-        means, constants = held_by(free_names(source), self.plain, is_short)
+        means, constants = held_at_home(free_names(source), self.plain)
         made = metered(source, tuple(sorted(means.items())))
         exec(source, self.plain)
         self._name = made.name
@@ -54,7 +56,7 @@ class Body:
 
 def _outcome(body: Callable[..., Any], namespace: dict[str, Any], values: tuple[Any, ...]) -> str:
     try:
-        result = body(*values)
+        result = body(*copy.deepcopy(values))
     except Exception as error:
         return type(error).__name__
     return f"{result!r} {namespace['sq_state']!r}"
@@ -130,6 +132,7 @@ class Writer:
                 *(f"max({one}, {two})", f"sum([{one}, {two}])", f"round({one}, 2)", f"sorted([{one}, {two}])"),
                 *(f"isinstance({one}, (int, str))", f"math.floor({one})", f"sqrt({one})", f"[{one}, {two}][0]"),
                 *(f"len([{one}, {two}][:1])", f"dict(zip('ab', [{one}, {two}]))", f"tuple(v for v in [{one}])"),
+                *(f"deque([{one}, {two}], 1)", f"deque([{one}])[0]", f"list(deque({one}))"),
             ]
         )
 
@@ -176,6 +179,20 @@ HARMFUL = {
     "a tree that is kept": "y = ()\n    for i in range(60):\n        y = (y, y)\n    sq_state['y'] = y",
     "a tree of a dict": "y = {}\n    for i in range(60):\n        y = {'a': y, 'b': y}\n    return y == y",
     "a list in itself": "y = []\n    y.append(y)\n    return str(y)",
+    "a deque that doubles": "y = deque([1])\n    for i in range(60):\n        y += y\n    return y",
+    "a deque that is extended by itself": "y = deque([1])\n    for i in range(60):\n        y.extend(y)\n    return y",
+    "a deque that is repeated": "return deque([0]) * 10 ** 9",
+    "a deque that is repeated in place": "y = deque([0])\n    y *= 10 ** 9\n    return y",
+    "a deque in itself": "y = deque()\n    y.append(y)\n    return str(y)",
+    "a tree of deques": "y = deque()\n    for i in range(60):\n        y = deque([y, y])\n    return y == y",
+    "a deque of a long range": "return deque(range(10 ** 9))",
+    "a deque that is gone over as it grows": "y = deque([1])\n    while y:\n        y.append(y[0])\n    return y",
+    "a deque with itself at both ends": "y = deque()\n    y.appendleft(y)\n    return y == y",
+    "a deque in a tree that is kept": "y = deque()\n    for i in range(60):\n        y = (y, y)\n    sq_state['y'] = y",
+    "deques that are added": "y = deque([1])\n    for i in range(60):\n        y = y + y\n    return y",
+    "a deque as a value": "y = deque\n    return y",
+    "a reversed deque that is kept": "y = deque([1])\n    z = reversed(y)\n    y.extend(z)\n    return y",
+    "an attribute of a deque": "return deque([1]).maxlen.__class__",
     "a long range": "return sum(range(10 ** 10))",
     "a long list of a range": "return list(range(10 ** 9))",
     "a long display": "return [*range(10 ** 9)]",
@@ -248,6 +265,16 @@ DEAR = {
     "a text that is unpacked": "return [len([*('ab' * 2048)]) for i in range(18)]",
     "letters that are joined": "return [len(''.join('ab' * 2048)) for i in range(18)]",
     "letters in a set": "y = set()\n    for i in range(9):\n        y.update('ab' * 2048)",
+    "a text in a deque": "return [len(deque('ab' * 2048)) for i in range(9)]",
+    "a text behind a deque": "y = deque(maxlen=1)\n    for i in range(9):\n        y += 'ab' * 2048",
+    "a text before a deque": "y = deque(maxlen=1)\n    for i in range(9):\n        y.extendleft('ab' * 2048)",
+    "items out of a deque": "y = deque([0] * 900)\n    for i in range(800):\n        del y[len(y) // 2]",
+    "items into a deque": "y = deque([0] * 900)\n    for i in range(800):\n        y.insert(450, i)",
+    "a deque that is turned": "y = deque([0] * 900)\n    for i in range(800):\n        y.rotate(450)",
+    "a deque that is searched": "y = deque([0] * 900)\n    for i in range(800):\n        y.count(1)",
+    "an item in a deque": "y = deque([0] * 900)\n    return [1 in y for i in range(800)]",
+    "a deque that is copied": "y = deque([0] * 900)\n    return [len(y.copy()) for i in range(800)]",
+    "copies of lists that are cut": "y = [0] * 900\n    for i in range(800):\n        z = y[:]\n        del z[::2]",
     "digits of a text": "for i in range(12):\n        int('y' * 4000, 35)",
     "floats as text": "return len(str([2.2250738585072014e-308] * 2000))",
     "floats in texts": "for i in range(1200):\n        f'{x / 3}'",
@@ -286,6 +313,22 @@ def test_a_generator_gives_its_items_one_by_one(source: str) -> None:
     body = Body(f"def body(x):\n    {source}\n")
     here = body.at_home(3)
     assert here == body.by_python(3) and not here.isidentifier()
+
+
+WINDOWS = {
+    "the last ones": "y = sq_state.setdefault('y', deque(maxlen=3))\n    y.append(x)\n    return sum(y) / len(y)",
+    "the result": "y = sq_state.setdefault('y', deque([7], 2))\n    y.append(x)\n    return y",
+    "both ends": "y = deque((1, 2, 3))\n    y.appendleft(x)\n    y.rotate(1)\n    return y.pop(), list(reversed(y))",
+    "one item": "y = deque([1, x, 2])\n    del y[1]\n    y[0] = y[-1] + x\n    return list(y), max(y), x in y",
+}
+
+
+@pytest.mark.parametrize("source", WINDOWS.values(), ids=WINDOWS.keys())
+def test_a_deque_is_what_it_is_in_python(source: str) -> None:
+    body = Body(f"def body(x):\n    {source}\n")
+    for x in range(3, 9):
+        here = body.at_home(x)
+        assert here == body.by_python(x) and not here.isidentifier()
 
 
 CUT = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ class Hosted:
 
     def __init__(self, source: str, argument: str = "x") -> None:
         self.told: list[Any] = []
-        head = "from ticktalk import SQify, GRAPHify\n@SQify\n"
+        head = "from collections import deque\nfrom ticktalk import SQify, GRAPHify\n@SQify\n"
         text = f"{head}{source}\n@GRAPHify\ndef main(x):\n    return body({argument})\n"
         graph = compile_source(text, "prog.py", "prog")
         self._worker = Worker("edge", {}, self.told.append)
@@ -88,6 +89,11 @@ STATES = {
         "if not sq_state:\n        one = []\n        sq_state['a'] = one\n        sq_state['b'] = (one, 1)\n"
         "    sq_state['a'].append(x)\n    seen = sq_state['b']"
     ),
+    "a deque": "sq_state.setdefault('d', deque(maxlen=3)).append(x)\n    seen = [*sq_state['d']]",
+    "a deque at two places": (
+        "if not sq_state:\n        sq_state['a'] = sq_state['b'] = deque(maxlen=3)\n"
+        "    sq_state['a'].append(x)\n    seen = [*sq_state['b']]"
+    ),
     "a number": "sq_state = (sq_state or 0) + x\n    seen = sq_state",
     "a dict of dicts": "sq_state.setdefault('d', {}).setdefault(x % 3, {1: [x]})[1].append(x)\n    seen = sq_state",
 }
@@ -98,7 +104,7 @@ def test_a_state_leaves_whole(statements: str) -> None:
     """The body leaves in its tenth firing, because a loop is too long for home."""
     loop = "for _ in range(x // 10 * 9000):\n        x += 1"
     source = f"def body(x):\n    global sq_state\n    {statements}\n    {loop}\n    return x, seen"
-    body, plain = Hosted(source), {"sq_state": {}}
+    body, plain = Hosted(source), {"sq_state": {}, "deque": deque}
     exec(source, plain)
     assert body.at_home
     for x in range(1, 13):

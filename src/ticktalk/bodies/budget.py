@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from types import GeneratorType, NoneType
 from typing import Any
 
@@ -31,11 +32,11 @@ _COMPARED = 400
 SIZED = (str, bytes)
 FREE = frozenset({float, bool, NoneType})
 _VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
-_ITERATORS = frozenset(
-    {enumerate, zip, reversed, type(reversed([])), type(reversed({})), type(reversed(range(0))), GeneratorType}
-)
-_CHANGEABLE = frozenset({list, dict, set})
-_HOLDERS = HOLDERS | {range, *_VIEWS}
+_EMPTY: tuple[Any, ...] = ([], {}, range(0), deque())
+_REVERSED: tuple[type, ...] = tuple(type(reversed(each)) for each in _EMPTY)
+_ITERATORS = frozenset({enumerate, zip, reversed, GeneratorType, *_REVERSED})
+_CHANGEABLE = frozenset({list, dict, set, deque})
+_HOLDERS = HOLDERS | {deque, range, *_VIEWS}
 
 
 class TooMuchError(Exception):

@@ -11,6 +11,7 @@ import ast
 import builtins
 import math
 import operator
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -111,7 +112,7 @@ def _two(operation: Callable[[Any, Any], Any]) -> _Make:
             if left.__class__ is not float and right.__class__ is not float:
                 pay(left)
                 pay(right)
-                if left.__class__ is list and right.__class__ in SIZED:
+                if left.__class__ in (list, deque) and right.__class__ in SIZED:
                     budget.step(len(right))  # `+=` takes each character
             return operation(left, right)
 
@@ -255,6 +256,17 @@ def _flat(budget: Budget) -> Callable[..., Any]:
     return call
 
 
+def _cut(budget: Budget) -> Callable[..., Any]:
+    """A value of which one item is deleted; a deque is turned until that is at its end."""
+
+    def call(value: Any) -> Any:
+        if value.__class__ is deque:
+            budget.pay(value)
+        return value
+
+    return call
+
+
 def _range(budget: Budget) -> Callable[..., Any]:
     def call(*arguments: Any) -> range:
         for argument in arguments:
@@ -348,7 +360,9 @@ TYPES = frozenset({"bool", "bytes", "complex", "dict", "float", "frozenset", "in
 TAKE_ALL = frozenset({"all", "any", "dict", "frozenset", "list", "max", "min", "set", "sorted", "sum", "tuple"})
 """Functions that look at all that an iterator gives, and keep no iterator."""
 
-_TAKING = frozenset({"difference", "extend", "intersection", "isdisjoint", "issubset", "issuperset", "union", "update"})
+_TAKING = frozenset(
+    {"difference", "extend", "extendleft", "intersection", "isdisjoint", "issubset", "issuperset", "union", "update"}
+)
 """Methods that take each item of their arguments."""
 
 MAKE_ITERATORS = frozenset({"enumerate", "reversed", "zip"})
@@ -359,6 +373,7 @@ FUNCTIONS: dict[str, _Make] = {
     **{f.__name__: _of_digits(f) for f in (complex, float, int)},
     **{f.__name__: _as_text(f) for f in (repr, str)},
     **{f.__name__: _free(f) for f in (bool, len, isinstance)},
+    "deque": _taking(deque),
     "range": _range,
     "round": _round,
     "sum": _sum,
@@ -399,6 +414,7 @@ def _methods() -> dict[str, _Make]:
     shallow = {
         dict: ("clear", "get", "items", "keys", "pop", "popitem", "setdefault", "values"),
         list: ("append", "clear"),
+        deque: ("append", "appendleft", "clear", "pop", "popleft"),
         set: ("add", "clear", "discard", "remove"),
         float: ("conjugate", "is_integer"),
         int: ("bit_length", "conjugate"),
@@ -406,6 +422,7 @@ def _methods() -> dict[str, _Make]:
     looking: dict[type, tuple[str, ...]] = {
         dict: ("copy", "update"),
         list: ("copy", "count", "extend", "index", "insert", "pop", "remove", "reverse", "sort"),
+        deque: ("copy", "count", "extend", "extendleft", "index", "insert", "remove", "reverse", "rotate"),
         tuple: ("count", "index"),
         set: ("copy", "difference", "intersection", "isdisjoint", "issubset", "issuperset", "union", "update"),
         str: (
@@ -439,6 +456,7 @@ HELPERS: dict[str, _Make] = {
     ".in": _is_in,
     ".seen": _seen,
     ".flat": _flat,
+    ".cut": _cut,
     ".given": _given,
     ".taken": _taken,
     ".shown": _shown,

@@ -205,7 +205,7 @@ class _Writer:
 
     def _deleted(self, node: ast.Subscript) -> ast.expr:
         if not isinstance(node.slice, ast.Slice):
-            return self._place(node, ast.Del())
+            return ast.Subscript(self._call("cut", self.value(node.value)), self._key(node.slice), ast.Del())
         return ast.Subscript(self._call("flat", self.value(node.value)), self._slice(node.slice), ast.Del())
 
     def _write_If(self, node: ast.If) -> list[ast.stmt]:
@@ -242,7 +242,10 @@ class _Writer:
     def _place(self, node: ast.Subscript, context: ast.expr_context) -> ast.expr:
         if isinstance(node.slice, ast.Slice):
             raise NotPlainError
-        return ast.Subscript(self.value(node.value), self._call("seen", self.value(node.slice)), context)
+        return ast.Subscript(self.value(node.value), self._key(node.slice), context)
+
+    def _key(self, node: ast.expr) -> ast.expr:
+        return self._call("seen", self.value(node))
 
     # Expressions.
 

@@ -6,12 +6,14 @@ plain values. They are looked for where the program runs, because only there it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from types import FunctionType
+from typing import Any
 
 from ticktalk.bodies.meter import is_short
 from ticktalk.bodies.metered import free_names, metered
-from ticktalk.bodies.names import held_by
+from ticktalk.bodies.names import Held, held_by
 from ticktalk.bodies.source import NotPlainError
 from ticktalk.engine.bodies import GraphCode
 from ticktalk.graph.sq import TTSQ
@@ -41,17 +43,24 @@ def harmless_in(code: GraphCode, sqs: Sequence[TTSQ]) -> dict[str, Harmless]:
     return found
 
 
+def held_at_home(names: Iterable[str], namespace: Mapping[str, Any]) -> Held:
+    """What the global names of a harmless body hold (`held_by`): a deque may be made, too."""
+    deques = {name for name in names if namespace.get(name) is deque}
+    held = held_by(set(names) - deques, namespace, is_short)
+    return held._replace(means=held.means | dict.fromkeys(deques, "deque"))
+
+
 def _harmless(code: GraphCode, sq: TTSQ) -> Harmless:
     function = code.graph.functions[sq.function]
     if function.components:
         raise NotPlainError
     names = free_names(function.source)
     if not function.module:  # what takes long follows only for a body that may be harmless
-        held_by(names, code.module.__dict__, is_short)
+        held_at_home(names, code.module.__dict__)
     body, namespace = code.body(sq)
     if not isinstance(body, FunctionType) or not code.is_plain(sq, body, imported=True):
         raise NotPlainError
-    means, constants = held_by(names, namespace, is_short)
+    means, constants = held_at_home(names, namespace)
     metered(function.source, tuple(sorted(means.items())))
     defaults, by_name = [*(body.__defaults__ or ())], body.__kwdefaults__ or {}
     if not all(map(is_short, [*defaults, *by_name.values()])):
