@@ -89,6 +89,8 @@ class Pair:
             turn(node)
         self.passing = self.nodes["far"].tokens.of["prog", 1]
         self.receivers: Sequence[str] = ["edge", "other"]
+        self.links["far"].flush()
+        self.opened = list(self.links["far"].kept)
         self.links["far"].kept.clear()
 
     def publish(self, size: int, count: int = 1) -> list[tuple[str, bytes, bytes | None]]:
@@ -282,9 +284,10 @@ def test_a_rehearsal_before_an_instant_reaches_nobody_and_takes_no_number(
         return real(sender, *rest)
 
     monkeypatch.setattr(receivers, "seal_tokens", seal)
-    assert far.loop.before_instant is not None
-    far.loop.before_instant(5)
-    assert not sealed, "no tokens go from here"
+    elsewhere = pair.nodes["edge"].loop.before_instant
+    assert far.loop.before_instant is not None and elsewhere is not None
+    elsewhere(5)
+    assert not sealed, "no tokens go from there"
     pair.publish(10)
     number = pair.guards["far"].tokens_sealed
     pair.links["far"].kept.clear()
@@ -327,6 +330,20 @@ def test_a_heads_up_goes_ahead_of_a_streams_token_and_is_none(pair: Pair) -> Non
         turn(edge)
     assert came.came == 2 and came.numbers["src-1/0"] == 2, "it takes no number on the arc"
     assert not edge.own and not pair.links["edge"].taken(), "it is neither counted nor answered"
+
+
+def test_the_first_heads_up_goes_before_the_start_tick(pair: Pair) -> None:
+    edge = pair.nodes["edge"]
+    ((key, payload, attached),) = pair.opened
+    assert key == KEY and pair.nodes["far"].agenda.now < pair.passing.context.start_tick
+    pair.guards["other"].open_tokens(KEY, payload)
+    edge.tokens.incoming("prog", "src-1/0")(payload, attached)
+    turn(edge)
+    assert not edge.tokens.of["prog", 1].numbers.came and not edge.own and not pair.links["edge"].taken()
+    (first,) = pair.publish(10)
+    edge.tokens.incoming("prog", "src-1/0")(*first[1:])
+    turn(edge)
+    assert edge.tokens.of["prog", 1].numbers.numbers["src-1/0"] == 1
 
 
 def test_a_receiver_that_stands_still_gets_no_heads_up_but_the_others_do(pair: Pair) -> None:

@@ -82,12 +82,12 @@ class Passing:
         self.numbers = numbers
         self._tokens = tokens
         self._moves = tokens.moves
-        self._graph = context.prepared.graph.name
-        self._number = context.number
+        self._graph, self._number = context.prepared.graph.name, context.number
         self._arcs: dict[str, TokenWay] = {}
         self._sent: dict[SharedRoute, tuple[TokenWay, bytes, ArcBundle]] = {}
-        self.heads_ups = HeadsUps(tokens.link)
         self._came: dict[tuple[str, bytes], tuple[tuple[int, ...], ArcBundle]] = {}
+        self.heads_ups = HeadsUps(tokens.link)
+        self.heads_ups.open(context, self._way)
 
     # Tokens that go.
 
