@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
 import os
 import select
@@ -128,6 +129,39 @@ def test_a_repeated_call_goes_on_after_an_error(running: Running, caplog: pytest
     running.loop.every(2_000, again)
     running.begin()
     assert enough.wait(LIMIT)
+
+
+def test_what_is_done_again_and_again_shares_its_wakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls that began at different times are due together; one that is late keeps to its grid."""
+    now, made = 1_000, 1_000
+    monkeypatch.setattr("ticktalk.physical.timekeeping.loop.monotonic_us", lambda: now)
+    loop = Running().loop
+    loop._timers.clear()  # its own look at visitors
+    for begun, period in ((4_000, 20_000), (9_000, 20_000), (13_000, 40_000)):
+        now = begun
+        loop.every(period, lambda: None)
+    calls = []
+    for _ in range(13):
+        due, _, call = heapq.heappop(loop._timers)
+        calls.append(due - made)
+        now = due + 7
+        call()
+    assert calls == [
+        23_000,
+        28_000,
+        40_000,
+        40_000,
+        52_000,
+        60_000,
+        60_000,
+        80_000,
+        80_000,
+        80_000,
+        100_000,
+        100_000,
+        120_000,
+    ]
+    loop.close()
 
 
 def test_an_error_in_a_message_is_logged_and_the_loop_goes_on(

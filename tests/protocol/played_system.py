@@ -124,6 +124,15 @@ class PlayedLoop(Loop):
     def spawn(self, call: Callable[[], None]) -> None:
         call()
 
+    def every(self, microseconds: int, call: Callable[[], None]) -> None:
+        """Each from its own beginning: there are no wakes to share, and other times are other seeds."""
+
+        def again() -> None:
+            self.after(microseconds, again)
+            call()
+
+        self.after(microseconds, again)
+
     def close(self) -> None:
         """There is nothing to give back."""
 

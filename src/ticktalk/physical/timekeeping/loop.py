@@ -120,6 +120,7 @@ class Loop:
         self._watched: dict[int, Ready] = {}
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
         self._timer_count = 0
+        self._made_at = monotonic_us()
         self._jobs: deque[Callable[[], Job | None]] = deque()
         self._role = Role(lambda: or_end(self._keep_time, f"the timekeeper of ensemble {ensemble!r}"), "ticktalk time")
         self._first: tuple[int, Callable[[], None]] = (NEVER, lambda: None)
@@ -251,17 +252,24 @@ class Loop:
 
     def after(self, microseconds: int, call: Callable[[], None]) -> None:
         """Call `call()` after a time; called by the timekeeper, or before the loop runs."""
+        self._call_at(monotonic_us() + microseconds, call)
+
+    def _call_at(self, due: int, call: Callable[[], None]) -> None:
         self._timer_count += 1
-        timer = (monotonic_us() + microseconds, self._timer_count, call)
+        timer = (due, self._timer_count, call)
         heapq.heappush(self._timers, timer)
         if self._timers[0] is timer and not self._signalled and not self.in_loop:
             self._signal()  # the timekeeper means to sleep longer; a visitor sees to that at its end
 
     def every(self, microseconds: int, call: Callable[[], None]) -> None:
-        """Call `call()` again and again."""
+        """Call `call()` again and again.
+
+        All such calls keep to one grid, which begins with this loop: those that are due together share a wake.
+        """
 
         def again() -> None:
-            self.after(microseconds, again)
+            now = monotonic_us()
+            self._call_at(now - (now - self._made_at) % microseconds + microseconds, again)
             call()
 
         self.after(microseconds, again)
