@@ -75,7 +75,7 @@ class Again:
         found: dict[str, Any],
         paused: bool = False,
     ) -> None:
-        self._flights, self._plan, self._trace = flights, plan, trace
+        self._flights, self._trace = flights, trace
         self._shift, self._place, self._found = base - plan.begin, place, found
         self._error, trace.raised = trace.raised, None
         self._partial, trace.partial = trace.partial, []
@@ -257,8 +257,10 @@ class Again:
 
     def _noted(self, place: int, leg: Leg, wires: list[StandIn]) -> Any:
         """The value that went along an arc, as it is recorded."""
-        kept = self._plan.aside.get((place, leg.way.name))
-        return kept[0] if kept else self._value(wires[0])
+        if wires and wires[0].wire < 0:
+            return self._value(wires[0])
+        noted = self._found[f"n{place}"]
+        return noted[leg.way.name] if told_at_once(self._trace.events[place]) else noted
 
 
 def arrive(leg: Leg, given: list[Any], start: Tick, stop: Tick) -> None:

@@ -105,6 +105,12 @@ class Names:
             return name
         return "gone" if value is ABSENT else f"(base + {value.tick - self.begin})"  # type: ignore[operator]
 
+    def noted(self, place: int, event: PlanEvent, arc: str, value: StandIn | None) -> str:
+        """The expression for what is recorded of `value`, which the event at a place sends on an arc."""
+        if value is not None and value.wire < 0:
+            return self.of(value)
+        return f"n{place}[{arc!r}]" if told_at_once(event) else f"n{place}"
+
 
 def optional_values(
     events: list[PlanEvent],
@@ -198,6 +204,7 @@ def loop_code(
     parameters = ["begin", "end", *(old for old, _ in carried)]
     if first:
         made = {names.of(value) for event in events[:first] for value in wires_of(event)}
+        made |= {f"n{place}" for place in range(first)} & {name.partition("[")[0] for name in noted or ()}
         parameters += sorted(made)
     known = _known(events, first, left, inline) + ["note"] * (noted is not None)
     step = "length" if turns else str(length)  # parts of one shape have the same text
@@ -258,9 +265,7 @@ def _known(events: list[PlanEvent], first: int, left: list[OutOfReach], inline: 
                 known[f"arrange{index}"] = None
             else:
                 known |= {f"a{index}_{p}": None for p, port in enumerate(sq.ports) if port.constant and not port.hidden}
-        if told_at_once(event):
-            known[f"edge{place}"] = None
-        elif event.results is None and wires_of(event):
+        if told_at_once(event) or (event.results is None and wires_of(event)):
             known[f"hand{place}"] = None
     known |= {f"left{place}": None for place, entry in enumerate(left) if entry.value is not None}
     return list(known)
@@ -356,23 +361,21 @@ def _tails(names: Names, place: int, event: PlanEvent, optional: set[int], recor
     leaves = f"return {place}, base, locals()"
     may_lack = not recorded and all(id(value) in optional for value in made)
     absent = (f"{' = '.join(each)} = gone" if each else "pass") if may_lack else leaves
-    there = "if result is not nothing and type(result) is not empty:"
     if not each and not told_at_once(event):
         if not (recorded and event.runs):
             return Tails((), (), (), ())
         # It says whether there was a result.
         return Tails(("result",), (f"if type(result) is empty: {leaves}",), (), ("result = nothing", leaves))
+    takes = [*each, f"n{place}"] if recorded else each
     if not passes_on(event):
-        if told_at_once(event):
-            plain = [f"wires = edge{place}(result, base)", f"if wires is leave: {leaves}"]
-            plain += [f"{', '.join(each)}{',' if len(each) == 1 else ''} = wires"] if each else []
-        else:
-            plain = [f"{each[0]} = hand{place}(result)"]
+        plain = [f"wires = hand{place}(result, base)", f"if wires is leave: {leaves}"]
+        plain += [f"{', '.join(takes)}, = wires"] if takes else []
+        there = "if result is not nothing and type(result) is not empty:"
         checked = [there, *("    " + text for text in plain), f"else: {absent}"]
         empty = [absent] if may_lack else ["result = nothing", leaves]
         return Tails(("result",), tuple(checked), tuple(plain), tuple(empty))
     is_empty = f"kind is empty or {each[0]}.__class__ is empty"
-    hand = f"{', '.join(each)} = hand{place}({each[0]})"
+    hand = f"{', '.join(takes)}, = hand{place}({each[0]}, base)"
     if not strict.isdisjoint(map(id, made)):
         hand = leaves  # a body that is inlined takes plain values only
     checked = [
@@ -381,4 +384,4 @@ def _tails(names: Names, place: int, event: PlanEvent, optional: set[int], recor
         f"    {'else: ' if may_lack else ''}{hand}",
     ]
     empty = [absent] if may_lack else [f"{' = '.join(each)} = nothing", leaves]
-    return Tails(tuple(each), tuple(checked), (), tuple(empty))
+    return Tails(tuple(takes), tuple(checked), (), tuple(empty))

@@ -221,7 +221,6 @@ class Loops:
             else:
                 work.departed += 1
             go_over([departed], self.agenda)
-            plan.aside.clear()
 
     def _onward(self, trace: Trace, place: int, found: dict[str, Any]) -> Trace | None:
         """The trace that goes on where the event at `place` gave no result, if that is what happened."""

@@ -4,17 +4,17 @@ Copies of the taps note the stand-ins' period as taps note any other, with a `Gi
 gives the values of each period as one tuple. Both together are what the taps would have noted, and they are told so
 (`records.Repeated`). Nothing here knows what is noted when.
 
-A value that a body could change afterwards is encoded at once, and kept aside until its period is told.
+A value that a body could change afterwards is encoded at once.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import Any, NamedTuple
 
 import msgspec
 
-from ticktalk.accelerate.events import Part, PlanEvent, StandIn, told_at_once
+from ticktalk.accelerate.events import Part, PlanEvent, StandIn
 from ticktalk.accelerate.loop_code import Names
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.firing.arrival import ArrivalSync
@@ -41,24 +41,20 @@ class Fixed(int):
 
 
 class Given(NamedTuple):
-    """The value of a token in the notes: of which event, and on which arc; None: it is kept aside."""
+    """The value of a token in the notes: of which event, and on which arc; None: of an output that is told at once."""
 
     place: int
     arc: str
     value: StandIn | None
 
 
-Aside = defaultdict[tuple[int, str], list[Any]]
-"""By event and arc, values that are kept period by period; encoded, if they could be changed."""
-
-
-def keep(aside: Aside, place: int, arc: str, value: Any) -> None:
-    """Keep what a value is now.
+def as_it_is(value: Any) -> Any:
+    """What a value is now: encoded, if it could be changed.
 
     Raises:
         NoCodecError: it cannot be sent.
     """
-    aside[place, arc].append(value if value.__class__ in PLAIN else Encoded(bytes(encoded(value))))
+    return value if value.__class__ in PLAIN else Encoded(bytes(encoded(value)))
 
 
 class Notes:
@@ -93,20 +89,18 @@ class Notes:
         self._column: dict[tuple[int, str], int] = {}
         for context, record in noted:
             self._of.setdefault(id(context), (context, []))[1].append(record)
-            value: Any = record.value if isinstance(record, Sent) else None
-            if value is None or value.value is None:
-                continue
-            if value.value.wire < 0 or not told_at_once(events[value.place]):  # a tick, or not kept aside
+            if isinstance(record, Sent):
+                value: Any = record.value
                 self._column[value.place, value.arc] = len(self.given)
-                self.given.append(names.of(value.value))
+                self.given.append(names.noted(value.place, events[value.place], value.arc, value.value))
 
-    def tell(self, ticks: int, times: int, aside: Aside) -> int:
+    def tell(self, ticks: int, times: int) -> int:
         """Tell the taps of the periods in `flat`; `ticks`: from the begin that they were noted at to the first one.
 
         Gives the bytes of long values among them.
         """
         width = len(self.given)
-        columns = [self.flat[place : times * width : width] for place in range(width)]
+        columns: list[Any] = [self.flat[place : times * width : width] for place in range(width)]
         self.flat.clear()
         size = 0
         for context, records in self._of.values() if times else ():
@@ -114,7 +108,7 @@ class Notes:
             assert tap is not None
             ahead = _difference(tap.numbers, self._before[id(context)])
             given: list[Any] = [record.value for record in records if isinstance(record, Sent)]
-            values = [self._values(each, columns, times, aside) for each in given]
+            values = [columns[self._column[each.place, each.arc]] for each in given]
             first = [_moved(record, ticks, ahead) for record in records]
             _add(ahead, grown, 1)
             second = [_moved(record, ticks + self._length, ahead) for record in records]
@@ -125,18 +119,6 @@ class Notes:
             size += sum(map(_size, values))
         return size
 
-    def _values(self, given: Given, columns: list[list[Any]], times: int, aside: Aside) -> Any:
-        key = given.place, given.arc
-        if key not in self._column:
-            return _first(aside[key], times)
-        column: Any = columns[self._column[key]]
-        if not PLAIN.issuperset(map(type, column)):
-            strange = [place for place, value in enumerate(column) if value.__class__ not in PLAIN]
-            column = [*column]
-            for place, value in zip(strange, _first(aside[key], len(strange)), strict=True):
-                column[place] = value
-        return column
-
 
 def _size(column: Any) -> int:
     """The bytes of values that may be long."""
@@ -144,13 +126,6 @@ def _size(column: Any) -> int:
     if kind in (str, bytes):
         return sum(map(len, map(str, column))) if kind is str else sum(len(v) for v in column if v.__class__ is bytes)
     return sum(len(value.data) for value in column if value.__class__ is Encoded) if kind is Encoded else 0
-
-
-def _first(values: list[Any], count: int) -> list[Any]:
-    """Take away the first values of a list."""
-    found = values[:count]
-    del values[:count]
-    return found
 
 
 def _difference(one: Numbers, other: Numbers) -> Numbers:

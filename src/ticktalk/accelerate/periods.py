@@ -6,7 +6,7 @@ matching depends on that, a `Trace` of its own leads from there to the begin of 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Callable
 from math import lcm
 from typing import Any
@@ -26,7 +26,7 @@ from ticktalk.accelerate.events import (
     wires_of,
 )
 from ticktalk.accelerate.loop_code import ABSENT, LoopCode, Names, OutOfReach, loop_code, optional_values
-from ticktalk.accelerate.noted import MOST_NOTED, Aside, Notes, first_eviction, in_step, staying
+from ticktalk.accelerate.noted import MOST_NOTED, Notes, first_eviction, in_step, staying
 from ticktalk.accelerate.stand_ins import MOST_EVENTS, Lags, World
 from ticktalk.accelerate.standing import (
     Standing,
@@ -315,7 +315,6 @@ class Plan:
         world = self.world
         self._settle()
         self.places = {part.index for part in self.parts}
-        self.aside: Aside = defaultdict(list)
         self.staying = {part.index: staying(part.sync) for part in self.parts}
         self.at_once = BEGINNING if world.taps else AT_ONCE
         world.load(self.saved)
@@ -453,7 +452,7 @@ class Plan:
         if trace.notes is None:
             return
         running.current = None
-        size = trace.notes.tell(base - self.begin, times, self.aside)
+        size = trace.notes.tell(base - self.begin, times)
         running.current = IN_PLAN
         most = max(1, min(AT_ONCE, MOST_NOTED // (len(trace.notes.given) + 1)))
         self.at_once = min(most, 2 * self.at_once) if size < LONGEST_KEPT else max(1, self.at_once // 2)

@@ -18,12 +18,12 @@ from ticktalk.accelerate.events import (
     told_at_once,
     wires_of,
 )
-from ticktalk.accelerate.noted import keep
+from ticktalk.accelerate.noted import as_it_is
 from ticktalk.accelerate.periods import LEAVE, Trace
 from ticktalk.accelerate.standing import at
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import running
-from ticktalk.engine.forwarding import Way, unpacked
+from ticktalk.engine.forwarding import unpacked
 from ticktalk.engine.this_firing import telling
 from ticktalk.time import TTEmpty
 from ticktalk.values.codec import PLAIN, Parts, encode_value, handed_on, plain
@@ -43,10 +43,8 @@ def rare_steps(trace: Trace, links: Links, agenda: Agenda) -> dict[str, Any]:
             acts[f"run{place}"] = _on_tokens(trace, event, event.results)
             wires = enumerate(event.results)
             acts |= {f"k{place}_{wire}": result.of.value for wire, result in wires if isinstance(result.of, Unchanging)}
-        elif told_at_once(event):
-            acts[f"edge{place}"] = _edge(trace, place, event, links, agenda)
-        elif wires_of(event):
-            acts[f"hand{place}"] = _hand(trace, place, event)
+        elif told_at_once(event) or wires_of(event):
+            acts[f"hand{place}"] = _hand(trace, event, links, agenda)
     return acts
 
 
@@ -105,13 +103,13 @@ def _on_tokens(trace: Trace, event: PlanEvent, results: list[Result]) -> Callabl
     return run
 
 
-def _edge(trace: Trace, place: int, event: PlanEvent, links: Links, agenda: Agenda) -> Callable[[Any, int], Any]:
-    """Hands on a result of which the manager is told at once."""
-    forward, begin = event.part.forward, trace.plan.begin
+def _hand(trace: Trace, event: PlanEvent, links: Links, agenda: Agenda) -> Callable[[Any, int], Any]:
+    """Hands on a result: copies for its receivers; tells the manager of an output. What is noted of it comes last."""
+    forward, begin, recorded = event.part.forward, trace.plan.begin, trace.notes is not None
     ways = [(leg, wires) for leg, wires in zip(event.part.legs, event.wires, strict=True) if not leg.tag]
     tells = [leg.way for leg, _ in ways if leg.told_at_once]
 
-    def edge(result: Any, base: int) -> Any:
+    def hand(result: Any, base: int) -> Any:
         if tells and links.listened():
             return LEAVE
         running.current = None
@@ -120,15 +118,14 @@ def _edge(trace: Trace, place: int, event: PlanEvent, links: Links, agenda: Agen
         else:
             parts = unpacked(plain(result) if forward.unpack else result, forward.unpack)
         made: list[Any] = []
-        kept: list[Way] = []
+        noted: dict[str, Any] = {}
         for leg, wires in ways:
             part = parts[leg.way.path]
             if part.__class__ is not TTEmpty:
-                if trace.notes is not None and (not kept or kept[-1] is not leg.way):
-                    kept.append(leg.way)
-                    keep(trace.plan.aside, place, leg.way.name, part)
+                if recorded and leg.way.name not in noted:
+                    noted[leg.way.name] = as_it_is(part)
                 made += _copies(event.part, leg, part)
-            elif trace.notes is None and all(id(value) in trace.optional for value in wires):
+            elif not recorded and all(id(value) in trace.optional for value in wires):
                 made += [GONE] * len(wires)
             else:
                 return LEAVE
@@ -138,9 +135,11 @@ def _edge(trace: Trace, place: int, event: PlanEvent, links: Links, agenda: Agen
                 start, stop = at(base - begin, event.start, event.stop)
                 forward.output(forward.sq.name, parts[way.path], start, stop)
         running.current = IN_PLAN
+        if recorded:
+            made.append(noted if told_at_once(event) else next(iter(noted.values())))
         return made
 
-    return edge
+    return hand
 
 
 def _copies(part: Part, leg: Leg, value: Any) -> list[Any]:
@@ -158,30 +157,14 @@ def _copies(part: Part, leg: Leg, value: Any) -> list[Any]:
     return [crossed] if len(leg.to) == 1 else [handed_on(crossed) for _ in leg.to]
 
 
-def _hold(stage: TakesTime) -> Callable[[Any], Any]:
+def _hold(stage: TakesTime) -> Callable[[Any, int], Any]:
     """Copies what is wanted of the result of a run, until that ends."""
     whole = stage.elsewhere.unpack is None
 
-    def hold(result: Any) -> Any:
+    def hold(result: Any, base: int) -> Any:
         running.current = None
         kept = stage.kept(result)
         running.current = IN_PLAN
-        return kept.by_path[()] if whole else kept
+        return [kept.by_path[()] if whole else kept]
 
     return hold
-
-
-def _hand(trace: Trace, place: int, event: PlanEvent) -> Callable[[Any], Any]:
-    """Copies a result that could be changed, one for each receiver."""
-    legs = [leg for leg, wires in zip(event.part.legs, event.wires, strict=True) if wires and not leg.tag]
-    arcs = {leg.way.name for leg in legs if event.kind != "run"} if trace.notes is not None else ()
-
-    def hand(result: Any) -> Any:
-        running.current = None
-        for arc in arcs:
-            keep(trace.plan.aside, place, arc, result)
-        made = [value for leg in legs for value in _copies(event.part, leg, result)]
-        running.current = IN_PLAN
-        return made[0] if len(made) == 1 else made
-
-    return hand
