@@ -323,6 +323,13 @@ def begin(x):
     assert not {"begin-1"} & inlined(graph)
 
 
+@pytest.mark.parametrize("first", ["a0_0", "helped(a0_0)"])
+def test_parameters_that_are_named_as_in_the_code(first: str) -> None:
+    text = f"@SQify\ndef body(a0_0, *, f9, a1_0=2, hand0, n1):\n    return [{first}, f9, hand0, n1]\n"
+    graph = program(text, "x = src(trigger, TTPeriod=10)\nreturn show(body(x, f9=3, hand0=x, n1=x))")
+    assert ("body-1" in inlined(graph)) == (first == "a0_0")
+
+
 def test_a_function_of_python_that_a_program_has_changed_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "@SQify\ndef body(x):\n    return oct(x)\n\n\n@SQify\ndef root(x):\n    return math.sqrt(x)\n"
     graph = program(text, "x = src(trigger, TTPeriod=10)\nreturn body(x), root(x)")

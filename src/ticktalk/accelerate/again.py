@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ticktalk.accelerate.bind import GONE
-from ticktalk.accelerate.events import Leg, Links, Opened, Part, StandIn, told_at_once, wires_of
+from ticktalk.accelerate.events import Leg, Links, Opened, Part, StandIn, passes_on, told_at_once, wires_of
 from ticktalk.accelerate.periods import Plan, Trace
 from ticktalk.accelerate.standing import at
 from ticktalk.engine.agenda import Agenda
@@ -299,7 +299,7 @@ def result_of(trace: Trace, place: int, found: dict[str, Any]) -> Any:
     event = trace.events[place]
     if event.results is not None:
         return found["result"] or NOTHING
-    if told_at_once(event) or (event.kind == "run" and event.part.forward.unpack is not None):
+    if not passes_on(event):
         return found["result"]
     made = wires_of(event)
     if not made and trace.notes is not None:

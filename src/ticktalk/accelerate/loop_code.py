@@ -4,9 +4,9 @@
 there at the begin of a period: tokens under way or waiting, settled values. At the end of the period they get the
 values that stand there then. `f3` is the body of SQ 3, `a3_1` the constant on its port 1.
 
-Rare steps are calls: `hand7` copies a value that could be changed, one for each receiver, or until a run ends; `edge7`
+Rare steps are calls: `hand7` copies a value that could be changed, one for each receiver, or until a run ends, and
 tells the manager of an output; `ask7` sets what `firing()` gives in a body; `left4` keeps a token that nobody can meet
-any more; `note` takes the values of a period that is recorded.
+any more; `note` takes the values of a period that is recorded: `n7` is what is recorded of what event 7 makes.
 
 The function ends where an event is not as planned: its result is absent, somebody has to be told of an output, a body
 raised. It gives the place of that event, the begin of that period, and all names. Where nobody's matching depends on a
@@ -15,15 +15,19 @@ result, absence needs no more than an `if`.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import NamedTuple
 
 from ticktalk.accelerate.chosen import NO_BODIES, Inline
-from ticktalk.accelerate.code import call_of, made_anew
-from ticktalk.accelerate.events import Part, PlanEvent, StandIn, Unchanging, passes_on, told_at_once, wires_of
+from ticktalk.accelerate.code import call_of
+from ticktalk.accelerate.events import Part, PlanEvent, StandIn, passes_on, told_at_once, wires_of
 from ticktalk.bodies.inlined import Inlined, arguments_of, as_text
 from ticktalk.bodies.statements import LINES, Tails
 from ticktalk.engine.firing.arrival import SinglePortSync
+
+KNOWN = re.compile(r"\b(?:(?:tell|ask|f|arrange|run|hand|left)\d+|[ak]\d+_\d+)\b(?!=)")
+"""The names in statements that are known when the function is made; no keywords, which are users' names."""
 
 ALWAYS = "silent, gone, nothing, empty, plain, type, int, float, leave"
 
@@ -174,8 +178,10 @@ def loop_code(
         inline: the bodies that are not called.
     """
     bodies: list[Inlined] = []
+    texts = [f"left{place}" for place, entry in enumerate(left) if entry.value is not None]
     lines: list[tuple[str, int, bool]] = []
     depth = "            " if length else "        "
+    recorded = noted is not None
     end = [f"left{place}({names.of(entry.value)})" for place, entry in enumerate(left) if entry.value is not None]
     if noted is not None:
         end.append(f"note(({''.join(name + ', ' for name in noted)}))")
@@ -184,8 +190,9 @@ def loop_code(
         end.append(f"{', '.join(old for old, _ in changed)} = {', '.join(new for _, new in changed)}")
     at_end = [(depth + text, len(events), False) for text in end]
     for place, event in enumerate(events[first:], first):
-        statements, body = _statements(names, place, event, optional, noted is not None, inline)
+        statements, body = _statements(names, place, event, optional, recorded, inline)
         bodies += [] if body is None else [body]
+        texts += [text for text, _ in statements] + ([] if body is None else body.texts)
         if say_which and statements:
             text, call = statements[0]
             line = f", line {event.part.sq.line}" if event.part.sq.line else ""
@@ -206,7 +213,7 @@ def loop_code(
         made = {names.of(value) for event in events[:first] for value in wires_of(event)}
         made |= {f"n{place}" for place in range(first)} & {name.partition("[")[0] for name in noted or ()}
         parameters += sorted(made)
-    known = _known(events, first, left, inline) + ["note"] * (noted is not None)
+    known = dict.fromkeys(["trace", "where", *KNOWN.findall("\n".join(texts))]) | dict.fromkeys(["note"] * recorded)
     step = "length" if turns else str(length)  # parts of one shape have the same text
     before = f"    base = begin - {step}"  # so it has a value wherever it is interrupted
     always = "length, " + ALWAYS if turns else ALWAYS
@@ -240,35 +247,6 @@ def paused(place: int) -> int:
     The end of a period counts as one more event.
     """
     return -3 - place
-
-
-def _known(events: list[PlanEvent], first: int, left: list[OutOfReach], inline: Inline) -> list[str]:
-    """The parameters that are known when the function is made."""
-    known = {"trace": None, "where": None}
-    for place, event in enumerate(events[first:], first):
-        index, sq = event.part.index, event.part.sq
-        if event.kind == "tell":
-            known[f"tell{place}"] = None
-            continue
-        if event.runs:
-            if event.results is not None:
-                wires = enumerate(event.results)
-                known |= {f"k{place}_{wire}": None for wire, result in wires if isinstance(result.of, Unchanging)}
-                known |= {f"run{place}": None} if event.calls or not event.gives else {}
-            elif place not in inline.of and "f" + str(index) in call_of(index, sq, {}):
-                known[f"f{index}"] = None
-            if sq.told and place not in inline.of:
-                known[f"ask{place}"] = None
-            if event.results is not None:
-                pass
-            elif made_anew(sq):
-                known[f"arrange{index}"] = None
-            else:
-                known |= {f"a{index}_{p}": None for p, port in enumerate(sq.ports) if port.constant and not port.hidden}
-        if told_at_once(event) or (event.results is None and wires_of(event)):
-            known[f"hand{place}"] = None
-    known |= {f"left{place}": None for place, entry in enumerate(left) if entry.value is not None}
-    return list(known)
 
 
 def _statements(

@@ -39,6 +39,11 @@ class Inlined(NamedTuple):
         return f"inlined{self.place}"
 
     @property
+    def texts(self) -> list[str]:
+        """What stands around it."""
+        return [*(text for _, text in self.arguments), *self.tails.checked, *self.tails.plain, *self.tails.empty]
+
+    @property
     def simple(self) -> Simple:
         """What is known of the function."""
         found = simple_of(self.source, self.line)
