@@ -82,6 +82,8 @@ PLANNED = {
     "a choice that others depend on": "c = step(a) if a % 3 == 0 else -a\nreturn add(c, b)",
     "a choice in a choice": "c = (step(a) if a % 2 == 0 else 7) if a % 3 == 0 else -a\nreturn add(c, b)",
     "a choice that joins": "c = add(a, b) if a % 3 == 0 else b\nreturn add(c, b)",
+    "choices of which others depend on one": "d = src(trigger, TTPeriod=10, TTPhase=4)\n"
+    "c = COPY_TTTIME(d, TIME_TOKEN(a if a % 3 == 1 else a))\nx = 7 if d % 3 == 1 else d\nreturn a",
     "a choice by a class": "c = a if loud(a) else b\nreturn add(c, b)",
     "a choice by a class, alone": "return a if loud(a) else b",
 }

@@ -54,6 +54,8 @@ def run_on_tokens(
     truth = bool(of_truth[True]) is gives
     if truths is not None and event.asked.event >= 0:
         truth = truths.setdefault(event.asked.event, truth)
+    if of_truth[truth] and not gives:
+        raise Unsettled(f"the condition of {part.sq.name} is not the same for all")
     return of_truth[truth]
 
 

@@ -159,6 +159,8 @@ class Trace:
         if not (overtaken or world.taps):
             ways = [way for event in self.events for way in event.ways]
             needed = plan.needed | {id(value) for leg, wires in ways for value in wires if plan.counted(leg)}
+            if world.truths is not None:  # then others with the same condition give nothing
+                needed |= {id(result.value) for event in self.events for result in event.results or () if result.when}
             self.optional = optional_values(self.events, plan.values, self._ends, self.left, needed, plan.optional)
         self.notes: Notes | None = None
         if world.taps:
@@ -320,12 +322,12 @@ class Plan:
         world.load(self.saved)
         self.standing = world.standing(self.begin, ABSENT)
         self.values: list[StandIn] = self.standing.values_of(self.parts)
-        flying = [flying for _, flying in self.standing.flying if self.counted(flying.leg)]
-        self.needed = {id(value) for each in flying for value in each.values}
+        for value in self.values:
+            value.event = -1  # those before are forgotten
+        self.needed = {id(value) for _, each in self.standing.flying if self.counted(each.leg) for value in each.values}
         self.optional: set[int] | None = None  # the places of values that may be absent
-        self.traces = 1
         self.silent = [0] * len(world.parts)
-        self.overtaken = False
+        self.traces, self.overtaken = 1, False
         self.main = Trace(self, frozenset(), 0)
         chosen = [each for event in self.main.events for each in event.results or () if each.when is not None]
         if world.truths is None and not {id(each.value) for each in chosen} <= self.main.optional:
