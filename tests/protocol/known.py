@@ -371,6 +371,20 @@ KNOWN = {
             Command(3_511_880, "return", ("a",)),
         ),
     ),
+    "an ensemble that was lost just before its manager died hears from the next one that a held graph goes on": Plan(
+        27293,
+        ("a", "b", "c"),
+        3,
+        0,
+        0,
+        (
+            Command(1_246_867, "fall", ("end",)),
+            Command(1_246_867, "replace", ("same",)),
+            Command(1_659_837, "lose", ("b", "runtime-manager")),
+            Command(1_693_110, "lose", ("c", "runtime-manager")),
+            Command(4_470_744, "heal", ("b", "runtime-manager")),
+        ),
+    ),
     "a sender that was lost and comes back while an SQ moves is asked once more how far it is": Plan(
         107731,
         ("a", "b"),

@@ -101,6 +101,11 @@ def note_holders(lost: Mapping[str, LostEnsemble], *graphs: GraphState) -> None:
                 lost[host].holds.add(graph.name)
 
 
+def lost_holders(lost: Mapping[str, LostEnsemble], graph: GraphState) -> tuple[str, ...]:
+    """The ensembles that were lost with a graph before its manager died: what they were sent may not have come."""
+    return tuple(name for name, each in lost.items() if graph.name in each.holds and name not in graph.hosts)
+
+
 def heard(graph: GraphState, order: Switch) -> None:
     """All ensembles of a version have heard that it goes on."""
     if graph.goes_on is order:

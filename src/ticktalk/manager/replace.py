@@ -322,7 +322,7 @@ class Replace:
         """This is the next start of a manager that died: a watch begins anew, a way back goes on, all else ends."""
         for graph in self._state.graphs.values():
             if graph.goes_on is not None:
-                self._release(graph, graph.goes_on)
+                self._release(graph, graph.goes_on, rest.lost_holders(self._state.lost, graph))
         for replacement in list(self._state.replacements.values()):
             old, new = self._state.graphs[replacement.old], self._state.graphs[replacement.new]
             rest.note_holders(self._state.lost, old, new)
@@ -429,9 +429,9 @@ class Replace:
         why = f"{replacement.why} (the old version goes on, with its state of the switch)"
         self._end(title, TTRuntimeError(why), told=True)
 
-    def _release(self, old: GraphState, order: Switch) -> None:
+    def _release(self, old: GraphState, order: Switch, more: tuple[str, ...] = ()) -> None:
         """Let the ensembles go on with the old version, which they hold; one that is lost now, when it comes back."""
-        for host in old.hosts:
+        for host in (*old.hosts, *more):
             if host in self._state.lost:
                 self._state.lost[host].goes_on[old.name] = order
             else:
