@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from systems import until
+from systems import NUMBERS, System, until
 from test_worker import Host
 
 from ticktalk.graph.sq import TTSQ, TTArc, TTDestination
 from ticktalk.hosted.assignment import HOME, beside, reached
+from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import ReportRequest, StopGraph
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.workers import home as home_module
@@ -283,6 +284,62 @@ def test_bodies_that_take_too_much_together_leave(monkeypatch: pytest.MonkeyPatc
         assert values == list(range(1, len(values) + 1))
     finally:
         host.node.close()
+
+
+MOVED = (
+    NUMBERS
+    + """
+@SQify
+def fold(x):
+    global sq_state
+    sq_state["h"] = h = (sq_state.get("h", 0) * 31 + x) % 1000003
+    for _ in range(9000 if x > LEAVES else 1):
+        pass
+    return x, h
+@SQify
+def last(pair):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return pair, sq_state["n"], TURN
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="near"):
+        s = src(trigger, TTPeriod=20000)
+    with TTConstraint(name=["far", "spare"]):
+        return last(fold(s))
+"""
+)
+
+
+@pytest.mark.parametrize("what", ["drained", "replaced"])
+def test_bodies_that_leave_as_they_move_lose_nothing(what: str) -> None:
+    """They leave at different moments about the drain, or the switch to the next version; as in plain Python."""
+    system = System(checkpoint=100_000).with_ensembles("near", "far", "spare")
+    try:
+        names = [f"leaves{instant}" for instant in range(26, 36)]
+        texts = {name: MOVED.replace("LEAVES", name[6:]) for name in names}
+        for name, text in texts.items():
+            mapping = {"src-1": "near", "fold-1": "far", "last-1": "far"}
+            graph = system.deploy(text.replace("TURN", "1"), name, mapping)
+            system.manager.execute_graph(graph)
+        until(lambda: len(system.values(names[-1])) > 24, "values come")
+        if what == "drained":
+            system.manager.drain("far")
+        for name, text in texts.items() if what == "replaced" else ():
+            new = compile_source(text.replace("TURN", "2"), f"{name}.py", name)
+            system.manager.replace_graph(new, name=name, watch=0)
+        for name in names:
+            until(lambda name=name: len(system.values(name)) > 60, "values come")  # type: ignore[misc]
+            system.manager.stop_graph(name)
+        for name in names:
+            values, folded, before = system.values(name), 0, 0
+            for count, ((x, h), n, turn) in enumerate(values, 1):
+                folded, before = (folded * 31 + x) % 1000003, max(before, turn)
+                assert (h, n, turn) == (folded, count, before), (name, x)
+            assert before == (2 if what == "replaced" else 1)
+        assert not system.errors
+    finally:
+        system.end()
 
 
 GROUPS = [

@@ -11,7 +11,19 @@ import pytest
 from ticktalk.language.compiler import compile_source
 from ticktalk.physical.regions.messages import FormRegion, MemberInWorker, RegionRan, RunRegion, SplitRegion
 from ticktalk.physical.workers.home import HomeWorker, LeftHome
-from ticktalk.physical.workers.protocol import Command, Fire, FiringEnded, Leave, Load, Loaded, NewInstance, Start
+from ticktalk.physical.workers.protocol import (
+    Command,
+    Fire,
+    FiringEnded,
+    Leave,
+    Load,
+    Loaded,
+    NewInstance,
+    Restore,
+    Save,
+    SavedState,
+    Start,
+)
 from ticktalk.physical.workers.worker import Worker
 from ticktalk.values.codec import decode_value, encode_value
 
@@ -118,6 +130,18 @@ def test_a_long_constant_argument_keeps_a_body_away() -> None:
     short, long = Hosted(source, "x, [1, 2, 3, 4]"), Hosted(source, f"x, {[*range(300)]}")
     assert short.at_home and short.fire(3) == 4
     assert not long.at_home and long.fire(299) == 299
+
+
+def test_a_state_that_a_body_does_not_name_leaves_with_it() -> None:
+    """It is that of a former version, and may be wanted by the next one."""
+    body = Hosted("def body(x):\n    for _ in range(x):\n        pass\n    return x")
+    body._carry_out(Restore(1, encode_value({"n": 7})))
+    assert body.fire(3) == 3 and body.at_home
+    assert body.fire(9_000) == 9_000 and not body.at_home
+    body._carry_out(Save(1))
+    saved = body.told[-1]
+    assert isinstance(saved, SavedState) and saved.sq_state is not None
+    assert decode_value(saved.sq_state) == {"n": 7}
 
 
 COUNTS = "def body(x):\n    global sq_state\n    sq_state['n'] = sq_state.get('n', 0) + x\n    return sq_state['n']"
