@@ -187,7 +187,7 @@ def is_plain(values: Iterable[Any], most: int = MOST_KEPT) -> bool:
         kind = value.__class__
         if kind in SCALARS:
             continue
-        if not (kind in HOLDERS or kind is deque) or len(value) > most:
+        if kind not in HOLDERS or len(value) > most:
             return False
         waiting.extend(held_in(value))
     return most >= 0

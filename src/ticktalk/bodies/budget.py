@@ -36,7 +36,7 @@ _EMPTY: tuple[Any, ...] = ([], {}, range(0), deque())
 _REVERSED: tuple[type, ...] = tuple(type(reversed(each)) for each in _EMPTY)
 _ITERATORS = frozenset({enumerate, zip, reversed, GeneratorType, *_REVERSED})
 _CHANGEABLE = frozenset({list, dict, set, deque})
-_HOLDERS = HOLDERS | {deque, range, *_VIEWS}
+_HOLDERS = HOLDERS | {range, *_VIEWS}
 
 
 class TooMuchError(Exception):

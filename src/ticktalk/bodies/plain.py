@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +11,7 @@ from ticktalk.values.codec import PLAIN, Encoded
 SCALARS = PLAIN - {Encoded}
 """Types of plain values that hold no others."""
 
-HOLDERS: frozenset[type] = frozenset({dict, list, tuple, set, frozenset})
+HOLDERS: frozenset[type] = frozenset({dict, list, tuple, set, frozenset, deque})
 """Types of plain values that hold others."""
 
 
