@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from ticktalk.cli import entry
+from ticktalk.physical.system import has_linux
 
 STUCK = """
 import time
@@ -60,3 +61,27 @@ def test_an_interrupt_while_a_command_is_loaded_shows_no_traceback(monkeypatch: 
     with pytest.raises(SystemExit) as end:
         entry.main()
     assert end.value.code == 128 + signal.SIGINT
+
+
+INTERRUPTED = """
+import os, signal
+from multiprocessing import forkserver
+from ticktalk.cli.own_ensembles import OwnEnsembles, Settings
+
+own = OwnEnsembles(Settings("127.0.0.1:1", bytes(32), "", 0, 1000))
+os.kill(forkserver._forkserver._forkserver_pid, signal.SIGINT)  # while it loads what ensembles need
+own.start("edge", {})
+print(own.processes["edge"].is_alive(), signal.pthread_sigmask(signal.SIG_BLOCK, []), flush=True)
+os.kill(own.processes["edge"].pid, signal.SIGINT)
+own.processes["edge"].join(60)
+print(own.processes["edge"].exitcode, flush=True)
+own.end()
+"""
+
+
+@pytest.mark.skipif(not has_linux(), reason="ensembles are forked on Linux only")
+def test_ctrl_c_at_a_terminal_waits_in_processes_that_start() -> None:
+    """It reaches all of them: before, `run` ended with a traceback of the process from which ensembles are forked."""
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=120)
+    assert done.stdout.splitlines() == ["True set()", "0"], done.stderr
+    assert "Traceback" not in done.stderr

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from ticktalk.cli.exit_status import run_guarded
 from ticktalk.cli.priority import keep_time
-from ticktalk.cli.signals import on_interrupt
+from ticktalk.cli.signals import interrupts_wait, let_interrupts_come, on_interrupt
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.physical.system import has_linux
 from ticktalk.physical.workers.native_output import shown_apart
@@ -74,7 +74,8 @@ class OwnEnsembles:
         """Start an interpreter: modules in the current directory must not take the place of ours."""
         os.environ[_SAFE_PATH] = "1"
         try:
-            start()
+            with interrupts_wait():
+                start()
         finally:
             _restore(self._before)
 
@@ -115,6 +116,7 @@ def _serve(
     keep_time(settings.realtime, told=True)  # by the manager's process
     this = TTEnsemble(None, name, components=components)
     on_interrupt(this.stop)
+    let_interrupts_come()
     threading.Thread(target=_end_with, args=(parent, this), daemon=True).start()
     serve = partial(
         this.run_phy,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from ticktalk.cli.streams import say
@@ -31,3 +32,25 @@ def on_interrupt(stop: Callable[[], None]) -> None:
 
     signal.signal(signal.SIGINT, handle)
     signal.signal(signal.SIGTERM, handle)
+
+
+@contextmanager
+def interrupts_wait() -> Iterator[None]:
+    """Start processes here: Ctrl-C, which reaches all at a terminal, waits in each until `let_interrupts_come`."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker  # few commands start processes
+
+    resource_tracker.ensure_running()  # where it starts it, multiprocessing lets signals come again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def let_interrupts_come() -> None:
+    """Take the signals that have waited since this process began."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
