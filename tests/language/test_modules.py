@@ -182,6 +182,23 @@ def test_errors_point_into_the_right_file(folder):
     assert "`devices` has no `camrea`" in what
 
 
+@pytest.mark.parametrize(
+    ("first", "named"),
+    [
+        ("from devices import camrea", "camrea"),
+        ("import devices", "devices.camrea"),
+        ("import devices as d", "d.camrea"),
+        ("import devices\nshort = devices.camrea", "short"),
+    ],
+)
+def test_a_name_that_a_module_lacks_is_refused_with_what_may_be_meant(folder, first, named):
+    (folder / "prog.py").write_text(f"from ticktalk import *\n{first}\n@GRAPHify\ndef main(a): return {named}(a)\n")
+    with pytest.raises(TTSyntaxError) as caught:
+        compile_program(folder / "prog.py")
+    (problem,) = caught.value.problems
+    assert (problem.what, problem.instead) == ("`devices` has no `camrea`", "did you mean `camera`?")
+
+
 def test_an_error_of_a_body_names_its_own_file(folder):
     (folder / "deep.py").write_text("from ticktalk import *\n@SQify\ndef f(x):\n    return 1 / (x - 1)\n")
     (folder / "prog.py").write_text("from ticktalk import *\nimport deep\n@GRAPHify\ndef main(a): return deep.f(a)\n")

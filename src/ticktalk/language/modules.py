@@ -84,9 +84,6 @@ class Modules:
         known = self._scopes.get(name)
         if isinstance(meaning, Foreign) and alias not in statement.names:  # of a star, which may not bind it
             return meaning if known is not None and alias.name in known[0].bound else None
-        if meaning is None and alias in statement.names and self._is_closed(name):
-            visible = self._scopes[name][0].bound if self._scopes[name] is not None else ()  # type: ignore[index]
-            return Foreign(f"`{name}` has no `{alias.name}`", did_you_mean(alias.name, visible) or "mend the import")
         return meaning
 
     def travel(self, template: Template) -> TTFunction:
@@ -124,11 +121,6 @@ class Modules:
         """Those in the functions of other modules that are used."""
         return [mistake for template in used if template.module for mistake in template.mistakes]
 
-    def _is_closed(self, name: str) -> bool:
-        """True if all names of a module are known from reading it: it lies beside the program, and is plain."""
-        known = self._scopes.get(name)
-        return known is not None and self._beside(name) is not None and "__getattr__" not in known[0].bound
-
     def _module(
         self, name: str, libraries: bool, statement: ast.stmt, problems: Problems, shown: str
     ) -> Meaning | None:
@@ -164,8 +156,10 @@ class Modules:
         meaning = known[0].meanings.find(name) if known is not None else None
         if meaning is None and (known is None or name not in known[0].bound):
             meaning = self._module(f"{module}.{name}", True, statement, problems, f"{shown}.{name}")
-        if self._beside(module) is None and (meaning is None or isinstance(meaning, Foreign)):
-            return elsewhere(shown)
+        if self._beside(module) is None:
+            return elsewhere(shown) if meaning is None or isinstance(meaning, Foreign) else meaning
+        if meaning is None and known is not None and "__getattr__" not in known[0].bound:
+            return Foreign(f"`{module}` has no `{name}`", did_you_mean(name, known[0].bound) or "mend its name")
         return meaning
 
     def _relative(self, path: Path) -> Path:
