@@ -187,6 +187,21 @@ def test_modules_beside_the_program_travel(tmp_path):
     assert graph.modules["one"] == "import two\nimport math\nx = 1\n"
 
 
+def test_of_the_program_only_what_a_module_takes_travels(tmp_path):
+    path = write(
+        tmp_path,
+        prog="import tools\nfrom tools import g\nN = 1\nM = N\nUNUSED = open('never')\ndef own(): return M\n"
+        "def other(): return UNUSED\n@SQify\ndef f(x): return tools.late()\n@SQify\ndef h(x): return x\n"
+        "@GRAPHify\ndef main(a): return f(a), g(a), h(a)\n",
+        tools="from ticktalk import SQify\ndef late():\n  import prog\n  return prog.own()\n"
+        "@SQify\ndef g(x): return late()\n",
+    )
+    graph = compile_program(path)
+    assert needs(graph, "f") == ["import tools", "N = 1", "M = N", "def own(): return M"]
+    assert needs(graph, "tools.g") == ["N = 1", "M = N", "def own(): return M"]
+    assert not needs(graph, "h") and len(graph.statements) == 4
+
+
 def test_an_erroneous_module_is_reported_at_its_import(tmp_path):
     path = write(
         tmp_path, prog="import one\n@SQify\ndef f(x): return one.x\n" + MAIN, one="import two\n", two="x = (\n"

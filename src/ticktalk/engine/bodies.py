@@ -88,9 +88,11 @@ class GraphCode:
         """Run the module-level statements that the bodies of `sqs` need, and compile those bodies."""
         functions = {sq.function: self.graph.functions[sq.function] for sq in sqs if sq.body}
         for function in functions.values():
-            self._module_of(function)
-        needed = sorted({need for function in functions.values() for need in function.needs})
-        self._run(needed)
+            if not function.needs:
+                self._module_of(function)
+        self._run(sorted({need for function in functions.values() for need in function.needs}))
+        for function in functions.values():
+            self._module_of(function)  # one that takes names of the program finds them there
         for name, function in functions.items():
             if name not in self._codes and not function.module:
                 own = self.module.__dict__["TTEmpty"] is TTEmpty

@@ -87,7 +87,7 @@ def compile_source(text: str, file: str, name: str, directory: Path | None = Non
 def _compile(text: str, file: str, name: str, directory: Path | None, graph: str | None, problems: Problems) -> TTGraph:
     modules = Modules(directory, Path(file).stem, problems.file, problems.found)
     scope = modules.program(_parse(text, problems), problems)
-    travelling = TravellingSources(text, scope, ImportedModules(modules.tree))
+    travelling = TravellingSources(text, scope, ImportedModules(modules.tree, Path(file).stem))
     travelling.add_components(scope.templates.values())
     main = _program_graph(scope, graph, problems)
     if main is None:
@@ -98,8 +98,7 @@ def _compile(text: str, file: str, name: str, directory: Path | None, graph: str
         ArcTypes(main, body.draft, Annotations(modules.tree), body.files).check()
     used = body.draft.used
     problems.found += [*_mistakes(scope, used), *modules.mistakes(used.values())]
-    functions, statements, nodes = travelling.travel([template for template in used.values() if not template.module])
-    functions.update((template.key, modules.travel(template)) for template in used.values() if template.module)
+    functions, statements, nodes = travelling.travel(used.values(), modules.travel)
     elsewhere = [function.module for function in functions.values() if function.module]
     sources = sibling_modules(directory, Path(file).stem, nodes, elsewhere, problems)
     if not all(problem.harmless for problem in problems.found):

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ticktalk.language.function_templates import PACKAGES
+from ticktalk.language.names_of_module import NamesOfModule
 from ticktalk.language.scope import is_main_guard, statements_in
 
 Tree = Callable[[str], tuple[ast.Module, str] | None]
@@ -26,10 +27,15 @@ Named = dict[str, set[str]]
 
 
 class ImportedModules:
-    """Finds what imports lead to, in a program whose modules are read by `tree`."""
+    """Finds what imports lead to, in a program whose modules are read by `tree`.
 
-    def __init__(self, tree: Tree) -> None:
+    `program` is the name under which these modules import the program itself.
+    """
+
+    def __init__(self, tree: Tree, program: str = "") -> None:
+        self.program = program
         self._tree = functools.cache(tree)
+        self._taken: dict[str, set[str]] = {}
         self._acted: dict[str, set[str]] = {}
         self._next: dict[tuple[str, bool], set[str]] = {}
 
@@ -79,6 +85,20 @@ class ImportedModules:
         """The other modules on which these act when they are imported, they themselves or what they import."""
         return {other for name in self.reached(modules, when_called=False) for other in self._acts(name)}
 
+    def taken(self, modules: Iterable[str]) -> set[str]:
+        """The names that these modules, and all that they import, use of the program itself."""
+        return {taken for name in self.reached(modules) for taken in self._takes(name)}
+
+    def _takes(self, name: str) -> set[str]:
+        known = self._tree(name)
+        if known is None:
+            return set()
+        if name not in self._taken:
+            tree, _ = known
+            of_program = NamesOfModule(self.program, tree)
+            self._taken[name] = of_program.read(tree) | of_program.bound(tree)
+        return self._taken[name]
+
     def _acts(self, name: str) -> set[str]:
         known = self._tree(name)
         if known is None:
@@ -90,7 +110,8 @@ class ImportedModules:
             acting = [node for node in tree.body if acts(node)]
             calls = _names_of([node for node in acting if not isinstance(node, Definition)], defined)
             # To define something by what a library has for it changes nothing there.
-            beside = {other for other in modules_behind(_names_of(acting, defined), named) if self._tree(other)}
+            behind = modules_behind(_names_of(acting, defined), named)
+            beside = {other for other in behind if other == self.program or self._tree(other) is not None}
             libraries = {other.partition(".")[0] for other in modules_behind(calls, named) - beside if other}
             self._acted[name] = (beside | libraries) - {*PACKAGES, name}
         return self._acted[name]

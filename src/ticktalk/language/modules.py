@@ -91,11 +91,9 @@ class Modules:
         known = self._scopes[template.module]
         assert known is not None
         scope, sources = known
-        functions, _, _ = sources.travel([template])
-        function = functions[template.name]
-        assigns = sorted({name for node in scope.tree.body for name in sources.assigned(node)})
-        function.name, function.needs = template.key, []
-        function.module, function.assigns = template.module, assigns
+        function = sources.function(template)
+        function.name, function.module = template.key, template.module
+        function.assigns = sorted({name for node in scope.tree.body for name in sources.assigned(node)})
         return function
 
     def tree(self, name: str) -> tuple[ast.Module, str] | None:

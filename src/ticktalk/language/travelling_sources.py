@@ -11,19 +11,18 @@ TABLE.append(1)`, the call `fill()` mentions `TABLE`. Three limits keep unrelate
 
 A body that needs a name of a module needs the module: with `from registry import HANDLERS`, a statement that acts on
 `registry` by another name (`@register`) travels, and so does an import of a module that does (`imported_modules.py`).
+Of a module that imports the program, the names that it takes there are needed, too (`names_of_module.py`).
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
-import re
 import symtable
 import sys
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from ticktalk.graph.graph import TTFunction, TTStatement
 from ticktalk.language.function_templates import PACKAGES, Template, components_in
@@ -35,6 +34,7 @@ from ticktalk.language.imported_modules import (
     names_at_once,
     run_by_function,
 )
+from ticktalk.language.names_of_module import NamesOfModule, names_in_texts
 from ticktalk.language.scope import ModuleScope, bound_names, is_main_guard, statements_in
 
 BY_TEXT = frozenset({"globals", "exec", "eval"})
@@ -67,7 +67,7 @@ class TravellingSources:
         self._lines = [line.encode("utf-8", "surrogatepass") for line in text.split("\n")]
         self._scope = scope
         self._tables = _tables(text)
-        self._own = _names_of_own_module(scope.tree)
+        self._own = NamesOfModule(imported.program, scope.tree, own=True)
         self._statements = [
             Statement(node, _bound(node) | self._set_in_own_module(node), self._reads(node), self._at_once(node))
             for place, node in enumerate(scope.tree.body)
@@ -80,21 +80,30 @@ class TravellingSources:
         for statement in self._statements:
             statement.mentions = self._mentioned(statement)
 
-    def travel(self, used: Iterable[Template]) -> tuple[dict[str, TTFunction], list[TTStatement], list[ast.stmt]]:
-        """The bodies by name, the statements they need, and the nodes of all that travels."""
-        self.add_components(used)
-        needed = {template.name: self._needed(template) for template in used}
+    def travel(
+        self, used: Iterable[Template], elsewhere: Callable[[Template], TTFunction]
+    ) -> tuple[dict[str, TTFunction], list[TTStatement], list[ast.stmt]]:
+        """The bodies by their keys, the statements they need, and the nodes of all that travels of this module.
+
+        `elsewhere` gives the body of another module, which may need statements of this one.
+        """
+        own = [template for template in used if not template.module]
+        self.add_components(own)
+        needed = {template.key: self._needed(template) for template in used}
         anywhere = {statement for statements in needed.values() for statement in statements}
         kept = [statement for statement in self._statements if statement in anywhere]
         position = {statement: index for index, statement in enumerate(kept)}
-        functions: dict[str, TTFunction] = {}
-        for template in used:
-            line, source = self._source(template.node)
-            needs = [position[statement] for statement in needed[template.name]]
-            functions[template.name] = TTFunction(template.name, line, source, needs, template.components)
-        nodes: list[ast.stmt] = [template.node for template in used] + [statement.node for statement in kept]
+        functions = {template.key: self.function(template) for template in own}
+        functions.update((template.key, elsewhere(template)) for template in used if template.module)
+        for key, function in functions.items():
+            function.needs = [position[statement] for statement in needed[key]]
+        nodes: list[ast.stmt] = [template.node for template in own] + [statement.node for statement in kept]
         statements = [TTStatement(*self._source(each.node), sorted(self.assigned(each.node))) for each in kept]
         return functions, statements, nodes
+
+    def function(self, template: Template) -> TTFunction:
+        """A body of this module, without what it needs."""
+        return TTFunction(template.name, *self._source(template.node), [], template.components)
 
     def assigned(self, node: ast.stmt) -> set[str]:
         """The names that a statement assigns, and those of functions that its decorators may make objects of."""
@@ -115,8 +124,13 @@ class TravellingSources:
     def _needed(self, template: Template) -> list[Statement]:
         """The statements that a body needs, directly or through others, in source order."""
         found: set[Statement] = set()
-        # A body that names itself finds itself; only when another function calls it, it travels beside that, too.
-        needed = self._of_module(self._reads(template.node) - {template.name})
+        if template.module:
+            needed = self._of_module(self._imported.taken([template.module]))
+            if not needed:
+                return []
+        else:
+            # A body that names itself finds itself; only when another function calls it, it travels beside that, too.
+            needed = self._of_module(self._reads(template.node) - {template.name})
         grown = True
         while grown:
             grown = False
@@ -133,7 +147,9 @@ class TravellingSources:
         ]
 
     def _of_module(self, names: set[str]) -> set[str]:
-        """Those of `names` that the module binds, or may bind by `from ... import *`."""
+        """Those of `names` that the module binds, or may bind by `from ... import *`; `*` names all."""
+        if "*" in names:
+            names = names | self._binding.keys()
         return {n for n in names if n in self._binding or not (n == "sq_state" or hasattr(builtins, n))}
 
     def _mentioned(self, statement: Statement) -> set[str]:
@@ -145,7 +161,7 @@ class TravellingSources:
         while waiting:
             for behind in self._binding.get(waiting.pop(), ()):
                 imports = isinstance(behind.node, ast.Import | ast.ImportFrom)  # what it leads to is not acted on
-                new = set() if imports else behind.reads - found
+                new = {name for name in behind.reads - found if not (imports and name.startswith(MODULE))}
                 found |= new
                 waiting.extend(new)
         if not found.isdisjoint(graph.name for graph in self._scope.graphs):
@@ -166,9 +182,7 @@ class TravellingSources:
     def _acted_on(self, statement: Statement, found: set[str]) -> set[str]:
         """The modules on which a statement acts, or a module that it imports."""
         node = statement.node
-        imports = [inner for inner in statements_in(node) if isinstance(inner, ast.Import | ast.ImportFrom)]
-        behind = {module for modules in self._imported.named(imports).values() for module in modules}
-        modules = self._imported.acted_on(behind) if behind else set()
+        modules = self._imported.acted_on(self._modules_in(statements_in(node)))
         if acts(node):
             named = modules_behind(found if isinstance(node, ast.Expr) else found & statement.at_once, self._named)
             # As with names: to define something by what a library has for it changes nothing there.
@@ -193,7 +207,10 @@ class TravellingSources:
         """The names in the code that a statement runs, as far as that may change something."""
         names = set(names_at_once(node))
         if names & NAMESPACE:
-            names |= _names_in_texts(node)
+            names |= names_in_texts(node)
+        modules = self._modules_in(statements_in(node))
+        if self._imported.program in self._imported.acted_on(modules):
+            names |= self._imported.taken(modules)
         if not isinstance(node, Definition):
             return names
         calls = (isinstance(inner, ast.Call) for part in run_by_function(node) for inner in ast.walk(part))
@@ -203,19 +220,20 @@ class TravellingSources:
 
     def _reads(self, node: ast.stmt) -> set[str]:
         """The module's names that a statement reads: at once, or when the function it defines is called."""
-        names = self._names_read(node) | _of_own_module(node, self._own, ast.Load)
+        names = self._names_read(node) | self._own.read(node)
         if not BY_TEXT.isdisjoint(names):
-            names |= _names_in_texts(node)
-        return names | {MODULE + module for module in self._modules_read(node)}
+            names |= names_in_texts(node)
+        modules = self._modules_in(ast.walk(node))  # in functions, too
+        names |= self._imported.taken(modules)
+        return names | {MODULE + module for module in self._imported.reached(modules)}
 
     def _set_in_own_module(self, node: ast.stmt) -> set[str]:
         """The names that a statement binds by way of the module itself: `this.LEVEL = 2`."""
-        return set() if isinstance(node, Definition) else _of_own_module(node, self._own, ast.Store | ast.Del)
+        return set() if isinstance(node, Definition) else self._own.bound(node)
 
-    def _modules_read(self, node: ast.stmt) -> set[str]:
-        """The modules that the imports in a statement lead to, in functions too."""
-        behind = self._imported.named(ast.walk(node)).values()
-        return self._imported.reached({module for modules in behind for module in modules})
+    def _modules_in(self, nodes: Iterable[ast.AST]) -> set[str]:
+        """The modules to which the imports among some nodes lead."""
+        return {module for modules in self._imported.named(nodes).values() for module in modules}
 
     def _names_read(self, node: ast.stmt) -> set[str]:
         if not isinstance(node, Definition):
@@ -282,17 +300,6 @@ def _names_in(nodes: Iterable[ast.AST | None]) -> set[str]:
     return names
 
 
-def _names_in_texts(node: ast.AST) -> set[str]:
-    """The words of its texts, and the names of keyword arguments: `globals().update(T=1)`, `exec("T.append(1)")`."""
-    words: set[str] = set()
-    for inner in ast.walk(node):
-        if isinstance(inner, ast.keyword) and inner.arg is not None:
-            words.add(inner.arg)
-        elif isinstance(inner, ast.Constant) and isinstance(inner.value, str):
-            words.update(re.findall(r"\w+", inner.value))
-    return words
-
-
 def _other_names(node: ast.stmt) -> set[str]:
     """The names that a statement gives to one object: `TABLE = CACHE = {}`."""
     if not isinstance(node, ast.Assign) or len(node.targets) == 1:
@@ -317,29 +324,6 @@ def _is_unchangeable(node: ast.expr | None) -> bool:
 def _bound(node: ast.stmt) -> set[str]:
     """The names that a statement at module level binds; the text with which a program begins is its `__doc__`."""
     return {"__doc__"} if _is_text(node) else bound_names(node)
-
-
-def _is_own_module(node: ast.expr) -> bool:
-    """True for `sys.modules[__name__]`."""
-    return isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Name) and node.slice.id == "__name__"
-
-
-def _names_of_own_module(tree: ast.Module) -> set[str]:
-    """The names that a module gives to itself: `this = sys.modules[__name__]`."""
-    made = [node for node in tree.body if isinstance(node, ast.Assign) and _is_own_module(node.value)]
-    return {target.id for node in made for target in node.targets if isinstance(target, ast.Name)}
-
-
-def _of_own_module(node: ast.stmt, own: set[str], context: Any) -> set[str]:
-    """The names that a statement reads, or binds, by way of the module itself: `this.LEVEL`."""
-    names: set[str] = set()
-    for inner in ast.walk(node):
-        if isinstance(inner, ast.Attribute) and isinstance(inner.ctx, context):
-            if _is_own_module(inner.value) or (isinstance(inner.value, ast.Name) and inner.value.id in own):
-                names.add(inner.attr)
-        elif isinstance(inner, ast.Call) and context is ast.Load and any(map(_is_own_module, inner.args)):
-            names |= _names_in_texts(inner)
-    return names
 
 
 def _is_text(node: ast.stmt) -> bool:
