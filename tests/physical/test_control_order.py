@@ -120,6 +120,34 @@ def test_a_message_that_was_lost_is_sent_again_and_the_next_waits_for_it() -> No
     assert not edge.order.is_behind(MANAGER)
 
 
+def test_what_is_lost_before_the_first_heartbeat_is_awaited_once_the_first_number_is_told() -> None:
+    edge, boss = two_ends()
+    boss.send()
+    bring(boss, edge, lost=True)
+    edge.order.begin(MANAGER, boss.order.first("edge"))
+    boss.send()
+    bring(boss, edge)
+    assert edge.taken == []
+    for _ in range(3):
+        beat(edge, boss)
+        bring(boss, edge)
+    assert edge.taken == [1, 2]
+
+
+def test_a_first_number_that_is_told_late_changes_nothing() -> None:
+    edge, boss = two_ends()
+    first = boss.order.first("edge")
+    for _ in range(2):
+        boss.send()
+        bring(boss, edge)
+        edge.order.begin(MANAGER, first)
+    beat(edge, boss)
+    edge.order.begin(MANAGER, first)
+    boss.send()
+    bring(boss, edge)
+    assert edge.taken == [1, 2, 3]
+
+
 def test_kept_messages_are_bounded_and_given_up_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control_order, "KEPT_BYTES", 1_000)
     edge, boss = two_ends()

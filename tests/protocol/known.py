@@ -400,6 +400,21 @@ KNOWN = {
             Command(7_870_672, "heal", ("b", "runtime-manager")),
         ),
     ),
+    "an ensemble takes the first orders of the next manager, which were lost, before those that came first": Plan(
+        29923,
+        ("a", "b"),
+        18,
+        0,
+        0,
+        (
+            Command(623_374, "fall", ("hold",), 5_243),
+            Command(623_374, "replace", ("drops",)),
+            Command(1_790_244, "slow", ("b", "runtime-manager"), 400 * MS),
+            Command(1_799_307, "follow"),
+            Command(2_914_644, "lose", ("b", "runtime-manager")),
+            Command(4_841_274, "heal", ("b", "runtime-manager")),
+        ),
+    ),
     "an ensemble goes on after the orders that wait for the disk, though it sends more heartbeats meanwhile": Plan(
         1166,
         ("a",),

@@ -337,8 +337,8 @@ class Ensemble:
             if answer is None or before in (None, self.guard.read(answer.badge)[1]) or self.member.out:
                 return
             if answer.accepted:
-                joining.welcomed(answer, self)  # type: ignore[arg-type]
-                self.node.loop.post(self.member.resumed)
+                welcome = joining.welcomed(answer, self)  # type: ignore[arg-type]
+                self.node.loop.post(self.member.resumed, welcome)
             else:
                 self.node.loop.post(self.member.forgotten, self.name)
 
@@ -399,7 +399,7 @@ class Ensemble:
 
     def _enter(self, welcome: joining.Welcome) -> None:
         self.joins += 1
-        self.member.take_clock(False, welcome.now, self.asked, self.node.clock.now())
+        self.member.take(welcome, False, self.asked, self.node.clock.now())
         if self.joins == 1:
             self.member.joined()
             self.host.wake()

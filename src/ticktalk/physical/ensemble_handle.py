@@ -224,8 +224,7 @@ class EnsembleHandle:
 
     def _resume(self, answer: ProvenAnswer) -> None:
         if not self.member.out:
-            welcomed(answer, self._trust)
-            self.member.resumed()
+            self.member.resumed(welcomed(answer, self._trust))
 
     def _look_for_links(self) -> None:
         """See whether those that stood still are reached now, or, if the manager relays, whether all can be."""
@@ -359,7 +358,7 @@ class EnsembleHandle:
         if answer is None:
             return False
         same_host = bool(answer.boot_id) and answer.boot_id == boot_id()
-        self.member.take_clock(same_host, answer.now, asked, self.node.clock.now())
+        self.member.take(answer, same_host, asked, self.node.clock.now())
         way = "" if link.mode == "peer" else " (relayed by the manager)"
         self._event(f"{self.name!r} joined {welcome.manager!r} at {self._manager}{way}")
         self._warn_if_unnamed()

@@ -373,7 +373,7 @@ class ManagerNode(Driver):
             self.node.receive(
                 message(RuntimeMsg.JOIN, msgspec.structs.replace(info, badge=asked.badge, expires=requester.expires))
             )
-        self._welcome(info, question, asked)
+        self._welcome(info, question, asked, joins)
 
     def _resume(self, info: EnsembleInfo, question: Question, asked: Asked) -> None:
         """Take an ensemble that is known back, or tell it to join anew."""
@@ -384,17 +384,18 @@ class ManagerNode(Driver):
         self.trust.guard.admit(asked.badge, info.name)
         self.process.requests.liveness.resumes(info)
         self.node._drain()
-        self._welcome(info, question, asked)
+        self._welcome(info, question, asked, True)
 
-    def _welcome(self, info: EnsembleInfo, question: Question, asked: Asked) -> None:
-        """Answer an ensemble that may take part, when what the manager knows of it is written."""
+    def _welcome(self, info: EnsembleInfo, question: Question, asked: Asked, joined: bool) -> None:
+        """Answer an ensemble that may take part, or does, when what the manager knows of it is written."""
         state = self.process.state
         now = self.now()
         others = [(other.info, now - other.heard) for name, other in list(state.ensembles.items()) if name != info.name]
         peers = [_reachable(other, max(0, silent)) for other, silent in others]
         away = [other.info for name, other in list(state.lost.items()) if name != info.name]
         lost = [_reachable(msgspec.structs.replace(e, badge=b"")) for e in away if e.direct and e.address]
-        welcome = Welcome(self.node.name, peers, state.manager.boot_id, now, self.trust.list_content, lost)
+        first = self.node.order.first(info.name) if joined else 0
+        welcome = Welcome(self.node.name, peers, state.manager.boot_id, now, self.trust.list_content, lost, first)
         answer = asked.answer(True, msgspec.msgpack.encode(welcome))
         self.when_written(lambda: question.answer(answer))
 

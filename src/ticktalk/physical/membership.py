@@ -14,6 +14,7 @@ from ticktalk.errors import TTError, UntimelyError
 from ticktalk.hosted.lease import Lease, Times
 from ticktalk.messages import NetMsg, RuntimeMsg, message
 from ticktalk.payloads import Ping, Pong
+from ticktalk.physical.network.joining import Welcome
 from ticktalk.physical.node import Node
 from ticktalk.physical.timekeeping.root_clock import ClockDiscipline, Exchange, monotonic_us
 from ticktalk.physical.trust.guard import Guard
@@ -67,6 +68,7 @@ class Membership:
         self._clock_refused = False  # it was told
         self._pinged: deque[int] = deque(maxlen=PINGS_KEPT)  # when the latest heartbeats were sent
         self._joined_at = self._heard_at = self._asked_at = 0
+        self._first = 0  # the number of the manager's first control message
         self._beat_at = self._late = 0  # the latest heartbeat that was due, and how late one of the latest was
         self._nobody = False  # at the last look no process listened at the manager's address
         heard_again = "the manager is heard again; what was suspended and is still this ensemble's goes on"
@@ -91,22 +93,24 @@ class Membership:
 
     # Joining.
 
-    def take_clock(self, same_host: bool, manager_now: int, asked: int, returned: int) -> None:
+    def take(self, welcome: Welcome, same_host: bool, asked: int, returned: int) -> None:
         """The manager has answered the join.
 
         Args:
+            welcome: its answer.
             same_host: it is on the same host.
-            manager_now: its root clock.
             asked, returned: root ticks here, when it was asked and when the answer came.
         """
+        self._first = welcome.first
         follow = self._follows and not same_host
         if follow != self.discipline.follow or not self.discipline.joined:
             self.discipline = ClockDiscipline(follow)
-            self._exchange(Exchange(asked, manager_now, manager_now, returned))
+            self._exchange(Exchange(asked, welcome.now, welcome.now, returned))
 
     def joined(self) -> None:
         """The ensemble takes part from now on."""
         self._joined_at = monotonic_us()
+        self._node.order.begin(self._node.manager, self._first)
         self._lease.begin()
         self._lease.notice_silence()
         self.out = False
@@ -124,9 +128,10 @@ class Membership:
         self._nobody = True
         self._lease.nobody()
 
-    def resumed(self) -> None:
+    def resumed(self, welcome: Welcome) -> None:
         """Another start of the manager knows this ensemble: it gets all that the one before it has not taken."""
         self._heard_at = monotonic_us()
+        self._node.order.begin(self._node.manager, welcome.first)
         self._event("the manager was started again, and knows this ensemble: all goes on")
         self._node.to_manager.kept.again()
         self._node.duties.checkpoints.send_anew()

@@ -2,7 +2,7 @@
 
 Where a session of the network ends and another begins, all that was under way is lost. So a sender keeps its messages
 until the other side has taken them. Heartbeats say how far both are (`ControlState`). Missing messages are asked for
-and sent again; later ones wait for them.
+and sent again; later ones wait for them. The manager says which is the first one when it lets an ensemble take part.
 
 Sans-I/O; owned by the timekeeper. Messages have the numbers of their seals (`Guard`), which begin anew with each start
 of a process.
@@ -35,7 +35,7 @@ class _Way:
         self.session = session
         self.kept: deque[tuple[int, bytes]] = deque()  # numbers and frames that were sent, and may not have come
         self.size = 0
-        self.next = 0  # the number of the next one to take; 0: no heartbeat has said yet what the first one is
+        self.next = 0  # the number of the next one to take; 0: nothing has said yet what the first one is
         self.taken: set[int] = set()  # numbers that were taken before that was known
         self.early: dict[int, Proven] = {}
         self.early_size = 0
@@ -136,8 +136,20 @@ class ControlOrder:
             return ControlState()
         asks, way.asks = way.asks, False
         last = self._guard.last_number(name, Path.CONTROL)
-        first = way.kept[0][0] if way.kept else last + 1
-        return ControlState(max(0, way.next - 1), first, last, asks)
+        return ControlState(max(0, way.next - 1), self.first(name), last, asks)
+
+    def first(self, name: str) -> int:
+        """The number of the first message that is kept for an ensemble, or of the next; 0: it is not known."""
+        way = self._of(name)
+        if way is None or self._guard is None:
+            return 0
+        return way.kept[0][0] if way.kept else self._guard.last_number(name, Path.CONTROL) + 1
+
+    def begin(self, name: str, first: int) -> None:
+        """The first message of an ensemble's session has this number (0: nothing is said), unless one is known."""
+        way = self._of(name)
+        if way is not None:
+            way.next = way.next or first
 
     def heard(self, name: str, state: ControlState) -> list[Proven]:
         """A heartbeat of an ensemble has come: the messages whose turn it is now."""
@@ -147,8 +159,7 @@ class ControlOrder:
         way.give_up(state.taken)
         for _, frame in list(way.kept) if state.again else ():
             self._send_again(name, frame)
-        if not way.next:
-            way.next = state.first
+        self.begin(name, state.first)
         left = way.skip(state.first) if way.next < state.first and way.next <= way.told else []
         # Messages that the heartbeat before this one told of have had their time.
         way.asks = way.next <= way.told

@@ -104,6 +104,7 @@ class Welcome(msgspec.Struct, frozen=True):
 
     Attributes:
         lost: ensembles that it does not hear, but that may come back.
+        first: the number of its first control message to the one that takes part from now on; 0: it may only join.
     """
 
     manager: str
@@ -112,6 +113,7 @@ class Welcome(msgspec.Struct, frozen=True):
     now: int = 0
     revoked: bytes = b""
     lost: list[ReachableEnsemble] = []
+    first: int = 0
 
 
 def own_address(manager: str) -> str:
