@@ -88,6 +88,17 @@ PLANNED = {
     "a choice by a class, alone": "return a if loud(a) else b",
 }
 
+SECOND = 1_000_000
+
+FOR_A_WHILE = {
+    "a condition that is zero once": "t = READ_TTCLOCK(a) - 100000000\nreturn a if t else step(a)",
+    "an interval that begins anew": "t = READ_TTCLOCK(a)\nreturn VALUES_TO_TTTIME(t % 100000000, t + 1)",
+    "an interval with a fixed end": "return VALUES_TO_TTTIME(READ_TTCLOCK(a), 100000000)",
+    "a deadline that stays": "return TTFinishByOtherwise(\n"
+    "        a, TTTimeDeadline=MIN(READ_TTCLOCK(a) + 3, 100000010), TTPlanB=later()\n    )",
+}
+"""Until second 100 they go with the clock."""
+
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,6 +130,12 @@ def test_a_listener_stops_it_in_the_middle(what: str, nth: int) -> None:
         manager.process.outputs.listeners.append(listen)
 
     same(graph, until=200, watch=watch)
+
+
+@pytest.mark.parametrize("what", FOR_A_WHILE)
+def test_numbers_that_go_with_the_clock_for_a_while_are_no_ticks(what: str) -> None:
+    graph = program(f"a = src(trigger, TTPeriod={SECOND})\n{FOR_A_WHILE[what]}", BODIES)
+    same(graph, until=110 * SECOND)
 
 
 def test_samples_on_another_grid_by_hand() -> None:

@@ -65,16 +65,19 @@ def _results(
     execute, memory = part.context.executes[part.sq.name], part.twin.memory if part.keeps else {}
     assert execute.setting is not None
     made = []
+    as_they_are = part.keeps or INSTRUCTIONS[part.sq.function].passes
     for ticks in (0, LATER)[: 1 if part.keeps else 2]:
         values = [
-            (begin + ticks, end + ticks, when[1] if when and value is when[0] else _moved(value, ticks, part.keeps))
+            (begin + ticks, end + ticks, when[1] if when and value is when[0] else _moved(value, ticks, as_they_are))
             for begin, end, value in tokens
         ]
         tally = partial(part.twin.counters.add, part.sq.name) if part.keeps and not part.called else _nothing
         setting = msgspec.structs.replace(execute.setting, now=now + ticks, state=memory, tally=tally)
         made.append(list(execute.computed(setting, tuple(values))))
-    results = []
-    for wire, ((value, begin, end), (moved, *_)) in enumerate(zip(made[0], made[-1], strict=True)):
+    results, later = [], 0 if part.keeps else LATER
+    for wire, ((value, begin, end), (moved, *ends)) in enumerate(zip(made[0], made[-1], strict=True)):
+        if ends != [begin + later, end + later]:
+            raise Unsettled("an end does not move with time")
         tick = _tick(value, moved)
         of: StandIn | Unchanging | None = None
         if tick is not None:
@@ -82,15 +85,16 @@ def _results(
         elif value is COMPUTED:
             part.called = True
         elif type(value) is StandIn:
-            of = value
+            of, tick = value, value.tick
         elif unchangeable(value) and value is moved:
             of = Unchanging(value)
         results.append(Result(StandIn(place, wire, tick), begin, end, of, when))
     return results
 
 
-def _moved(value: StandIn, ticks: int, keeps: bool) -> Any:
-    return value if value.tick is None or keeps else value.tick + ticks
+def _moved(value: StandIn, ticks: int, as_it_is: bool) -> Any:
+    """What an instruction is given for a value; a tick stays a stand-in where it is not computed with."""
+    return value if value.tick is None or as_it_is else value.tick + ticks
 
 
 def _tick(value: Any, later: Any) -> int | None:
@@ -99,9 +103,14 @@ def _tick(value: Any, later: Any) -> int | None:
 
 
 def known_tick(part: Part, inputs: Sequence[StandIn]) -> int | None:
-    """The tick that an instruction gives for some values: one that is so much later where they are."""
+    """The tick that an instruction gives for some values: one that is so much later where they are.
+
+    Only of sums and differences, and of what is passed on: `%` or `MIN` may do so for a while.
+    """
     sq = part.sq
-    if sq.body or INSTRUCTIONS[sq.function].slow or any(value.tick is None for value in inputs):
+    if sq.body or not (sq.function in GIVE_TICKS or INSTRUCTIONS[sq.function].passes):
+        return None
+    if any(value.tick is None for value in inputs):
         return None
     compute: Callable[..., Any] = INSTRUCTIONS[sq.function].compute
     results = []
