@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 import simpy
 
+from ticktalk import processes
 from ticktalk.language.compiler import compile_program, compile_source
 from ticktalk.manager.state import ManagerState
 from ticktalk.mapping.ensembles import EnsembleInfo
@@ -256,6 +257,45 @@ def test_run_sim_handles_messages_from_before_its_start(make_queue: Callable[[],
     env.process(made.run_sim(env))
     env.run()
     assert list(made.state.ensembles) == ["early"]
+
+
+def pending(made: TTRuntimeManagerProcess) -> None:
+    """Have all messages handled, in a time that is bounded."""
+    thread = threading.Thread(target=made.handle_pending, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_a_message_that_is_taken_as_soon_as_it_is_in_the_queue_is_not_waited_for_afterwards() -> None:
+    class TakenAtOnce(queue.Queue[Any]):
+        """Stands for a `multiprocessing.Queue` whose reader is faster than the writer."""
+
+        def cancel_join_thread(self) -> None: ...
+
+        def put(self, *arguments: Any) -> None:
+            super().put(*arguments)
+            pending(made)
+
+    made, _ = process(TakenAtOnce())
+    made.input_msg(join("early"))
+    assert list(made.state.ensembles) == ["early"]
+    pending(made)
+
+
+def test_a_message_that_cannot_be_pickled_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "UNDER_WAY_LIMIT", 0.1)
+    lost: list[Any] = []
+    messages = multiprocessing.Queue()
+    monkeypatch.setattr(messages, "_on_queue_feeder_error", lambda error, message: lost.append(message))
+    made, _ = process(messages)
+    made.input_msg(Message(RuntimeMsg.JOIN, threading.Lock(), TTRuntimeManagerProcess))
+    pending(made)
+    assert lost and not made.handle_pending()
+    monkeypatch.setattr(processes, "UNDER_WAY_LIMIT", 60)
+    made.input_msg(join("next"))
+    pending(made)
+    assert list(made.state.ensembles) == ["next"]
 
 
 @pytest.mark.parametrize("make_queue", [queue.Queue, multiprocessing.Queue])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 import logging
+import queue
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("TTPython.RuntimeManager")
 logger.setLevel(logging.DEBUG)  # as TickTalk's documentation says
+
+UNDER_WAY_LIMIT = 10.0
+"""Seconds for which a message is waited for that a `multiprocessing.Queue` was given."""
 
 
 class TTProcess:
@@ -63,19 +67,25 @@ class TTProcess:
 
     def get_next_input(self) -> Message:
         """Pull the next input off the input queue; waits for one if there is none."""
-        message: Message = self.input_queue.get()
+        return self._next(None)
+
+    def _next(self, limit: float | None) -> Message:
+        message: Message = self.input_queue.get(timeout=limit)
         if self._under_way:
             self._under_way -= 1
         return message
+
+    def _put(self, message: Message | None) -> None:
+        if self._lags:
+            self._under_way += 1  # before somebody can take it
+        self.input_queue.put(message)
 
     def input_msg(self, message: Message) -> None:
         """Provide a message to this process's input queue.
 
         In simulation the process, which otherwise waits indefinitely, is interrupted.
         """
-        self.input_queue.put(message)
-        if self._lags:
-            self._under_way += 1
+        self._put(message)
         if self.wake is not None:
             self.wake()
         if self.sim_process is not None and self._waits:
@@ -116,13 +126,17 @@ class TTProcess:
 
     def stop(self) -> None:
         """End the run loop after what is in the queue now."""
-        self.input_queue.put(None)
+        self._put(None)
 
     def handle_pending(self) -> bool:
         """Respond to all queued messages; true if there were any."""
         any_message = False
         while self._under_way or not self.input_queue.empty():  # nobody else takes from it
-            message = self.get_next_input()
+            try:
+                message = self._next(UNDER_WAY_LIMIT)
+            except queue.Empty:  # it could not be pickled: the queue's thread has told so, and dropped it
+                self._under_way = 0
+                break
             any_message = True
             if message is None:
                 self._stopped = True
