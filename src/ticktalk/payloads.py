@@ -368,14 +368,16 @@ class HowFar(msgspec.Struct, frozen=True, array_like=True):
     name: EnsembleName
     graph: Name
     arcs: list[Name]
+    number: Count = 0
 
 
 class SoFar(msgspec.Struct, frozen=True, array_like=True):
-    """The answer to a `HowFar`: by context and arc, the number of the last token sent."""
+    """The answer to the `HowFar` of this number: by context and arc, the number of the last token sent."""
 
     name: EnsembleName
     graph: Name
     sent: dict[Count, dict[Name, Count]]
+    number: Count = 0
 
 
 # Being alive, clocks, being done; where ensembles are.

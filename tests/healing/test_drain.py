@@ -17,9 +17,10 @@ from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.errors import TTMappingError, TTRuntimeError
 from ticktalk.graph.sq import TTDestination
 from ticktalk.hosted import checkpoints, moves
+from ticktalk.hosted.asked_senders import AskedSenders
 from ticktalk.hosted.moves import Moves
 from ticktalk.manager.heal import Heal
-from ticktalk.payloads import Handed
+from ticktalk.payloads import Handed, HowFar, SoFar
 from ticktalk.simulation.faults import Faults
 
 NAMES = ["a", "b", "c", "d"]
@@ -438,3 +439,19 @@ def test_it_is_too_late_to_let_sqs_move_when_a_graph_is_there() -> None:
         Faults(manager)
     other = TTRuntimeManagerSim(None, [TTEnsemble(None, "b")], manager.sim, "other")
     assert other.ensembles == ["b", "other"]
+
+
+def test_a_second_answer_to_a_question_is_none_to_the_next_question() -> None:
+    """A sender that was asked twice answers twice: how far it is now, it says when it has the next question."""
+    sent: list[HowFar] = []
+    senders = AskedSenders("new", lambda to, kind, asked: sent.append(asked), lambda tick, call: None, lambda far: 0)
+    told: list[Any] = []
+    senders.ask("prog", {"a": ["src-1/0"]}, told.append)
+    senders.hurry("prog")
+    first, again = (SoFar("a", "prog", {1: {"src-1/0": 3}}, asked.number) for asked in sent)
+    senders.take(first)
+    senders.ask("prog", {"a": ["src-1/0"]}, told.append)
+    senders.take(again)
+    assert told == [{1: {"src-1/0": 3}}]
+    senders.take(SoFar("a", "prog", {1: {"src-1/0": 5}}, sent[-1].number))
+    assert told[1:] == [{1: {"src-1/0": 5}}]

@@ -90,9 +90,10 @@ class Network:
             if message.msg_type is NetMsg.TAKEN:
                 return
             assert message.msg_type == NetMsg.HOW_FAR
-            answer = SoFar("a", "moved", {1: dict.fromkeys(message.payload.arcs, self.sent)})
+            asked = message.payload
+            answer = SoFar("a", "moved", {1: dict.fromkeys(asked.arcs, self.sent)}, asked.number)
             frame = control_frame(Message(NetMsg.SO_FAR, answer, "TTNetworkManager"))
-            self.publish(f"ticktalk/ensemble/{message.payload.name}", frame)
+            self.publish(f"ticktalk/ensemble/{asked.name}", frame)
         else:
             self.told.append(message)
 

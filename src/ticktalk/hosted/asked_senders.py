@@ -18,6 +18,7 @@ Send = Callable[[str, Any, object], None]
 class _Question(NamedTuple):
     """A question that waits for answers: by ensemble, the arcs of those that are missing; what came; what is next."""
 
+    number: int
     missing: dict[str, list[str]]
     sent: Numbers
     then: Callable[[Numbers], None]
@@ -42,13 +43,15 @@ class AskedSenders:
     ) -> None:
         self._name, self._send, self._at, self._come_by = name, send, at, come_by
         self._questions: dict[str, _Question] = {}
+        self._asked = 0
 
     def ask(self, graph: str, arcs: Mapping[str, list[str]], then: Callable[[Numbers], None]) -> None:
         """Ask ensembles for the numbers on their arcs; call `then` with them when all have answered, or in some time.
 
         From when they answer on, the receiver gets later tokens, too.
         """
-        question = self._questions[graph] = _Question(dict(arcs), {}, then)
+        self._asked += 1
+        question = self._questions[graph] = _Question(self._asked, dict(arcs), {}, then)
         self._send_out(graph, question)
         if question.missing:
             self._at(self._come_by(True), lambda: self._end(graph, question))  # one of them may be gone
@@ -66,9 +69,9 @@ class AskedSenders:
             self._at(self._come_by(False), lambda: self._end(graph, question))
 
     def take(self, answer: SoFar) -> None:
-        """Take the answer of a sender."""
+        """Take the answer of a sender; one to an earlier question is out of date."""
         question = self._questions.get(answer.graph)
-        if question is None:
+        if question is None or question.number != answer.number:
             return
         asked = question.missing.pop(answer.name, ())
         for number, counts in answer.sent.items():
@@ -82,7 +85,7 @@ class AskedSenders:
 
     def _send_out(self, graph: str, question: _Question) -> None:
         for host, arcs in list(question.missing.items()):  # this ensemble may be among them, and answers at once
-            self._send(host, NetMsg.HOW_FAR, HowFar(self._name, graph, arcs))
+            self._send(host, NetMsg.HOW_FAR, HowFar(self._name, graph, arcs, question.number))
 
     def _end(self, graph: str, question: _Question) -> None:
         if self._questions.get(graph) is question:

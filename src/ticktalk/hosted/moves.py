@@ -229,7 +229,7 @@ class Moves:
         if asked.arcs:
             arcs = {number: passed for (graph, number), passed in self._arcs.items() if graph == asked.graph}
             sent = {number: passed.sent_on(asked.arcs) for number, passed in arcs.items()}
-            self._send(asked.name, NetMsg.SO_FAR, SoFar(self._host.name, asked.graph, sent))
+            self._send(asked.name, NetMsg.SO_FAR, SoFar(self._host.name, asked.graph, sent, asked.number))
 
     # Tokens that are under way.
 
