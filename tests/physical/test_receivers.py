@@ -5,7 +5,7 @@ Two ensembles without sockets: one sends, one receives. The test carries what is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -67,14 +67,14 @@ class Kept(NoLink):
 class Pair:
     """`far` sends tokens of a stream to `edge`, which is a node, and to `other`, which is a guard only."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: str = PROGRAM, hosts: Mapping[str, str] = HOSTS) -> None:
         token = new_token()
         self.guards = {name: Guard(ByToken(token, name, "ensemble")) for name in ("far", "edge", "other")}
         for guard in self.guards.values():
             for name, each in self.guards.items():
                 guard.admit(each.badge, name)
-        graph = compile_source(PROGRAM, "prog.py", "prog")
-        host_of = {sq.name: HOSTS.get(sq.name, "far") for sq in graph.sqs}
+        graph = compile_source(program, "prog.py", "prog")
+        host_of = {sq.name: hosts.get(sq.name, "far") for sq in graph.sqs}
         self.links = {name: Kept() for name in ("far", "edge")}
         self.nodes = {
             name: Node(name, {}, processes=False, guard=self.guards[name], link=link)
@@ -344,6 +344,28 @@ def test_the_first_heads_up_goes_before_the_start_tick(pair: Pair) -> None:
     edge.tokens.incoming("prog", "src-1/0")(*first[1:])
     turn(edge)
     assert edge.tokens.of["prog", 1].numbers.numbers["src-1/0"] == 1
+
+
+UNPACKS = """
+from ticktalk import SQify, STREAMify, GRAPHify
+@STREAMify
+def src(trigger):
+    return [1, 2, 3, 4]
+@SQify
+def same(x):
+    return x
+@GRAPHify
+def main(trigger):
+    tag, (a, b, c, d) = src(trigger, TTPeriod=100000)
+    return same(a), same(b), same(c), same(d)
+"""
+
+
+def test_arcs_to_the_same_receivers_have_one_first_heads_up() -> None:
+    """A stream that unpacks to a thousand arcs sends its tokens as one, too."""
+    hosts = {"same-1": "edge", "same-2": "edge", "same-3": "other", "same-4": "edge"}
+    pair = Pair(UNPACKS, hosts)
+    assert [key for key, *_ in pair.opened] == [arc_key("prog", f"src-1/{index}") for index in (0, 2)]
 
 
 def test_a_receiver_that_stands_still_gets_no_heads_up_but_the_others_do(pair: Pair) -> None:

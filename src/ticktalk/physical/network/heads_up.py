@@ -31,10 +31,14 @@ class HeadsUps:
         self._streams: dict[str, tuple[GridSync, TokenWay]] = {}  # by arc
 
     def open(self, context: Context, way: Callable[[str, Sequence[str]], TokenWay]) -> None:
-        """Send one on the way of each stream's tokens, given by arc and receivers, before the first token goes."""
+        """Send one on the way of each stream's tokens, given by arc and receivers, before the first token goes.
+
+        Tokens of several arcs to the same receivers go together, on the way of the first.
+        """
         for name, forward in context.forwards.items():
             if isinstance(context.syncs[name], GridSync):
-                for arc, ensembles in forward.to_others():
+                ways = {tuple(ensembles): (arc, ensembles) for arc, ensembles in reversed(forward.to_others())}
+                for arc, ensembles in ways.values():
                     self._send(way(arc, ensembles), first=True)
 
     def add(self, sync: TTSQSync | None, arc: str, way: TokenWay) -> None:
