@@ -11,14 +11,14 @@ import pytest
 from world import MS, S, World, graph_of
 
 import ticktalk
-from ticktalk.errors import TTInputError, TTRuntimeError
+from ticktalk.errors import InvalidMessageError, TTInputError, TTRuntimeError
 from ticktalk.manager import events as ev
 from ticktalk.manager import saving
 from ticktalk.manager.events import Gone, GraphDone, LeftOut, Moved
 from ticktalk.manager.saving import ChangedParts, joined
 from ticktalk.manager.state import EnsembleState, ManagerState, MoveState
 from ticktalk.messages import RuntimeMsg
-from ticktalk.payloads import Handed, IdleReport, InstanceState, OutputToken, ProfileRequest, WorkerDeath
+from ticktalk.payloads import Handed, IdleReport, InstanceState, OutputToken, Place, ProfileRequest, WorkerDeath
 from ticktalk.replacement import Changes
 
 BODY = """
@@ -149,6 +149,17 @@ def test_starts_that_have_ended_are_encoded_again_only_when_something_of_them_ch
     manager.stop_graph(graph.name)
     encoded()
     assert not any("prog" in key for key in kept)
+
+
+@pytest.mark.parametrize(
+    "told", [{"work": {"none-1": (1, 0, 0, 0)}}, {"places": {"none-1": Place("main", False)}}], ids=["work", "places"]
+)
+def test_a_report_tells_of_no_sq_that_the_graph_does_not_have(told: dict[str, Any]) -> None:
+    world = World(["b"])
+    world.start(graph_of("return count(trigger, TTPeriod=250000)"), {"count-1": "b"})
+    take = world.manager.process.requests.handlers[RuntimeMsg.REPORT]
+    with pytest.raises(InvalidMessageError, match="none-1"):
+        take(IdleReport("prog", 1, "b", 0, **told))
 
 
 def test_a_start_that_has_ended_keeps_no_states_of_sqs_that_move_later() -> None:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ticktalk.cli.console import CELL, counter_lines
-from ticktalk.cli.ending import metric_lines, silence, times, wait_lines
+from ticktalk.cli.ending import first, metric_lines, silence, times, wait_lines
 from ticktalk.durations import about
 from ticktalk.manager.events import StateNotWritten
 from ticktalk.printable import line
@@ -152,13 +152,13 @@ def _place(work: dict[str, Any]) -> str:
 
 
 def _left_home(status: dict[str, Any]) -> list[str]:
-    """Why bodies have left the process that keeps time."""
+    """Reasons why bodies have left the process that keeps time, each with its SQs."""
     by_reason: dict[str, list[str]] = {}
     for graph in status["graphs"]:
         for sq, work in graph.get("work", {}).items():
             if why := work.get("left_home"):
                 by_reason.setdefault(why, []).append(sq)
-    return [f"{why}: {_names(sqs)}" for why, sqs in by_reason.items()]
+    return first([f"{why}: {_names(sqs)}" for why, sqs in by_reason.items()])
 
 
 def _contexts(contexts: list[dict[str, Any]], former: int) -> list[str]:

@@ -166,7 +166,7 @@ class Reports:
             return None
         sqs = state.host_of.keys()
         known(report.counts, sqs | {report.ensemble}, f"SQs of graph {state.name!r}, in a report,")
-        by_sq = {*report.waiting, *report.lateness, *report.stuck, *report.metrics}
+        by_sq = {*report.waiting, *report.lateness, *report.stuck, *report.metrics, *report.work, *report.places}
         known(by_sq, sqs, f"SQs of graph {state.name!r}, in a report,")
         known(report.running, sqs, f"SQs of graph {state.name!r}, in a report,")
         by_name = wiring_of(state.graph).by_name if report.stuck else {}
