@@ -183,15 +183,14 @@ class Again:
                     tap.fired(part.sq.name, start, stop, now, now, outcome_of(False, self._trace.events[place].gives))
             else:
                 queue.popleft()
-                of = ("body", "arrange") if self._trace.events[self._place].results is None else ("results",)
-                former = [getattr(execute, name) for name in of]
-                for name, value in zip(of, (self._outcome, None) if len(of) > 1 else (self._results,), strict=True):
-                    setattr(execute, name, value)
+                on_values = self._trace.events[self._place].results is None
+                ours = {"body": self._outcome, "arrange": None} if on_values else {"results": self._results}
+                former = {name: getattr(execute, name) for name in ours}
+                vars(execute).update(ours)
                 try:
                     general(start, stop, values, now)
                 finally:
-                    for name, value in zip(of, former, strict=True):
-                        setattr(execute, name, value)
+                    vars(execute).update(former)
 
         return fired
 

@@ -5,8 +5,9 @@ there at the begin of a period: tokens under way or waiting, settled values. At 
 values that stand there then. `f3` is the body of SQ 3, `a3_1` the constant on its port 1.
 
 Rare steps are calls: `hand7` copies a value that could be changed, one for each receiver, or until a run ends, and
-tells the manager of an output; `ask7` sets what `firing()` gives in a body; `left4` keeps a token that nobody can meet
-any more; `note` takes the values of a period that is recorded: `n7` is what is recorded of what event 7 makes.
+tells the manager of an output; `run7` runs what works on tokens, unless it is known to give `k7_0`; `ask7` sets what
+`firing()` gives in a body; `left4` keeps a token that nobody can meet any more; `note` takes the values of a period
+that is recorded: `n7` is what is recorded of what event 7 makes.
 
 The function ends where an event is not as planned: its result is absent, somebody has to be told of an output, a body
 raised. It gives the place of that event, the begin of that period, and all names. Where nobody's matching depends on a

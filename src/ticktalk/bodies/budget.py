@@ -109,7 +109,11 @@ class Budget:
             self.step((_AS_TEXT - 1) * (before - self.left))
 
     def pay_state(self, value: Any) -> None:
-        """As `pay`, for what is to be encoded: of a list, dict or set at two places that would make two."""
+        """As `pay`, for what is to be encoded.
+
+        Raises:
+            TooMuchError: as `pay`; or a list, dict, set or deque is at two places. When decoded, it would be two.
+        """
         self._pay_all([value], set())
 
     def _pay_all(self, value: Any, known: set[int] | None = None) -> None:

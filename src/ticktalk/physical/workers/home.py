@@ -45,7 +45,7 @@ from ticktalk.values.codec import decode_builtin, encode_value
 SHARE = 1_000_000
 """Units of cost for all runs at home within a second: they take about a tenth of it."""
 
-STATE = "its sq_state is long, not plain, or holds one list, dict or set twice"
+STATE = "its sq_state is long, not plain, or holds one list, dict, set or deque twice"
 """Why a body with such a state leaves."""
 
 RUN = 300
