@@ -58,7 +58,7 @@ def test_a_rest_is_left_alone_where_little_was_made() -> None:
     assert not Garbage().look(1_000_000)
 
 
-def test_who_wants_no_collector_gets_none() -> None:
+def test_a_collector_that_is_switched_off_stays_off() -> None:
     kept = much()
     gc.disable()
     try:
@@ -98,7 +98,7 @@ def test_the_timekeeper_looks_before_it_sleeps(running: Running) -> None:
     assert all(rest > 0 for rest in rests)
 
 
-def test_what_an_ensemble_has_loaded_is_left_alone_while_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loaded_objects_are_left_alone_while_an_ensemble_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     frozen = []
     before = gc.get_freeze_count()
     monkeypatch.setattr(EnsembleHandle, "_serve", lambda handle: frozen.append(gc.get_freeze_count()))

@@ -131,7 +131,7 @@ def test_a_repeated_call_goes_on_after_an_error(running: Running, caplog: pytest
     assert enough.wait(LIMIT)
 
 
-def test_what_is_done_again_and_again_shares_its_wakes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_periodic_calls_share_their_wakes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls that began at different times are due together; one that is late keeps to its grid."""
     now, made = 1_000, 1_000
     monkeypatch.setattr("ticktalk.physical.timekeeping.loop.monotonic_us", lambda: now)

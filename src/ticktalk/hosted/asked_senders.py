@@ -59,9 +59,9 @@ class AskedSenders:
             self._end(graph, question)
 
     def hurry(self, graph: str) -> None:
-        """Something else waits for a question, if there is one: it may follow a loss, or the return of a lost sender.
+        """Another job waits for the question of a graph, if there is one: a sender was lost, or may have come back.
 
-        That one has not heard the question, so it is asked again.
+        One that came back has not heard the question, so it is asked again.
         """
         question = self._questions.get(graph)
         if question is not None:

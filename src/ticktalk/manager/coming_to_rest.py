@@ -102,7 +102,7 @@ def note_holders(lost: Mapping[str, LostEnsemble], *graphs: GraphState) -> None:
 
 
 def lost_holders(lost: Mapping[str, LostEnsemble], graph: GraphState) -> tuple[str, ...]:
-    """The ensembles that were lost with a graph before its manager died: what they were sent may not have come."""
+    """The ensembles that were lost with a graph before its manager died: orders to them may not have come."""
     return tuple(name for name, each in lost.items() if graph.name in each.holds and name not in graph.hosts)
 
 

@@ -1,8 +1,8 @@
 """Garbage of a process that is an ensemble's: it is collected while nothing is due.
 
-Python collects wherever enough was made, so also at an instant. It takes 1 ms each ten times, and 13 ms to look at all
-that an ensemble has loaded. Here few objects are looked at each time, in the middle of a rest. What was loaded before
-time is kept is never looked at. Python's own collector still does its work where there is no rest.
+Python collects wherever enough was made, so also at an instant. Each tenth time takes it up to 1 ms. All objects that
+an ensemble has loaded take it 13 ms. Here few objects are looked at each time, in a rest. Those that were loaded before
+time is kept are never looked at. Python's own collector still does its work where there is no rest.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Garbage:
 
 @contextmanager
 def loaded_before() -> Iterator[None]:
-    """What is there now is no garbage, and is not looked at meanwhile."""
+    """The objects of now are no garbage: they are not looked at meanwhile."""
     gc.freeze()
     try:
         yield

@@ -1,7 +1,7 @@
-"""Interrupting what a thread runs that it was given: in code of bodies only, never in that of the runtime.
+"""The interruption of a thread's job: in code of bodies only, never in that of the runtime.
 
 Python raises an error in another thread at one of its next steps. In code of the runtime that could leave a lock taken
-for ever. So the thread is *exposed* only while it runs what it was given.
+for ever. So the thread is *exposed* only while it does its job.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 
 
 class Interruption(SystemExit):
-    """Ends what a thread was given: nobody waits for it any more."""
+    """Ends a job that nobody waits for any more."""
 
 
 class Exposure:
@@ -23,7 +23,7 @@ class Exposure:
         self._interrupted = False
 
     def begin(self) -> None:
-        """Expose the thread, for something that it begins."""
+        """Expose the thread, for a job that it begins."""
         self._interrupted = False
         self.expose()
 
@@ -48,7 +48,7 @@ class Exposure:
         """Let the thread not be interrupted from here on.
 
         Raises:
-            Interruption: it was. What was raised in it need not have come yet, and does not come any more.
+            Interruption: it was interrupted. Another error, which may still be under way to it, does not come any more.
         """
         while not self.hold():
             time.sleep(0)  # it is interrupted at this moment
