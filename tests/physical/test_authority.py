@@ -24,6 +24,7 @@ from ticktalk.messages import NetMsg, message
 from ticktalk.network_keys import Path as NetworkPath
 from ticktalk.network_keys import control_key
 from ticktalk.physical import ensemble_handle
+from ticktalk.physical.network import probing
 from ticktalk.physical.network.control_frames import control_frame
 from ticktalk.physical.network.joining import client, open_session
 from ticktalk.physical.trust.authority import init_authority, issue, revoke
@@ -160,6 +161,13 @@ def test_an_ensemble_says_why_it_goes_on_trying(system: Guarded, monkeypatch: py
     finally:
         bare.stop()
         thread.join(LIMIT)
+
+
+def test_a_certificate_that_nobody_can_read_ends_no_look(system: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody may listen in the manager's place; an ensemble looks again and again while it goes on trying."""
+    monkeypatch.setattr(probing, "_certificate", lambda manager: b"none")
+    trust = Trust("edge", "ensemble", system.bundle("edge"), system.address)
+    assert probing.why_nobody(system.address, trust).startswith("no manager that accepts this certificate answers")
 
 
 def test_credentials_for_a_manager_without_are_told_so(system: Guarded) -> None:

@@ -64,7 +64,11 @@ def _certificate(manager: str) -> bytes | None:
 
 
 def _expired(certificate: bytes) -> datetime | None:
+    """The end of a certificate that has expired; None: it has not, or cannot be read. Anybody may show one."""
     from cryptography import x509
 
-    until = x509.load_der_x509_certificate(certificate).not_valid_after_utc
+    try:
+        until = x509.load_der_x509_certificate(certificate).not_valid_after_utc
+    except ValueError:
+        return None
     return until if until < datetime.now(UTC) else None
