@@ -674,7 +674,7 @@ def test_a_welcome_names_lost_ensembles_that_can_be_reached_without_their_keys()
     manager.now = lambda: 0
     said: list[bytes] = []
     question: Any = SimpleNamespace(answer=said.append)
-    manager._welcome(lost[-1], question, SimpleNamespace(answer=lambda accepted, content: content))
+    manager._welcome(lost[-1], question, SimpleNamespace(answer=lambda accepted, content: content), False)
     welcome = msgspec.msgpack.decode(said[0], type=Welcome)
     assert [(each.name, each.badge) for each in welcome.peers] == [("there", b"keys")]
     assert welcome.lost == [ReachableEnsemble("lost", "tcp/h:2", "2", True, b"")]
