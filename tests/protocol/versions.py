@@ -88,6 +88,7 @@ class Versions:
         programs: Mapping[str, TTGraph],
         logged: Iterable[Logged],
         all_instants: bool,
+        all_taken: bool,
     ) -> None:
         """Without losses outputs are those of plain Python: a version begins with a copy of the states before.
 
@@ -96,7 +97,9 @@ class Versions:
             programs: the versions, by name.
             logged: the outputs.
             all_instants: no instant of a stream was skipped, or changed.
+            all_taken: no token was dropped because its interval begins before one that was taken.
         """
+        taken = {(context, sq, firing.start) for (_, context, sq), of in firings.items() for firing in of}
         version_of = {context: programs[graph] for graph, context, _ in firings}
         wanted: dict[tuple[int, str, Any], int] = {}
         for (_, sq), each in self._together(firings).items():
@@ -115,7 +118,8 @@ class Versions:
                 wanted[context, sq, start] = given[sq]
                 fed = feeders(version_of[context])
                 for other in version_of[context].sqs:  # in the order of the program
-                    if fed.get(other.name) in given and other.function != "fails":
+                    takes = all_taken or (context, other.name, start) in taken
+                    if fed.get(other.name) in given and other.function != "fails" and takes:
                         given[other.name] = in_plain_python(other, given[fed[other.name]], state)
                         wanted[context, other.name, start] = given[other.name]
         for token in logged:

@@ -344,7 +344,8 @@ class Watch:
         if not run.lossy:
             kinds = {command.kind for command in run.plan.commands}
             all_instants = kinds.isdisjoint(("set", "drain"))
-            versions.values(self.firings, run.programs, self._logged(), all_instants)
+            # A longer interval may begin before one that was taken, and is dropped then.
+            versions.values(self.firings, run.programs, self._logged(), all_instants, "set" not in kinds)
 
     def _counters_add_up(self) -> None:
         """Tokens that count as lost of an SQ at an ensemble were sent there and never came.
