@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.heartbeats import Tell, Voters
-from ticktalk.hosted.completion import Completion
+from ticktalk.hosted.completion import NOT_STARTED, Completion
 from ticktalk.hosted.lease import DEAD_AFTER, Lease, ManagerWatch, Times
 from ticktalk.language.compiler import compile_source
 from ticktalk.manager.driver import Driver
@@ -223,6 +223,23 @@ def test_a_token_under_way_keeps_a_context_open_and_counts_as_lost_in_the_end() 
     assert not answers(completion, LOST_AFTER, **said)
     assert answers(completion, LOST_AFTER + 1, **said)
     assert completion.lost == 1
+
+
+@pytest.mark.parametrize("returns", [True, False])
+def test_an_ensemble_that_is_back_without_a_start_that_has_ended_took_nothing_of_it(returns: bool) -> None:
+    """A newer start of it says nothing of what the former one took."""
+    completion = Completion(["a", "b"])
+    said = {"a": {"sent": {"x/0": {"b": 3}}}}
+    completion.gone("b")
+    answers(completion, 0, **said)
+    assert answers(completion, 1, **said)
+    assert completion.lost == 0, "it may have taken them"
+    if returns:
+        completion.back("b")
+    round = completion.ask()
+    completion.recount(report("b", round, busy=NOT_STARTED), {})
+    completion.recount(report("a", round, **said["a"]), {})
+    assert completion.lost == (3 if returns else 0)
 
 
 def test_a_late_token_is_not_lost() -> None:

@@ -415,6 +415,21 @@ KNOWN = {
             Command(4_841_274, "heal", ("b", "runtime-manager")),
         ),
     ),
+    "tokens for an ensemble that was cut off before a start reached it, and is back after its end, count as lost": Plan(
+        55096,
+        ("a", "b"),
+        18,
+        0,
+        300 * MS,
+        (
+            Command(610_895, "copies", ("a",)),
+            Command(1_410_921, "again", ("a",)),
+            Command(1_411_324, "cut", ("b", "runtime-manager")),
+            Command(1_416_698, "die", ("a",)),
+            Command(1_445_583, "follow", ("a",)),
+            Command(3_823_904, "heal", ("b", "runtime-manager")),
+        ),
+    ),
     "an ensemble goes on after the orders that wait for the disk, though it sends more heartbeats meanwhile": Plan(
         1166,
         ("a",),

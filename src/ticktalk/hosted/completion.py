@@ -131,6 +131,7 @@ class Completion(msgspec.Struct):
         before: the findings of the round before: by ensemble, tokens sent, tokens received, outputs.
         different_since: the tick since which more was sent than received.
         were_gone: those that were hosts of its SQs when they died, or were cut off.
+        returned: those that were cut off, and are back as they were.
     """
 
     ensembles: set[str]
@@ -145,6 +146,7 @@ class Completion(msgspec.Struct):
     before: list[tuple[str, dict[str, dict[str, int]], dict[str, int], int]] | None = None
     different_since: int | None = None
     were_gone: set[str] = set()
+    returned: set[str] = set()
 
     def __post_init__(self) -> None:
         self.ensembles = set(self.ensembles)
@@ -177,6 +179,7 @@ class Completion(msgspec.Struct):
         if ensemble in self.ensembles:
             self.ensembles.remove(ensemble)
             self.were_gone.add(ensemble)
+        self.returned.discard(ensemble)
         before = self.departed.pop(ensemble, None)
         self.sent_to_departed.pop(ensemble, None)  # to an older start of it
         if before is not None:
@@ -198,6 +201,7 @@ class Completion(msgspec.Struct):
 
     def back(self, ensemble: str) -> None:
         """An ensemble was not dead but cut off: it reports its own counts again."""
+        self.returned.add(ensemble)
         report = self.departed.pop(ensemble, None)
         self.sent_to_departed.pop(ensemble, None)
         if report is not None:
@@ -243,6 +247,8 @@ class Completion(msgspec.Struct):
         """Take an answer after the end: an ensemble that was cut off may have sent and taken tokens unknown by then."""
         if report.round == self.round:
             self.latest[report.ensemble] = self.answers[report.ensemble] = report
+            if report.busy == NOT_STARTED and report.ensemble in self.returned:
+                self.were_gone.discard(report.ensemble)  # it was cut off before the start reached it: it took nothing
             self.losses = _missing(list(self.latest.values()), outputs_arrived, self.were_gone)
 
     @property
