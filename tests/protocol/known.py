@@ -430,6 +430,20 @@ KNOWN = {
             Command(3_823_904, "heal", ("b", "runtime-manager")),
         ),
     ),
+    "the next manager does not wait for an answer of its own ensemble, of which all had ended": Plan(
+        3520,
+        ("a", "b"),
+        13,
+        0,
+        300 * MS,
+        (
+            Command(1_072_163, "cut", ("b", "runtime-manager")),
+            Command(1_762_870, "fall", ("back",)),
+            Command(1_762_870, "replace", ("fails",), 3 * S),
+            Command(2_391_088, "cut", ("a", "runtime-manager")),
+            Command(8_636_644, "heal", ("a", "runtime-manager")),
+        ),
+    ),
     "an ensemble goes on after the orders that wait for the disk, though it sends more heartbeats meanwhile": Plan(
         1166,
         ("a",),

@@ -335,7 +335,7 @@ class Replace:
                 self._came(replacement)
             else:
                 replacement.waits_for, new.state = set(), "held"
-                self._ask_anew(replacement)
+                self._later(LOOK, replacement, self._ask_anew)  # when it is known what ended with that manager
 
     def _ask_anew(self, replacement: ReplaceState) -> None:
         """After a restart of the manager: ensembles may not have heard that the new version ends, and it runs there."""
