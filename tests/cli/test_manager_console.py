@@ -136,6 +136,7 @@ def test_start_takes_a_time(console: _Console, capsys: pytest.CaptureFixture[str
         ("stats", "not understood: stats; did you mean `status`?"),
         ("xyz", "not understood: xyz; 'help' lists what can be done here"),
         ("follow prgo", "there is no graph 'prgo' here yet"),
+        ("help start", "deploy PROGRAM|GRAPH.json"),
     ],
 )
 def test_a_line_that_is_not_understood_is_answered_with_what_to_write(

@@ -235,7 +235,7 @@ class _Console:
         match words:
             case []:
                 pass
-            case ["help" | "?"]:
+            case ["help" | "?", *_]:
                 self._console.print(HELP)
             case ["deploy", *given]:
                 self._deploy(given)
