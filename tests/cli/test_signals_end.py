@@ -79,6 +79,29 @@ own.end()
 """
 
 
+SPARE = """
+import signal, time
+from ticktalk.physical.workers import starting
+
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # as in an ensemble that starts
+starting.keep_spare()
+(_, worker), = starting._spare
+blocked, until = True, time.monotonic() + 60
+while blocked and time.monotonic() < until:
+    (mask,) = [line.split()[1] for line in open(f"/proc/{worker.pid}/status") if line.startswith("SigBlk")]
+    blocked = bool(int(mask, 16) >> (signal.SIGINT - 1) & 1)
+print(blocked)
+worker.kill()
+"""
+
+
+@pytest.mark.skipif(not has_linux(), reason="workers are forked on Linux only")
+def test_programs_that_bodies_start_can_be_interrupted() -> None:
+    """They inherit which signals wait from the worker: one that waits for ever never ends them."""
+    done = subprocess.run([sys.executable, "-c", SPARE], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "False\n", done.stderr
+
+
 @pytest.mark.skipif(not has_linux(), reason="ensembles are forked on Linux only")
 def test_ctrl_c_at_a_terminal_waits_in_processes_that_start() -> None:
     """It reaches all of them: before, `run` ended with a traceback of the process from which ensembles are forked."""
