@@ -87,6 +87,7 @@ class Successor(Driver):
         info = self.state.lost[name].info
         assert self.requests.liveness.knows(info)
         self.requests.liveness.resumes(info)
+        self.requests.liveness.ping(Ping(name, self.tick), self.tick)
 
     def of(self, *kinds: enum.Enum) -> list[tuple[str, Any]]:
         return [(to, payload) for to, kind, payload in self.sent if kind in kinds]
@@ -523,6 +524,24 @@ def test_a_revoked_ensemble_is_told_so_before_the_disk_has_written_it() -> None:
 
 
 # The lease.
+
+
+def test_an_ensemble_is_awaited_until_it_has_sent_a_heartbeat_to_the_next_manager() -> None:
+    successor = Successor(known_at(5 * S), 6 * S)
+    liveness = successor.requests.liveness
+    liveness.resumes(successor.state.lost["b"].info)
+    assert successor.state.awaited == ["b", "c", "d"], "the answer may be lost: it goes on as if no manager were there"
+    liveness.ping(Ping("b", 6 * S), 6 * S)
+    assert successor.state.awaited == ["c", "d"]
+
+
+def test_the_lease_of_an_ensemble_that_was_taken_back_counts_from_its_question() -> None:
+    watch, lease = ManagerWatch(0), Times().lease
+    watch.nobody(1_000_000)
+    assert not watch.holds(3_000_000)
+    watch.found(3_000_000)
+    assert not watch.holds(3_000_000 + lease - 1)
+    assert watch.holds(3_000_000 + lease)
 
 
 def test_where_no_manager_listens_an_ensemble_goes_on_until_the_next_one_would_place_its_sqs_elsewhere() -> None:

@@ -430,6 +430,21 @@ KNOWN = {
             Command(3_823_904, "heal", ("b", "runtime-manager")),
         ),
     ),
+    "an ensemble that another start of its manager has taken back does not go on for long without its heartbeats": Plan(
+        15235,
+        ("a", "b"),
+        10,
+        0,
+        500 * MS,
+        (
+            Command(1_402_100, "fall", ("try",), 5_902),
+            Command(1_402_100, "replace", ("same",), 3 * S),
+            Command(2_028_579, "late", ("runtime-manager", "a"), 1 * S),
+            Command(3_073_311, "follow"),
+            Command(4_421_539, "lose", ("a", "runtime-manager")),
+            Command(7_786_080, "heal", ("a", "runtime-manager")),
+        ),
+    ),
     "the next manager does not wait for an answer of its own ensemble, of which all had ended": Plan(
         3520,
         ("a", "b"),

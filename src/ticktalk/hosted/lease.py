@@ -109,7 +109,7 @@ class ManagerWatch:
     If one of the others hears the manager, or no more than half of them answer, this ensemble does not go on.
 
     Where no process listens at the manager's address, there is no manager that could place anything. One that starts
-    there later awaits this ensemble first. So such a look renews the lease (`nobody`), until a manager is heard. It
+    there later awaits this ensemble first. So such a look renews the lease (`nobody`), until a manager is there. It
     renews none that has ended: the manager may have placed SQs elsewhere before it died.
 
     Args:
@@ -158,6 +158,14 @@ class ManagerWatch:
     def nobody(self, now: int) -> None:
         """No process listened at the manager's address at this tick."""
         self._nobody = now
+
+    def found(self, asked: int) -> None:
+        """Another start of the manager has taken this ensemble back, which asked for that at a tick.
+
+        From the next heartbeat on it counts how long it does not hear this ensemble.
+        """
+        self.heard = max(self.heard, asked)
+        self._nobody = None
 
     def stepped(self, by: int) -> None:
         """The root clock was stepped: the ticks of all that has happened move with it."""

@@ -219,6 +219,7 @@ class Liveness:
         if ensemble is None:
             self._send(ping.name, NetMsg.FORGET, ping.name)
             return
+        self._see_awaited(ping.name)  # it knows of this manager now, for it seals for it
         ensemble.heard, ensemble.offset, ensemble.uncertainty = received, ping.offset, ping.uncertainty
         ensemble.refused, ensemble.late = ping.refused, ping.late
         self._taking.ping(ping)
@@ -417,7 +418,6 @@ class Liveness:
         self._heal.back(name, lost)
         self._reports.back(name)
         self._deploy.set_grids_again(name)
-        self._see_awaited(name)
 
 
 def _route(info: EnsembleInfo) -> Route:
