@@ -535,7 +535,7 @@ def test_an_ensemble_is_awaited_until_it_has_sent_a_heartbeat_to_the_next_manage
     assert successor.state.awaited == ["c", "d"]
 
 
-def test_the_lease_of_an_ensemble_that_was_taken_back_counts_from_its_question() -> None:
+def test_the_lease_of_an_ensemble_that_was_taken_back_counts_from_then_on() -> None:
     watch, lease = ManagerWatch(0), Times().lease
     watch.nobody(1_000_000)
     assert not watch.holds(3_000_000)

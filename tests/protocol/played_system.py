@@ -331,14 +331,14 @@ class Ensemble:
         if self.world.network.refuses(self.name, MANAGER):
             self.node.loop.post(self.member.nobody)
             return
-        before, asked = self.guard.session_of(MANAGER), self.node.clock.now()
+        before = self.guard.session_of(MANAGER)
 
         def answered(answer: joining.ProvenAnswer | None) -> None:
             if answer is None or before in (None, self.guard.read(answer.badge)[1]) or self.member.out:
                 return
             if answer.accepted:
                 welcome = joining.welcomed(answer, self)  # type: ignore[arg-type]
-                self.node.loop.post(self.member.resumed, welcome, asked)
+                self.node.loop.post(self.member.resumed, welcome)
             else:
                 self.node.loop.post(self.member.forgotten, self.name)
 

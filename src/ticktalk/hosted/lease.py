@@ -159,12 +159,12 @@ class ManagerWatch:
         """No process listened at the manager's address at this tick."""
         self._nobody = now
 
-    def found(self, asked: int) -> None:
-        """Another start of the manager has taken this ensemble back, which asked for that at a tick.
+    def found(self, now: int) -> None:
+        """Another start of the manager has taken this ensemble back, which sends it a heartbeat now.
 
-        From the next heartbeat on it counts how long it does not hear this ensemble.
+        The manager awaits that heartbeat, and counts from its arrival.
         """
-        self.heard = max(self.heard, asked)
+        self.heard = max(self.heard, now)
         self._nobody = None
 
     def stepped(self, by: int) -> None:
