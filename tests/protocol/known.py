@@ -445,19 +445,6 @@ KNOWN = {
             Command(7_786_080, "heal", ("a", "runtime-manager")),
         ),
     ),
-    "an ensemble goes on while the next manager's first answers are under way for long": Plan(
-        18528,
-        ("a", "b", "c"),
-        17,
-        0,
-        300 * MS,
-        (
-            Command(973_937, "slow", ("c", "runtime-manager"), 400 * MS),
-            Command(1_716_551, "die", ("b",)),
-            Command(1_759_918, "follow", ("b",)),
-            Command(5_067_749, "replace", ("moved",)),
-        ),
-    ),
     "the next manager does not wait for an answer of its own ensemble, of which all had ended": Plan(
         3520,
         ("a", "b"),
