@@ -345,7 +345,7 @@ def test_an_ensemble_whose_move_is_given_up_tells_the_senders(
     for sqs in (["tenfold-1"], [], []):
         edge.node.moves.expect(Expect("prog", sqs))
         edge.values(0)
-        edge.node.moves._answers.clear()
+        edge.node.moves._senders.forget("prog")
         edge.node.moves._jobs.clear()
     told = [(to, payload.arcs) for to, payload in asked if isinstance(payload, HowFar)]
     assert told == [("far", ["src-1/0"]), ("far", [])], "once"
