@@ -50,6 +50,12 @@ class Versions:
             revoked: ensembles that have no say, whatever they do.
             gone: those that were lost; what they have done since their last report is not known.
         """
+        hidden = {
+            (context, firing.start)
+            for (_, context, _), of in firings.items()
+            for firing in of
+            if firing.ensemble in revoked or firing.ensemble in gone
+        }
         for (_, sq), each in self._together(firings).items():
             fired = sorted(
                 ((firing, context) for context, of in each.items() for firing in of if firing.ensemble not in revoked),
@@ -68,8 +74,9 @@ class Versions:
                     hold("one version goes on", began[context] <= 1 + self._came_back[context], what)
             for firing, context in fired:
                 before, where = seen.setdefault(firing.start, (firing, context))
-                # What was lost goes on from a checkpoint, or a switch: it may do some of it once more.
-                again = firing.generation > 0 or newest[where] > before.generation or before.ensemble in gone
+                # What was lost goes on from a checkpoint, or a switch: it may do some of it once more. So may those to
+                # which it has sent tokens that the manager does not know of.
+                again = firing.generation > 0 or newest[where] > before.generation or (where, firing.start) in hidden
                 what = f"{sq}: {before} in context {where}, {firing} in context {context}"
                 hold("an instant is of one version", where == context or again, what)
 
@@ -107,7 +114,9 @@ class Versions:
             if any(stream.trigger != "grid" for stream in streams.values()):
                 continue
             last, states = None, dict[int, dict[str, int]]()  # each stream has SQs of its own behind it
-            for start, context in sorted((firing.start, context) for context, of in each.items() for firing in of):
+            # By the times at which they fired: where a period was set, a version may begin before what was fired last.
+            fired = sorted((firing.now, firing.start, context) for context, of in each.items() for firing in of)
+            for _, start, context in fired:
                 stream = streams[context]
                 if last is not None and streams[last[1]].every == stream.every and all_instants:
                     what = f"{sq} in context {context}: {start} comes after {last[0]} in context {last[1]}"
