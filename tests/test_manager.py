@@ -444,13 +444,13 @@ def test_a_drain_is_answered_by_the_same_door() -> None:
 
 
 @pytest.mark.parametrize("wrong", [None, 3, "stop", (1, 2, 3)])
-def test_what_is_no_message_is_refused_where_it_is_sent(wrong: Any) -> None:
+def test_a_value_that_is_no_message_is_refused_where_it_is_sent(wrong: Any) -> None:
     manager = TTRuntimeManagerSim(None, [], simpy.Environment())
     with pytest.raises(TypeError, match="a Message is wanted, not "):
         manager.send_to_runtime(wrong)
 
 
-def test_what_is_no_ensemble_leaves_no_manager_behind() -> None:
+def test_a_value_that_is_no_ensemble_leaves_no_manager_behind() -> None:
     env = simpy.Environment()
     with pytest.raises(TypeError, match="a TTEnsemble is wanted, not 'edge'"):
         TTRuntimeManagerSim(None, ["edge"], env)  # type: ignore[list-item]

@@ -190,7 +190,7 @@ def test_why_there_is_no_plan_beside_drivers() -> None:
 
 
 @pytest.mark.parametrize("accelerated", [True, False])
-def test_what_a_listener_raises_ends_the_run_at_its_tick_and_is_no_error_of_a_firing(accelerated: bool) -> None:
+def test_an_error_of_a_listener_ends_the_run_at_its_tick_and_is_none_of_a_firing(accelerated: bool) -> None:
     env, manager = started(RARE, accelerated)
     seen: list[int] = []
 

@@ -120,7 +120,7 @@ def test_a_message_that_was_lost_is_sent_again_and_the_next_waits_for_it() -> No
     assert not edge.order.is_behind(MANAGER)
 
 
-def test_what_is_lost_before_the_first_heartbeat_is_awaited_once_the_first_number_is_told() -> None:
+def test_messages_lost_before_the_first_heartbeat_are_awaited_once_the_first_number_is_told() -> None:
     edge, boss = two_ends()
     boss.send()
     bring(boss, edge, lost=True)

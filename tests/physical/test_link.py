@@ -231,7 +231,7 @@ def test_one_that_was_lost_at_the_join_is_looked_for_only_when_it_is_back(monkey
     monkeypatch.setattr(ensemble_handle, "monotonic_us", lambda: now[0])
 
     def looks(*there: ReachableEnsemble) -> list[str]:
-        """What is asked within 20 s while the manager hears these."""
+        """The questions within 20 s while the manager hears these."""
         answer[:] = [Welcome("boss", [*there], lost=[lost])]
         asked.clear()
         for _ in range(20):

@@ -114,7 +114,7 @@ class Network:
         ip("-n", self.name(host), "route", "replace", "default", "via", f"10.77.{HOSTS[host]}.1")
 
     def connected(self, host: str, other: str) -> bool:
-        """Whether there is a connection from a host to another one; the kernel knows."""
+        """True if there is a connection from a host to another one; the kernel knows."""
         # Addresses in hexadecimal digits, the bytes of each word reversed; 01: it is established.
         there = "".join(f"{int(part):02X}" for part in reversed(other.split(".")))
         read = ["ip", "netns", "exec", self.name(host), "cat", "/proc/net/tcp"]

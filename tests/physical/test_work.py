@@ -112,7 +112,7 @@ def test_each_body_is_counted(tmp_path: Path, workers: int) -> None:
     assert f"{len(kept)} kept, {len(plan_b)} missed" in shown.get() and "SQs of prog" in shown.get()
 
 
-def test_what_left_home_is_told_by_reason() -> None:
+def test_bodies_that_left_home_are_told_by_reason() -> None:
     told = {"worker": "main", "together": True, "left_home": "f-1 raised an error"}
     work = {"f-1": told, "g-1": told, "h-1": {"worker": "home", "together": False, "left_home": None}, "i-1": {}}
     graph = {"name": "prog", "work": work, "waiting": {}, "mapping": {}}

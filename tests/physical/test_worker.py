@@ -225,7 +225,7 @@ def main(trigger):
 """
 
 
-def test_what_is_set_for_a_thread_holds_in_all_firings(host: Host) -> None:
+def test_a_setting_of_a_thread_holds_in_all_firings(host: Host) -> None:
     def shows(graph: str) -> bool:
         return len({thread for _, _, thread in ran(graph)}) > 1
 

@@ -27,7 +27,7 @@ BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class _Step(NamedTuple):
-    """What an authority has issued in one step: credentials by name, and what signs the revocation list."""
+    """The credentials that an authority has issued in one step, by name, and the signer of its revocation list."""
 
     bundles: dict[str, Credentials]
     lists: Signer

@@ -1,4 +1,4 @@
-"""What has to hold of a graph that is replaced: its versions, one after the other, are one graph."""
+"""The invariants of a graph that is replaced: its versions, one after the other, are one graph."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Versions:
     def one_at_a_time(
         self, firings: Mapping[Key, list[Firing]], revoked: Collection[str], gone: Collection[str]
     ) -> None:
-        """What has ended does not fire, unless it comes back; no stream has an instant in two versions.
+        """A version that has ended does not fire, unless it comes back; no stream has an instant in two versions.
 
         Args:
             firings: all of them.

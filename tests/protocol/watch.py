@@ -377,7 +377,7 @@ class Watch:
         return {sq.name for name, of in self.run.programs.items() if title_of(name) == graph for sq in of.sqs}
 
     def renewed(self, title: str) -> bool:
-        """Whether SQs of a graph were placed anew."""
+        """True if SQs of a graph were placed anew."""
         graph = self.run.world.state.graph(title)
         return title in self._renewed or any(graph.generations.values())
 
@@ -419,6 +419,6 @@ class Watch:
                         hold("without losses all comes", count == 1, f"{sq} of {graph} {firing}: {count} times")
 
     def _gives(self, graph: str, sq: str) -> bool:
-        """Whether an SQ gives outputs of its graph."""
+        """True if an SQ gives outputs of its graph."""
         found = next(each for each in self.run.programs[graph].sqs if each.name == sq)
         return not any(arc.to for arc in found.arcs) and found.function != "fails"

@@ -205,7 +205,7 @@ class Again:
         return result_of(self._trace, self._place, self._found)
 
     def _results(self, values: tuple[Any, ...], now: int) -> Iterator[Any]:
-        """What an SQ on tokens gave where the plan departed."""
+        """The results of an SQ on tokens where the plan departed."""
         yield from self._partial if self._error is not None else self._found["result"]
         if self._error is not None:
             raise self._error

@@ -93,7 +93,7 @@ def _results(
 
 
 def _moved(value: StandIn, ticks: int, as_it_is: bool) -> Any:
-    """What an instruction is given for a value; a tick stays a stand-in where it is not computed with."""
+    """The argument of an instruction for a value; a tick stays a stand-in where it is not computed with."""
     return value if value.tick is None or as_it_is else value.tick + ticks
 
 

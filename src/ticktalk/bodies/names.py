@@ -1,4 +1,4 @@
-"""What the global names of a body may hold, so that no code of a program runs in it: Python's own, and plain values."""
+"""The values of global names of a body with which no code of a program runs in it: Python's own, and plain ones."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def held_by(names: Iterable[str], namespace: Mapping[str, Any], is_constant: Cal
 
 
 def held_at(name: str, namespace: Mapping[str, Any]) -> Any:
-    """What a global name holds in a namespace; `NotPlainError`, if it is unknown there."""
+    """The value of a global name in a namespace; `NotPlainError`, if it is unknown there."""
     return namespace.get(name, getattr(builtins, name, NotPlainError))
 
 

@@ -1,4 +1,4 @@
-"""What the source of a body says: its parameters, its names, and whether its statements mean the same elsewhere."""
+"""A body's source: its parameters, its names, and whether its statements mean the same elsewhere."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ class TTSQExecute:
         return self.computed(self.setting, values)
 
     def computed(self, setting: Setting, values: tuple[Any, ...]) -> Results:
-        """What an instruction on tokens gives in a setting."""
+        """The results of an instruction on tokens in a setting."""
         inputs = values if self.arrange is None else self.arrange(_as_tuple, values)
         results: Results = self.body(setting, *inputs)
         return results

@@ -158,7 +158,7 @@ class Completion(msgspec.Struct):
 
     @property
     def busy(self) -> bool:
-        """Whether all have answered in this round, and one is not idle."""
+        """True if all have answered in this round, and one is not idle."""
         answers = self.answers
         return self.ensembles <= answers.keys() and any(answer.busy for answer in answers.values())
 
@@ -253,7 +253,7 @@ class Completion(msgspec.Struct):
 
     @property
     def recounted(self) -> bool:
-        """Whether all that have told of it have done so in this round, too."""
+        """True if all that have told of it have done so in this round, too."""
         return self.latest.keys() <= self.answers.keys()
 
     def goes_on(self) -> None:

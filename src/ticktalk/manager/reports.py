@@ -96,7 +96,7 @@ class Reports:
                 self._recount(state, context)
 
     def _may_wait(self, state: GraphState, context: ContextState) -> bool:
-        """Whether a context that has not been asked for a while surely goes on, as far as is known."""
+        """True if a context that has not been asked for a while surely goes on, as far as is known."""
         completion, now = context.completion, self._driver.now()
         if state.ends or state.told != context.told or completion.ensembles != set(state.hosts):
             return False

@@ -14,7 +14,7 @@ class ComingReceivers:
         self._names: dict[tuple[str, str], set[str]] = {}  # by graph and SQ
 
     def to(self, graph: str, sq: str) -> Collection[str]:
-        """Where receivers of an SQ's tokens will come."""
+        """The ensembles to which receivers of an SQ's tokens will come."""
         return self._names.get((graph, sq), ())
 
     def add(self, asked: HowFar, sqs: Collection[str]) -> None:

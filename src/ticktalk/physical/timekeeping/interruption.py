@@ -16,7 +16,7 @@ class Interruption(SystemExit):
 
 
 class Exposure:
-    """Whether one thread may be interrupted; called by that thread, but for `hold` and `interrupt`."""
+    """Says if one thread may be interrupted; called by that thread, but for `hold` and `interrupt`."""
 
     def __init__(self) -> None:
         self._exposed: list[None] = []  # empty, or one item that a thread takes before it acts

@@ -44,7 +44,7 @@ def harmless_in(code: GraphCode, sqs: Sequence[TTSQ]) -> dict[str, Harmless]:
 
 
 def held_at_home(names: Iterable[str], namespace: Mapping[str, Any]) -> Held:
-    """What the global names of a harmless body hold (`held_by`): a deque may be made, too."""
+    """The values of the global names of a harmless body (`held_by`): a deque may be made, too."""
     deques = {name for name in names if namespace.get(name) is deque}
     held = held_by(set(names) - deques, namespace, is_short)
     return held._replace(means=held.means | dict.fromkeys(deques, "deque"))
