@@ -108,10 +108,8 @@ def make_streams() -> list[Stream]:
                 "memory_percent": "memory in use: (total - available) / total, 0..100",
                 "disk_read_bytes": "bytes read, all disks, cumulative (not from 0)",
                 "disk_write_bytes": "bytes written, all disks, cumulative (not from 0)",
-                "net_sent_bytes": "bytes sent, all interfaces with loopback, "
-                "cumulative (not from 0)",
-                "net_recv_bytes": "bytes received, all interfaces with loopback, "
-                "cumulative (not from 0)",
+                "net_sent_bytes": "bytes sent, all interfaces with loopback, cumulative (not from 0)",
+                "net_recv_bytes": "bytes received, all interfaces with loopback, cumulative (not from 0)",
             },
             read_slow,
         ),

@@ -134,8 +134,9 @@ def _of_manager(state: State, e: int, rules: Rules) -> Iterator[tuple[str, State
             yield f"the manager is handed over what was lost from {e}", came
         elif other.known and len(other.orders) < ORDERS:
             orders = (*other.orders, (state.generation, 1 - e))
-            yield f"the manager places what {e} handed over", _with(came, 1 - e, orders=orders)._replace(
-                host=1 - e, moves=False
+            yield (
+                f"the manager places what {e} handed over",
+                _with(came, 1 - e, orders=orders)._replace(host=1 - e, moves=False),
             )
         elif not other.known and len(one.orders) < ORDERS:
             orders = (*one.orders, (state.generation + rules.renews, e))
@@ -184,7 +185,7 @@ def _of_orders(state: State, e: int, one: Ensemble) -> Iterator[tuple[str, State
         order, rest = one.orders[0], {"orders": one.orders[1:], "behind": max(0, one.behind - 1)}
         if order != HAND_OVER:
             generation, host = order
-            has = (max(generation, one.has) if host == e else -1)
+            has = max(generation, one.has) if host == e else -1
             yield f"{e} takes a placement", _with(state, e, has=has, **rest)
         elif one.handed < 0:
             yield f"{e} hands over", _with(state, e, has=-1, handed=one.has, **rest)

@@ -43,11 +43,14 @@ def draw(folder: Path, program: str, *options: str) -> str:
 NO_PLAN = PROGRAM.replace("TTPeriod=700", "TTPeriod=700_001")
 """The common period has too many events, and arcs join all SQs."""
 
-APART = PROGRAM[: PROGRAM.index("    a = src")] + """\
+APART = (
+    PROGRAM[: PROGRAM.index("    a = src")]
+    + """\
     x = fuse(src(trigger, TTPeriod=7001), 1)
     y = fuse(src(trigger, TTPeriod=7003), 2)
     z = fuse(src(trigger, TTPeriod=7001), 3)
 """
+)
 """The common period has too many events, but there are three parts, two of them of one period."""
 
 

@@ -256,7 +256,6 @@ def test_changes_are_tried_and_the_program_that_is_changed_so_gives_the_output(t
         assert interval in outputs_of(tmp_path, pair(NOW).replace("fuse(x, y))", f"fuse(x, {by}))"))
 
 
-
 def test_a_change_with_which_streams_would_fire_far_too_often_is_not_tried(tmp_path: Path) -> None:
     file = str(tmp_path / "narrow.mcap")
     now = {of: {**given, "TTDataIntervalWidth": "2"} for of, given in NOW.items()}  # to hold always: each 2 us

@@ -21,6 +21,7 @@ FOUND = Path(__file__).parent / "found"
 MEMORY = 2_000_000_000
 """Bytes of address space: one of the faults was to take all there is."""
 
+
 def in_a_process_of_its_own(folder: Path, arguments: list[str]) -> Done:
     limit = ["prlimit", f"--as={MEMORY}"] if shutil.which("prlimit") and arguments[0] == "simulate" else []
     command = [*limit, sys.executable, "-m", "ticktalk", *arguments]

@@ -5,6 +5,7 @@ Prints:
 [('ens1', 'ens1'), ('runtime-manager', 'runtime-manager')]
 5 outputs, the first at 600000
 """
+
 import simpy
 from ticktalkpython.Compiler import TTCompile
 from ticktalkpython.Ensemble import TTEnsemble

@@ -4,6 +4,7 @@ Prints:
 1 -2 3 -4 5
 [200000, 430000, 600000, 830000, 1000000]
 """
+
 import json
 import simpy
 from ticktalkpython.Compiler import TTCompile

@@ -3,6 +3,7 @@
 Prints:
 5 outputs
 """
+
 import simpy
 from ticktalkpython import Compiler, Ensemble, IPC, RuntimeManager
 

@@ -3,12 +3,13 @@
 Prints:
 3
 """
+
 import simpy
 from ticktalkpython.Compiler import TTCompile
 from ticktalkpython.IPC import Message, Recipient, RuntimeMsg
 from ticktalkpython.RuntimeManager import TTRuntimeManagerSim
 
-PROGRAM = '''
+PROGRAM = """
 from SQ import SQify, STREAMify, GRAPHify
 from Clock import TTClock
 from Instructions import *
@@ -26,7 +27,7 @@ def main(x):
             with TTDeadline(clock, 500):
                 y = same(x)
     return TTSingleRunTimeout(same(y), TTTimeout=500)
-'''
+"""
 with open("older_program.py", "w") as file:
     file.write(PROGRAM)
 sim = simpy.Environment()

@@ -5,6 +5,7 @@ Prints:
 6 True
 TTTime(milliseconds, 1, 2)
 """
+
 import ticktalkpython.SQ, ticktalkpython.Clock, ticktalkpython.Instructions, ticktalkpython.Time
 import ticktalkpython.TTToken, ticktalkpython.Tag, ticktalkpython.Empty, ticktalkpython.Deadline, ticktalkpython.Query
 import ticktalkpython.Component, ticktalkpython.Graph, ticktalkpython.Compiler, ticktalkpython.Mapper

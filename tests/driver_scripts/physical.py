@@ -4,6 +4,7 @@ Prints:
 [1, -2, 3, -4, 5]
 5 lines in the log
 """
+
 import threading
 from ticktalkpython.Compiler import TTCompile
 from ticktalkpython.Ensemble import TTEnsemble

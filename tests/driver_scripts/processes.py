@@ -4,6 +4,7 @@ Prints:
 nothing was sent for a message of another process
 both loops have ended
 """
+
 import queue
 import threading
 import simpy

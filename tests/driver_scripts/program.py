@@ -1,4 +1,5 @@
 """The program that the scripts run: pulses 1 to 5, of which plan B replaces the even ones 30 ms later."""
+
 from ticktalkpython.SQ import SQify, STREAMify, GRAPHify
 from ticktalkpython.Clock import TTClock
 from ticktalkpython.Instructions import *
@@ -31,9 +32,7 @@ def main(trigger):
         stop_time = start_time + 1000000
         sample_window = COPY_TTTIME(1, VALUES_TO_TTTIME(start_time, stop_time))
         with TTConstraint(name="ens1"):
-            tag, n = pulse(
-                sample_window, TTClock=root_clock, TTPeriod=200000, TTPhase=0, TTDataIntervalWidth=50000
-            )
+            tag, n = pulse(sample_window, TTClock=root_clock, TTPeriod=200000, TTPhase=0, TTDataIntervalWidth=50000)
         return TTFinishByOtherwise(
             odd(n),
             TTTimeDeadline=tag + 30000,

@@ -3,6 +3,7 @@
 Prints:
 program 5
 """
+
 import simpy
 from ticktalkpython.Compiler import *
 from ticktalkpython.Ensemble import *

@@ -5,12 +5,13 @@ Prints:
 200000 200000 0
 300000 300000 0
 """
+
 import simpy
 from ticktalkpython.Compiler import TTCompile
 from ticktalkpython.Ensemble import TTEnsemble
 from ticktalkpython.RuntimeManager import TTRuntimeManagerSim
 
-PROGRAM = '''
+PROGRAM = """
 from ticktalkpython.SQ import *
 from ticktalkpython.Component import component
 
@@ -28,7 +29,7 @@ def main(trigger):
         begun = READ_TTCLOCK(trigger, TTClock=clock)
         window = VALUES_TO_TTTIME(READ_TTCLOCK(trigger), READ_TTCLOCK(trigger) + 300000)
         return pair(camera(window, TTClock=clock, TTPeriod=100), begun)
-'''
+"""
 with open("sensors_program.py", "w") as file:
     file.write(PROGRAM)
 

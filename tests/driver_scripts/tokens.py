@@ -3,6 +3,7 @@
 Prints:
 [1, -2, 3, -4, 5]
 """
+
 import simpy
 from ticktalkpython.Clock import TTClock
 from ticktalkpython.Compiler import TTCompile

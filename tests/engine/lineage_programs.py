@@ -15,6 +15,7 @@ def weigh(value):
     return value if isinstance(value, int) else 1 if isinstance(value, str) else sum(map(weigh, value))
 """
 
+
 def source(name: str, parameters: str, drop: int, stateful: bool = False) -> str:
     """A function that gives its name, how often it ran (if it counts), and its inputs; or nothing."""
     lines = [f"@SQify\ndef {name}({parameters}):"]

@@ -45,9 +45,7 @@ def watch_of(manager: TTRuntimeManagerSim, told: list[ArcToken]) -> ArcWatch:
     return ArcWatch("a", host.contexts, manager.simulation.now, told.append)
 
 
-def test_all_contexts_go_back_to_the_accelerator(
-    manager: TTRuntimeManagerSim, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_contexts_go_back_to_the_accelerator(manager: TTRuntimeManagerSim, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arc_watch, "WATCHED", 10_000)
     told: list[ArcToken] = []
     watch_of(manager, told).watch(WatchArc("prog", "read-1/0"))

@@ -116,7 +116,6 @@ def test_a_change_that_is_named_makes_the_missing_output_come(text: str, delay: 
         assert (help.start, help.stop) in sent
         assert min(_away(each, tick) for each in sent) < was
 
-
     if not helps:
         for changed in other_settings(graph):
             near = nearest(run(changed), name, tick)

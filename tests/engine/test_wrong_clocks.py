@@ -192,9 +192,9 @@ def test_sqs_go_on_on_an_ensemble_whose_clock_is_wrong(tmp_path: Path) -> None:
 
 
 @given(
-    offset=st.integers(-10**7, 10**7),
+    offset=st.integers(-(10**7), 10**7),
     drift=st.fractions(-1000, 1000, max_denominator=1000),
-    step=st.integers(-10**6, 10**6),
+    step=st.integers(-(10**6), 10**6),
     shown=st.integers(0, 10**8),
 )
 @example(offset=0, drift=Fraction(0), step=-500_000, shown=900_000)  # shown before it was set back

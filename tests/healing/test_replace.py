@@ -347,12 +347,15 @@ def test_a_new_version_that_cannot_be_placed_or_prepared_changes_nothing() -> No
     world = World(["a"])
     world.start(ADDS)
     misplaced = graph_of("with TTConstraint(name='nowhere'):\n    return total(count(trigger, TTPeriod=100))")
-    unready = graph_of("return total(bad(count(trigger, TTPeriod=100)))", more="""
+    unready = graph_of(
+        "return total(bad(count(trigger, TTPeriod=100)))",
+        more="""
 import no_module_of_this_name
 @SQify
 def bad(x):
     return no_module_of_this_name.f(x)
-""")
+""",
+    )
     answers = replaced(world, 150, misplaced), replaced(world, 250, unready)
     world.run(500)
     assert "nowhere" in str(answers[0][0]) and "of graph 'prog'," in str(answers[0][0])

@@ -215,12 +215,18 @@ FILES = [
     (
         "@STREAMify\ndef s(a): return 1\n@SQify\ndef f(x): return s(x, TTPeriod=5)\n"
         "@GRAPHify\ndef main(a): return f(a)\n",
-        4, 23, "`TTPeriod` in the body of `f`, where `s` is the plain function", "call the stream in the graph",
+        4,
+        23,
+        "`TTPeriod` in the body of `f`, where `s` is the plain function",
+        "call the stream in the graph",
     ),
     (
         "@STREAMify\ndef s(a) -> str: return 'b'\n@GRAPHify\ndef main(a):\n  d, tag = s(a, TTPeriod=100000)\n"
         "  return TTFinishByOtherwise(d, TTTimeDeadline=tag + 50)\n",
-        6, 48, "`tag + 50` cannot be computed of `str` and `int`", "in `tag, data = stream(...)` the first is the tag",
+        6,
+        48,
+        "`tag + 50` cannot be computed of `str` and `int`",
+        "in `tag, data = stream(...)` the first is the tag",
     ),
     ("from other import SQify\n@SQify\ndef f(x): pass\n@GRAPHify\ndef main(a): return f(a)\n", 5, 21, "not an SQ", ""),
 ]

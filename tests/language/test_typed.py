@@ -26,7 +26,7 @@ STUB, INSTRUCTIONS, PACKAGE = (
     ast.parse((SOURCE / f"ticktalk/{name}.pyi").read_text()) for name in ("typed", "instruction_types", "__init__")
 )
 
-RIGHT = '''\
+RIGHT = """\
 from typing import Any, TypeVar
 
 import ticktalk as tt
@@ -151,7 +151,7 @@ def test() -> None:
     camera.sq_state.clear()
     assert camera(1) == 1.0 and mean(2.0) == 6.0 and ADD(1, 2) == 3
     compile_program("prog.py").save("prog.json")
-'''
+"""
 WRONG = """\
 from right import camera, mean, nothing, pair, room
 from ticktalk import *

@@ -221,8 +221,6 @@ def test_a_flood_of_a_participant_holds_up_nobody(tmp_path: Path, monkeypatch: p
         system.end()
 
 
-
-
 class Asked:
     """A question on its way, as a network brings it."""
 

@@ -23,7 +23,9 @@ from ticktalk.physical.workers.worker import SLACK, Worker
 
 pytestmark = pytest.mark.usefixtures("means")
 
-TWO = HEAD + """
+TWO = (
+    HEAD
+    + """
 @SQify
 def first(x):
     if x == "wait":
@@ -38,6 +40,7 @@ def main(trigger):
         a = first(trigger)
     return MERGE(a, second(trigger))
 """
+)
 
 
 class Working:

@@ -47,9 +47,7 @@ class Session(Link):
     def ask(self, key: str, payload: bytes, timeout: float, wanted: Any = None) -> Reply | None:
         return None
 
-    def _start(
-        self, mode: str, listen: str, connect: Sequence[str], door: Door, bind: str, timeout: float
-    ) -> None:
+    def _start(self, mode: str, listen: str, connect: Sequence[str], door: Door, bind: str, timeout: float) -> None:
         if "nobody" in connect:
             raise NobodyAnswersError("nobody answers")
         self.opened.append(mode)

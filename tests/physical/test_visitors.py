@@ -387,7 +387,9 @@ def test_a_body_that_is_mostly_slow_is_never_quick() -> None:
 
 # Bodies on an ensemble whose tokens are brought by two threads.
 
-TWO = HEAD + """
+TWO = (
+    HEAD
+    + """
 @STREAMify
 def one(trigger):
     return 1
@@ -418,6 +420,7 @@ def main(trigger):
         x = first(a)
     return MERGE(x, second(b))
 """
+)
 
 
 class Gate:
@@ -618,7 +621,9 @@ def test_a_body_that_never_returns_leaves_the_thread_that_brought_its_token_when
 SLEEPS = 2.4
 """Seconds: longer than a silence after which an ensemble is dead."""
 
-SLEEPER = HEAD + f"""
+SLEEPER = (
+    HEAD
+    + f"""
 @STREAMify
 def fast(trigger):
     return 1
@@ -653,6 +658,7 @@ def main(trigger):
     with TTConstraint(name="far"):
         return MERGE(sleeper(a), MERGE(brought(b), clock(trigger, TTPeriod=20000)))
 """
+)
 
 
 def test_a_body_that_sleeps_in_a_thread_of_the_network_makes_nobody_gone() -> None:

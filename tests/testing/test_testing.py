@@ -282,9 +282,7 @@ def test_the_fixture_looks_beside_the_test(tmp_path: Path) -> None:
         ({"deployment": {"ensembles": {"edge": {}}}}, "deployment.yaml:"),
     ],
 )
-def test_a_mistake_in_given_text_names_no_folder_that_is_gone(
-    given: dict[str, Any], told: str, tmp_path: Path
-) -> None:
+def test_a_mistake_in_given_text_names_no_folder_that_is_gone(given: dict[str, Any], told: str, tmp_path: Path) -> None:
     (tmp_path / "prog.py").write_text(HEAD + "@GRAPHify\ndef main(trigger): return trigger\n")
     with pytest.raises(TTError) as failed:
         run(tmp_path / "prog.py", **given)
