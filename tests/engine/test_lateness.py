@@ -20,7 +20,7 @@ from ticktalk.engine.lateness import lateness
 from ticktalk.language.compiler import compile_source
 from ticktalk.physical.regions.messages import RunRegion
 from ticktalk.physical.workers import units
-from ticktalk.physical.workers.protocol import Fire, FiringEnded, Load, Loaded, NewInstance, Start
+from ticktalk.physical.workers.protocol import BodiesLoaded, FiringEnded, LoadBodies, NewInstance, RunBody, Start
 from ticktalk.physical.workers.worker import Worker
 
 PERIOD = 100
@@ -85,18 +85,18 @@ def test_a_simulated_core_that_is_free_late(tmp_path: Path, width: int, tick: in
     assert mine == ({counted: 1} if counted else {})
 
 
-def worked(monkeypatch: pytest.MonkeyPatch, width: int, fire: Fire, begun: int) -> str | None:
+def worked(monkeypatch: pytest.MonkeyPatch, width: int, fire: RunBody, begun: int) -> str | None:
     """How a worker counts a firing whose body it starts at `begun` of its clock."""
     monkeypatch.setattr(units, "monotonic_us", lambda: begun)
     graph = compile_source(HEAD + STREAM.replace("WIDTH", str(width)), "prog.py", "prog")
     answers: list[Any] = []
     worker = Worker("a", {}, answers.append)
-    worker.take(Load("prog", msgspec.json.encode(graph).decode(), ["s-1"]))
+    worker.take(LoadBodies("prog", msgspec.json.encode(graph).decode(), ["s-1"]))
     worker.take(Start("prog", 1, 0, [NewInstance(7, "s-1", [((), False)], None)]))
     unit = worker.take(fire)
     assert unit is not None
-    worker.run_all(unit)
-    assert answers[0] == Loaded("prog", None)
+    worker.run_waiting(unit)
+    assert answers[0] == BodiesLoaded("prog", None)
     (answer,) = answers[1:]
     assert isinstance(answer, FiringEnded)
     return answer.counted
@@ -109,13 +109,13 @@ def test_a_worker_that_is_free_late(
     start = INSTANT - width // 2
     before = 5_000_000  # the worker's clock at root tick 0
     data = [msgspec.msgpack.encode(1)]
-    fire = Fire(7, start, start + width, data, INSTANT, before + INSTANT, before + INSTANT + PERIOD)
+    fire = RunBody(7, start, start + width, data, INSTANT, before + INSTANT, before + INSTANT + PERIOD)
     assert worked(monkeypatch, width, fire, before + tick) == counted
 
 
 def test_a_firing_that_was_late_when_it_was_decided_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The timekeeper has counted it; the worker, where it is late as well, does not."""
-    fire = Fire(7, 90, 110, [msgspec.msgpack.encode(1)], now=120, instant=100, following=200)
+    fire = RunBody(7, 90, 110, [msgspec.msgpack.encode(1)], now=120, instant=100, following=200)
     assert worked(monkeypatch, 20, fire, 150) is None
 
 

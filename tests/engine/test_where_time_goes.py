@@ -13,7 +13,7 @@ import simpy
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim, compile_program
 from ticktalk.cli.ending import latency_lines, load_lines
-from ticktalk.manager.latency import SAMPLES, Grid, Latencies, Latency
+from ticktalk.manager.latency import SAMPLES, Latencies, Latency, StreamInstants
 from ticktalk.mapping.deployment_file import parse_deployment
 from ticktalk.mapping.expected_use import rates, use_lines, uses
 
@@ -169,18 +169,18 @@ def test_the_newest_instant_counts_and_the_deadline_after_it(tmp_path: Path) -> 
 
 
 def test_the_instant_of_a_token() -> None:
-    assert Grid(10_000, 3_000, 8_000, True).instant(19_000) == 23_000
-    assert Grid(10_000, 3_000, 8_000, True).instant(19_001) is None
-    assert Grid(10_000, 3_000, 8_000, False).instant(19_001) == 23_001
+    assert StreamInstants(10_000, 3_000, 8_000, True).instant(19_000) == 23_000
+    assert StreamInstants(10_000, 3_000, 8_000, True).instant(19_001) is None
+    assert StreamInstants(10_000, 3_000, 8_000, False).instant(19_001) == 23_001
     # [19, 27) is of 23; no token holds all of [18, 20), and with widths above the period two hold [24, 26).
-    assert Grid(10_000, 3_000, 8_000, True).instant_around(20_000, 27_000) == 23_000
-    assert Grid(10_000, 3_000, 8_000, True).instant_around(18_000, 20_000) is None
-    assert Grid(10_000, 3_000, 8_000, True).instant_around(26_000, 28_000) is None
-    assert Grid(10_000, 3_000, 20_000, True).instant_around(24_000, 26_000) is None
+    assert StreamInstants(10_000, 3_000, 8_000, True).instant_around(20_000, 27_000) == 23_000
+    assert StreamInstants(10_000, 3_000, 8_000, True).instant_around(18_000, 20_000) is None
+    assert StreamInstants(10_000, 3_000, 8_000, True).instant_around(26_000, 28_000) is None
+    assert StreamInstants(10_000, 3_000, 20_000, True).instant_around(24_000, 26_000) is None
 
 
 def test_many_samples_are_thinned_out_evenly_and_the_worst_stays() -> None:
-    latency = Latency([Grid(10, 0, 5, True)], None)
+    latency = Latency([StreamInstants(10, 0, 5, True)], None)
     for k in range(10 * SAMPLES):
         latency.add(10 * k - 2, 10 * k + 3, 10 * k + (7 if k == 1 else k % 5), 0)
     shown = latency.shown()

@@ -12,14 +12,14 @@ from ticktalk.language.compiler import compile_source
 from ticktalk.physical.regions.messages import FormRegion, MemberInWorker, RegionRan, RunRegion, SplitRegion
 from ticktalk.physical.workers.home import HomeWorker, LeftHome
 from ticktalk.physical.workers.protocol import (
+    BodiesLoaded,
     Command,
-    Fire,
     FiringEnded,
     Leave,
-    Load,
-    Loaded,
+    LoadBodies,
     NewInstance,
     Restore,
+    RunBody,
     Save,
     SavedState,
     Start,
@@ -39,24 +39,24 @@ class Hosted:
         self._worker = Worker("edge", {}, self.told.append)
         self._home = HomeWorker("edge", {}, self.told.append)
         encoded = msgspec.json.encode(graph)
-        self._worker.take(Load("prog", encoded, ["body-1"], "main", looks=True))
+        self._worker.take(LoadBodies("prog", encoded, ["body-1"], "main", looks=True))
         (loaded,) = self.told
-        assert isinstance(loaded, Loaded) and loaded.problem is None
+        assert isinstance(loaded, BodiesLoaded) and loaded.problem is None
         self.at_home = bool(loaded.harmless)
         if self.at_home:
-            self._home.take(Load("prog", encoded, [], "home", harmless=loaded.harmless))
+            self._home.take(LoadBodies("prog", encoded, [], "home", harmless=loaded.harmless))
         self._carry_out(Start("prog", 1, 0, [NewInstance(1, "body-1", [[[], False]], None)]))
 
     def _carry_out(self, command: Command) -> None:
         worker = self._home if self.at_home else self._worker
         unit = worker.take(command)
         if unit is not None:
-            worker.run_all(unit)
+            worker.run_waiting(unit)
 
     def fire(self, value: Any) -> Any:
         """The result of the next firing."""
         self.told.clear()
-        self._carry_out(Fire(1, 0, 1, [encode_value(value)], 0))
+        self._carry_out(RunBody(1, 0, 1, [encode_value(value)], 0))
         self._see_what_left()
         ended = self.told[-1]
         assert isinstance(ended, FiringEnded) and isinstance(ended.outcome, list), ended

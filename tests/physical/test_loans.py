@@ -17,7 +17,7 @@ from ticktalk.language.compiler import compile_source
 from ticktalk.physical.timekeeping import loop
 from ticktalk.physical.timekeeping.loop import LOAN, Job
 from ticktalk.physical.timekeeping.role import Role
-from ticktalk.physical.workers.protocol import Command, Fire, FiringEnded, Load, NewInstance, Start
+from ticktalk.physical.workers.protocol import Command, FiringEnded, LoadBodies, NewInstance, RunBody, Start
 from ticktalk.physical.workers.units import UNKNOWN
 from ticktalk.physical.workers.worker import SLACK, Worker
 
@@ -53,7 +53,7 @@ class Working:
         self.timers_set = 0
         worker = Worker("edge", {"gate": self.gate}, self.answers.append)
         graph = compile_source(TWO, "two.py", "two")
-        worker.take(Load("two", msgspec.json.encode(graph), ["first-1", "second-1"]))
+        worker.take(LoadBodies("two", msgspec.json.encode(graph), ["first-1", "second-1"]))
         new = [NewInstance(number, f"{name}-1", [((), False)], None) for number, name in enumerate(("first", "second"))]
         worker.take(Start("two", 1, 0, new))
 
@@ -65,7 +65,7 @@ class Working:
         self.thread.start()
 
     def fire(self, number: int, value: Any) -> None:
-        self.commands.put(Fire(number, 0, 100, [msgspec.msgpack.encode(value)], 0))
+        self.commands.put(RunBody(number, 0, 100, [msgspec.msgpack.encode(value)], 0))
 
     def of(self, number: int) -> int:
         """How many answers an instance has given."""
@@ -110,15 +110,15 @@ def test_a_body_runs_again_after_an_interruption_of_its_thread() -> None:
             raise SystemExit  # in another thread's name, as at the end of a visitor's job
 
     worker = Worker("edge", {}, answer)
-    worker.take(Load("two", msgspec.json.encode(compile_source(TWO, "two.py", "two")), ["second-1"]))
+    worker.take(LoadBodies("two", msgspec.json.encode(compile_source(TWO, "two.py", "two")), ["second-1"]))
     worker.take(Start("two", 1, 0, [NewInstance(1, "second-1", [((), False)], None)]))
-    fire = Fire(1, 0, 100, [msgspec.msgpack.encode(5)], 0)
+    fire = RunBody(1, 0, 100, [msgspec.msgpack.encode(5)], 0)
     unit = worker.take(fire)
     assert unit is not None
     with pytest.raises(SystemExit):
-        worker.run_all(unit)
+        worker.run_waiting(unit)
     assert worker.take(fire) is unit
-    worker.run_all(unit)
+    worker.run_waiting(unit)
     assert sum(isinstance(each, FiringEnded) for each in answers) == 2
 
 

@@ -465,7 +465,7 @@ class Fed:
     def __init__(self) -> None:
         self.gate = Gate()
         self.node = Node("edge", {"gate": self.gate}, processes=False)
-        self.node.tokens.is_apart = lambda sender: True
+        self.node.tokens.has_own_link = lambda sender: True
         self.outputs: list[OutputToken] = []
         self.errors: list[FiringError] = []
         self.node.take_output, self.node.take_error = self.outputs.append, self.errors.append

@@ -155,7 +155,7 @@ class PlayedLoop(Loop):
                 self.acts = False
                 if job is not None:
                     call, arguments = job.call, job.arguments
-                    if self.host.body_time and getattr(call, "__func__", None) is Worker.run_all:
+                    if self.host.body_time and getattr(call, "__func__", None) is Worker.run_waiting:
                         self.host.world.at(self.host.body_time, self.host, call, *arguments)
                     else:
                         call(*arguments)

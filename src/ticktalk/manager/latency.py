@@ -27,7 +27,7 @@ ON_ITS_INPUTS = {"IF", "CONST", "TIME_TOKEN", "READ_TTCLOCK", "TTTIME_TO_VALUES"
 """Instructions on tokens that give a result the interval of its inputs."""
 
 
-class Grid(NamedTuple):
+class StreamInstants(NamedTuple):
     """The instants of a stream, and the width of its tokens; `exact`: they are stamped with their instants."""
 
     every: Period
@@ -65,7 +65,7 @@ class Latency:
         count, worst: the outputs, and their longest latency.
     """
 
-    def __init__(self, grids: list[Grid], allowed: int | None, due: Grid | None = None) -> None:
+    def __init__(self, grids: list[StreamInstants], allowed: int | None, due: StreamInstants | None = None) -> None:
         self.grids = grids
         self.allowed = allowed
         self.due = due
@@ -126,7 +126,7 @@ class Latencies:
         """The graph has these grids from now on; tokens of the former ones may still be under way."""
         self.graph = graph
         self._wiring = wiring_of(graph)
-        self._grids: dict[str, list[Grid] | None] = {}
+        self._grids: dict[str, list[StreamInstants] | None] = {}
         self._after: dict[str, TTSQ] = {sq.plan_b: sq for sq in graph.sqs if sq.plan_b is not None}
         for sq in graph.sqs:
             grids = self._of(sq)
@@ -136,27 +136,27 @@ class Latencies:
                     known = self.by_sq[sq.name] = Latency([], None)
                 due = _allowed(self._after.get(sq.name, sq), self._wiring)
                 if due is not None:
-                    known.allowed, known.due = due[0], _grid(due[1])
+                    known.allowed, known.due = due[0], _instants_of(due[1])
                 known.grids += [grid for grid in grids if grid not in known.grids]
 
     def shown(self) -> dict[str, dict[str, int | None]]:
         """SQ to its latencies, as JSON."""
         return {sq: latency.shown() for sq, latency in self.by_sq.items() if latency.count}
 
-    def _of(self, sq: TTSQ) -> list[Grid] | None:
+    def _of(self, sq: TTSQ) -> list[StreamInstants] | None:
         """The grids before an SQ; None: its intervals are of its own making."""
         if sq.name not in self._grids:
             self._grids[sq.name] = self._find(sq)
         return self._grids[sq.name]
 
-    def _find(self, sq: TTSQ) -> list[Grid] | None:
+    def _find(self, sq: TTSQ) -> list[StreamInstants] | None:
         if sq.trigger == "grid" or (sq.function == "RESAMPLE" and not sq.body):
-            return [_grid(sq)]
+            return [_instants_of(sq)]
         if takes_full_tokens(sq) and (sq.body or sq.function not in ON_ITS_INPUTS):
             return None
         if any(arc.kind == "unmatched" and arc.output for arc in sq.arcs):
             return None
-        found: dict[Grid, None] = {}
+        found: dict[StreamInstants, None] = {}
         source = self._after.get(sq.name, sq)  # a plan B has the interval of its deadline
         for port in range(len(source.ports)):
             for producer, _ in self._wiring.feeders.get((source.name, port), ()):
@@ -167,8 +167,8 @@ class Latencies:
         return list(found) if len(found) <= GRIDS else None
 
 
-def _grid(stream: TTSQ) -> Grid:
-    return Grid(stream.every, stream.phase, stream.width, stream.stamp == "instant")
+def _instants_of(stream: TTSQ) -> StreamInstants:
+    return StreamInstants(stream.every, stream.phase, stream.width, stream.stamp == "instant")
 
 
 def _allowed(sq: TTSQ, wiring: Wiring) -> tuple[int, TTSQ] | None:

@@ -80,7 +80,7 @@ class Streams:
         # An SQ that comes again counts on from above what any page knows of it.
         self.counts[place] = self.counts.get(place, self._gone) + 1
         shown = token.shown or token.line()
-        row.append((_middle(token), *_shown(shown if len(shown) < 10 * LONGEST else shown[:LONGEST])))
+        row.append((_plot_time(token), *_shown(shown if len(shown) < 10 * LONGEST else shown[:LONGEST])))
 
     def since(self, known: dict[str, int]) -> dict[str, Any]:
         """The new outputs, by `GRAPH/SQ`: the number of its outputs, and the points after those that are known."""
@@ -94,8 +94,8 @@ class Streams:
         return found
 
 
-def _middle(token: OutputToken) -> float:
-    """The middle of a token's interval; of one without both ends, its arrival."""
+def _plot_time(token: OutputToken) -> float:
+    """The time at which a page plots a token: the middle of its interval; without both ends, its arrival."""
     if token.start == NEG_INFINITY or token.stop == INFINITY:
         return token.arrival
     return (token.start + token.stop) / 2

@@ -280,9 +280,9 @@ class Incoming:
             error.__traceback__ = error.__context__ = None  # they would hold the frame
             came = error
         sender, size = (came.sender, came.size) if isinstance(came, OpenedTokens) else ("", 0)
-        if not tokens.inboxes.waiting and self._visit(monotonic_us(), tokens.is_apart(sender), tokens.take, self, came):
-            return
-        tokens.inboxes.put(sender, size, tokens.take, self, came)
+        own, waits = tokens.has_own_link(sender), tokens.inboxes.waiting
+        if waits or not self._visit(monotonic_us(), own, tokens.take, self, came):
+            tokens.inboxes.put(sender, size, tokens.take, self, came)
 
     def find(self, sender: str, head: Head, where: memoryview, payload: Data) -> Data | None:
         """The data of a parcel that are somewhere else, or came again; None: they are not for this ensemble.
@@ -312,7 +312,7 @@ class Tokens:
         own: the ensemble's own counts, by kind.
         guard: seals and opens them.
         dropped: told of a sender, and how many of its frames did not find room.
-        is_apart: whether a sender's tokens come on a connection of their own: a body may hold that up for a moment.
+        has_own_link: true if a connection has only this sender's tokens: a body may hold that up for a moment.
 
     Attributes:
         of: by graph and context.
@@ -330,9 +330,9 @@ class Tokens:
         own: Counter[str],
         guard: Guard,
         dropped: Callable[[str, int], None],
-        is_apart: Callable[[str], bool],
+        has_own_link: Callable[[str], bool],
     ) -> None:
-        self.guard, self.is_apart = guard, is_apart
+        self.guard, self.has_own_link = guard, has_own_link
         self.link, self.loop, self.sharing, self.moves = link, loop, sharing, moves
         self.taking = taking
         self._prepared, self._own = prepared, own

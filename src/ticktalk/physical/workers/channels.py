@@ -352,11 +352,11 @@ class ThreadChannel:
         return None if unit is None else self._job(unit)
 
     def _job(self, unit: Unit) -> Job:
-        return Job(unit.loan, self._worker.run_all, (unit,), self._run_one if unit.quick >= 0 else None, _is_over)
+        return Job(unit.loan, self._worker.run_waiting, (unit,), self._run_one if unit.quick >= 0 else None, _is_over)
 
     def _run_one(self, unit: Unit) -> None:
         """Carry out one command of a unit; the timekeeper sees to those that have come meanwhile."""
-        if self._worker.run_all(unit, 1):
+        if self._worker.run_waiting(unit, most=1):
             self._loop.post(self._loop.do_aside, lambda: self._job(unit))
 
     def _carry_out(self, command: Command) -> None:

@@ -28,13 +28,13 @@ from ticktalk.physical.workers.protocol import (
     Answer,
     Command,
     Drop,
-    Fire,
     FiringEnded,
     Harmless,
     Leave,
-    Load,
+    LoadBodies,
     OfUnit,
     Restore,
+    RunBody,
     Start,
 )
 from ticktalk.physical.workers.results import text
@@ -170,7 +170,7 @@ class HomeInstance(Instance):
     def carry_out(self, command: OfUnit) -> None:
         """Run the body, or give or take its `sq_state`; or leave."""
         self._command = command
-        if command.__class__ is Fire:
+        if command.__class__ is RunBody:
             self.budget.left = MOST_COST
             if why := _kept_out(self._share, command.values):
                 self.leave(why)
@@ -314,7 +314,7 @@ class HomeWorker(Worker):
         super().__init__(*arguments)
         self._share = Share()
 
-    def _problem_with(self, command: Load) -> str | None:
+    def _problem_with(self, command: LoadBodies) -> str | None:
         name = command.graph
         try:
             if name not in self._graphs:

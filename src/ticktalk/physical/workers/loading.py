@@ -17,7 +17,7 @@ from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.assignment import HOME, Assignment, beside, reached
-from ticktalk.physical.workers.protocol import Harmless, Load, Loaded
+from ticktalk.physical.workers.protocol import BodiesLoaded, Harmless, LoadBodies
 
 Told = Callable[[str | None], None]
 """Takes the problem, or None."""
@@ -42,7 +42,7 @@ class LoadedGraph:
     home: set[str] = field(default_factory=set)
     harmless: dict[str, Harmless] = field(default_factory=dict)
     beside: dict[str, list[set[str]]] = field(default_factory=dict)
-    loading: dict[str, Load] = field(default_factory=dict)
+    loading: dict[str, LoadBodies] = field(default_factory=dict)
     number: int = 0
     problems: list[str] = field(default_factory=list)
     loaded: Told = lambda problem: None
@@ -83,7 +83,7 @@ class Loading:
         self,
         components: Components,
         in_processes: bool,
-        send: Callable[[str, Load], None],
+        send: Callable[[str, LoadBodies], None],
         number: Callable[[], int],
     ) -> None:
         self.graphs: dict[str, LoadedGraph] = {}
@@ -116,7 +116,7 @@ class Loading:
             return []
         number, text = self._number(), msgspec.json.encode(graph)
         loads = [
-            Load(graph.name, text, names, worker, number=number, looks=self.home and self._in_processes)
+            LoadBodies(graph.name, text, names, worker, number=number, looks=self.home and self._in_processes)
             for worker, names in by_worker.items()
         ]
         self._begin(known, loads, number, loaded)
@@ -128,21 +128,21 @@ class Loading:
         for sq in known.assigned.keys() & values.keys():
             by_worker.setdefault(known.assigned[sq], {})[sq] = values[sq]
         number = self._number()
-        loads = [Load(graph, b"", [], worker, of_worker, number) for worker, of_worker in by_worker.items()]
+        loads = [LoadBodies(graph, b"", [], worker, of_worker, number) for worker, of_worker in by_worker.items()]
         self._begin(known, loads, number, tried)
         if not by_worker:
             tried(None)
 
-    def _begin(self, known: LoadedGraph, loads: list[Load], number: int, loaded: Told) -> None:
+    def _begin(self, known: LoadedGraph, loads: list[LoadBodies], number: int, loaded: Told) -> None:
         known.loading, known.number, known.problems, known.loaded = {x.worker: x for x in loads}, number, [], loaded
         for load in loads:
             self._send(load.worker, load)
 
-    def again(self, graph: str, sqs: list[str]) -> Load:
+    def again(self, graph: str, sqs: list[str]) -> LoadBodies:
         """A load of bodies that were loaded before; no answer is waited for."""
-        return Load(graph, msgspec.json.encode(self.graphs[graph].graph), sqs)
+        return LoadBodies(graph, msgspec.json.encode(self.graphs[graph].graph), sqs)
 
-    def answer(self, answer: Loaded) -> None:
+    def answer(self, answer: BodiesLoaded) -> None:
         """Take a worker's answer to a load."""
         known = self.graphs.get(answer.graph)
         if known is None or answer.worker not in known.loading or answer.number not in (0, known.number):
@@ -161,7 +161,7 @@ class Loading:
         if new and answer.worker != HOME:
             harmless = {name: known.harmless[name] for name in sorted(new)}
             text = msgspec.json.encode(known.graph)
-            home = Load(answer.graph, text, [], HOME, number=known.number, harmless=harmless)
+            home = LoadBodies(answer.graph, text, [], HOME, number=known.number, harmless=harmless)
             known.loading[HOME] = home
             self._send(HOME, home)
         else:

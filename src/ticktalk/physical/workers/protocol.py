@@ -35,7 +35,7 @@ class Harmless(msgspec.Struct, array_like=True):
     by_name: bytes
 
 
-class Load(msgspec.Struct, array_like=True, tag="load"):
+class LoadBodies(msgspec.Struct, array_like=True, tag="load"):
     """Compile the bodies of these SQs of a graph (as JSON), and make the drivers that they use.
 
     Attributes:
@@ -56,8 +56,8 @@ class Load(msgspec.Struct, array_like=True, tag="load"):
     harmless: dict[str, Harmless] = {}
 
 
-class Loaded(msgspec.Struct, array_like=True, tag="loaded"):
-    """The answer to `Load`; `problem` is None if there was none.
+class BodiesLoaded(msgspec.Struct, array_like=True, tag="loaded"):
+    """The answer to `LoadBodies`; `problem` is None if there was none.
 
     Attributes:
         harmless: the SQs whose bodies may run where time is kept (`home`).
@@ -88,7 +88,7 @@ class Start(msgspec.Struct, array_like=True, tag="start"):
     instances: list[NewInstance]
 
 
-class Fire(msgspec.Struct, array_like=True, tag="fire"):
+class RunBody(msgspec.Struct, array_like=True, tag="fire"):
     """Run a body once.
 
     Attributes:
@@ -111,7 +111,7 @@ class Fire(msgspec.Struct, array_like=True, tag="fire"):
 
 
 class FiringEnded(msgspec.Struct, array_like=True, tag="fired"):
-    """The answer to `Fire`.
+    """The answer to `RunBody`.
 
     Attributes:
         outcome: the result as `results.encoder` makes it, or the error that the body raised.
@@ -223,13 +223,13 @@ class Unmap(msgspec.Struct, array_like=True, tag="unmap"):
     number: int
 
 
-OfUnit = Fire | Save | Restore | RunRegion | SplitRegion | Leave
+OfUnit = RunBody | Save | Restore | RunRegion | SplitRegion | Leave
 """Commands that a body, or all bodies of a region, carry out one after the other."""
 
 BRIEF = (*get_args(OfUnit), GoOn)
 """The commands that are taken at once: a unit carries them out later, or goes on. They are a tuple, because a union
 of unions would be made anew at each look."""
 
-Command = OfUnit | GoOn | Load | Start | FormRegion | Drop | Stop
+Command = OfUnit | GoOn | LoadBodies | Start | FormRegion | Drop | Stop
 
-Answer = Loaded | Begun | FiringEnded | SomeResults | MetricsSet | SavedState | RegionRan | RegionSkipped
+Answer = BodiesLoaded | Begun | FiringEnded | SomeResults | MetricsSet | SavedState | RegionRan | RegionSkipped

@@ -20,11 +20,11 @@ from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.workers.protocol import (
     Answer,
     Begun,
-    Fire,
     FiringEnded,
     MetricsSet,
     OfUnit,
     Restore,
+    RunBody,
     Save,
     SavedState,
     SomeResults,
@@ -158,7 +158,7 @@ class Instance(Unit):
 
     def carry_out(self, command: OfUnit) -> None:
         """Run the body, or give or take its `sq_state`."""
-        if command.__class__ is Fire:
+        if command.__class__ is RunBody:
             self._fire(command)
         elif isinstance(command, Save):
             saver = Saver()
@@ -171,7 +171,7 @@ class Instance(Unit):
         elif isinstance(command, Restore):
             self.execute.memory = self.execute.code.decode(command.sq_state)
 
-    def _fire(self, command: Fire) -> None:
+    def _fire(self, command: RunBody) -> None:
         start, stop = command.start, command.stop
         begun = monotonic_us()
         late = _lateness(begun, command)
@@ -256,7 +256,7 @@ class RegionUnit(Unit):
         self.answer(RegionRan(self.ident, edges, leftovers, errors, *times, absent))
 
 
-def _lateness(begun: int, command: Fire | RunRegion) -> str | None:
+def _lateness(begun: int, command: RunBody | RunRegion) -> str | None:
     """The counter for a source's firing that starts now; None: it is in time, or no source's."""
     instant, following = command.instant, command.following
     if instant is None or following is None:

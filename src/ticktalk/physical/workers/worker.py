@@ -32,7 +32,17 @@ from ticktalk.physical.regions.messages import FormRegion
 from ticktalk.physical.timekeeping.role import Role
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.workers.harmless import harmless_in
-from ticktalk.physical.workers.protocol import Command, Drop, GoOn, Harmless, Load, Loaded, OfUnit, Start, Stop
+from ticktalk.physical.workers.protocol import (
+    BodiesLoaded,
+    Command,
+    Drop,
+    GoOn,
+    Harmless,
+    LoadBodies,
+    OfUnit,
+    Start,
+    Stop,
+)
 from ticktalk.physical.workers.results import Encode, encoder, text
 from ticktalk.physical.workers.units import Instance, RegionUnit, SendAnswer, Unit
 from ticktalk.time import TTClock
@@ -80,7 +90,7 @@ class Worker:
         self._contexts: dict[str, Context] = {}  # of each graph: what its module level has set, as decimal's precision
         self._units: dict[int, Instance | RegionUnit] = {}
         self._at_once: dict[type, Callable[[Any], Unit | None]] = {
-            Load: self._load,
+            LoadBodies: self._load,
             Start: self._start,
             FormRegion: self._form,
             GoOn: self._go_on,
@@ -106,13 +116,13 @@ class Worker:
             if unit is not None:
                 quick = unit.quick >= 0
                 loan = role.lend(unit.loan, SLACK if quick else 0)
-                self.run_all(unit)
+                self.run_waiting(unit)
                 if not role.back(loan):
                     return
         role.end()
 
     def take(self, command: Command) -> Unit | None:
-        """Carry out a command; or give the unit for which `run_all` is to be called, in the same thread or another."""
+        """Carry out a command; or give the unit for which `run_waiting` is to be called, in this thread or another."""
         return self._at_once.get(command.__class__, self._queue)(command)
 
     def _queue(self, command: OfUnit) -> Unit | None:
@@ -130,7 +140,7 @@ class Worker:
                     unit.busy = True
                     return unit
 
-    def run_all(self, unit: Unit, most: int = 1 << 62) -> bool:
+    def run_waiting(self, unit: Unit, *, most: int = 1 << 62) -> bool:
         """Carry out the commands that wait for a unit, so many at most.
 
         Returns:
@@ -156,12 +166,12 @@ class Worker:
                     unit.busy = False
                     raise
 
-    def _load(self, command: Load) -> None:
+    def _load(self, command: LoadBodies) -> None:
         problem = self._problem_with(command)
         harmless = self._harmless(command) if command.looks and problem is None else {}
-        self._answer(Loaded(command.graph, problem, command.worker, command.number, harmless))
+        self._answer(BodiesLoaded(command.graph, problem, command.worker, command.number, harmless))
 
-    def _harmless(self, command: Load) -> dict[str, Harmless]:
+    def _harmless(self, command: LoadBodies) -> dict[str, Harmless]:
         """The SQs whose bodies are harmless, as they were loaded; a failure is no problem, only slower."""
         graph, code, _ = self._graphs[command.graph]
         wanted = set(command.sqs)
@@ -170,7 +180,7 @@ class Worker:
         except BaseException:  # a body's module-level values may raise anything when they are copied
             return {}
 
-    def _problem_with(self, command: Load) -> str | None:
+    def _problem_with(self, command: LoadBodies) -> str | None:
         """Make a graph's code and the drivers that it uses; the problem, or None."""
         name = command.graph
         if command.values:

@@ -75,11 +75,11 @@ def _refuse(value: Any) -> Any:
     raise _LongValueError
 
 
-Place = Callable[[Data], SharedValue | None]
+PutShared = Callable[[Data], SharedValue | None]
 """Puts a long value where its receiver reads it, or hands it on from where it is; None: it has to be sent."""
 
 
-def encode_frame(message: Any, place: Place | None = None) -> list[Data]:
+def encode_frame(message: Any, place: PutShared | None = None) -> list[Data]:
     """A command or an answer as buffers that are sent one after the other.
 
     Args:
@@ -99,7 +99,7 @@ def encode_frame(message: Any, place: Place | None = None) -> list[Data]:
     return [len(body).to_bytes(4, "little") + body]
 
 
-def _with_long_values(message: Any, place: Place | None) -> list[Data]:
+def _with_long_values(message: Any, place: PutShared | None) -> list[Data]:
     found: list[Data] = []
     placed: list[SharedValue] = []
 

@@ -35,7 +35,7 @@ from ticktalk.physical.workers.channels import Channel, Memories, Paused, Proces
 from ticktalk.physical.workers.home import HomeChannel, LeftHome
 from ticktalk.physical.workers.loading import Loading
 from ticktalk.physical.workers.measured import KeptDeadlines, measured
-from ticktalk.physical.workers.protocol import Answer, Command, Loaded
+from ticktalk.physical.workers.protocol import Answer, BodiesLoaded, Command
 from ticktalk.physical.workers.restarts import Restarts
 from ticktalk.physical.workers.timeouts import Timeouts, cannot_end
 from ticktalk.physical.workers.worker_body import TakeState, WorkerBody
@@ -150,7 +150,7 @@ class Workers:
             f"the worker process of this ensemble (pid {channel.process.pid}) does not answer: it is held up by the"
             f" firing of {sq} of graph {context.prepared.graph.name!r}; end that process to have it replaced"
         )
-        self.loading.answer(Loaded(graph, why, worker))
+        self.loading.answer(BodiesLoaded(graph, why, worker))
         return False
 
     def place(self, context: Context, elsewhere: Elsewhere) -> Fire:
@@ -188,7 +188,7 @@ class Workers:
                 return
             if sq.told and instant is None:
                 instant = self._clock.monotonic(now)
-            self.send(body.worker, protocol.Fire(ident, start, stop, sent, now, instant, following))
+            self.send(body.worker, protocol.RunBody(ident, start, stop, sent, now, instant, following))
 
         return fire
 
@@ -353,7 +353,7 @@ class Workers:
         """Take an answer of a worker; one about a body or a graph that is gone is dropped."""
         if isinstance(answer, (RegionRan, RegionSkipped)):
             self.accelerator.answer(answer)
-        elif isinstance(answer, Loaded):
+        elif isinstance(answer, BodiesLoaded):
             self.loading.answer(answer)
         elif isinstance(answer, LeftHome):
             self._left(answer)
@@ -421,7 +421,7 @@ class Workers:
             sqs = [sq for sq, its in known.assigned.items() if its == worker and (name, sq) not in given_up]
             if worker in known.loading and how:
                 why = how if isinstance(channel, Paused) else f"{how} while it prepared the graph"
-                self.loading.answer(Loaded(name, f"the worker process ({worker}) {why}", worker))
+                self.loading.answer(BodiesLoaded(name, f"the worker process ({worker}) {why}", worker))
                 # The SQs that were being loaded may be the reason. Those that run already go on.
                 running = [b for b in self._bodies.values() if b.begun and b.worker == worker and not b.given_up]
                 sqs = [body.elsewhere.sq.name for body in running if body.context.prepared.graph.name == name]
@@ -458,7 +458,7 @@ class Workers:
         logger.error("ensemble %r gives a worker up: %s", self._ensemble, why)
         for known in self._graphs.values():
             if worker in known.loading:
-                self.loading.answer(Loaded(known.graph.name, why, worker))
+                self.loading.answer(BodiesLoaded(known.graph.name, why, worker))
         for body in list(self._bodies.values()):
             if body.worker == worker and not body.given_up:
                 body.give_up(why, self._ensemble)
