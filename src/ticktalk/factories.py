@@ -95,7 +95,7 @@ def _parameters(found: Callable[..., Any]) -> list[inspect.Parameter]:
 
 
 def imported(what: str, place: str, near: Path) -> Any:
-    """What `module:name` names: in a module beside the program, in the current directory or installed.
+    """The object that `module:name` names: in a module beside the program, in the current directory or installed.
 
     Raises:
         TTError: it is not there, or cannot be imported; `what` says whose it is.

@@ -8,7 +8,7 @@ from ticktalk.ranges import Count, EnsembleName, Name, RootTick, Span
 
 
 class ControlState(msgspec.Struct, frozen=True, array_like=True):
-    """How the control messages between an ensemble and the manager stand, as a heartbeat of one of them says.
+    """The state of control messages between an ensemble and the manager, as a heartbeat of one of them says.
 
     Attributes:
         taken: the number up to which it has taken those of the other.

@@ -7,7 +7,7 @@ import functools
 from urllib.parse import quote
 
 GREET = "ticktalk/greet"
-"""Which manager is there? Asked before any other question: the answer has what proves this one new."""
+"""The question for the manager's name, before any other: its answer has what proves this one new."""
 
 HELLO = "ticktalk/hello"
 """May this ensemble join? Asked before it opens its own session."""

@@ -154,7 +154,7 @@ class Together(Record, frozen=True, array_like=True):
 
     @property
     def count(self) -> int:
-        """How many notes there are."""
+        """The number of notes."""
         raise NotImplementedError
 
     @property
@@ -345,7 +345,7 @@ def names_of(record: Noted) -> list[str]:
 
 
 def count_of(records: Iterable[Noted]) -> int:
-    """How many records there are, if each is by itself."""
+    """The number of records, each by itself."""
     return sum(record.count if isinstance(record, Together) else 1 for record in records)
 
 

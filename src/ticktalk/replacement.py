@@ -36,7 +36,7 @@ def title_of(name: str) -> str:
 
 
 def is_version_name(name: str) -> bool:
-    """Whether a name is one that only versions have."""
+    """True if a name is one that only versions have."""
     return re.search(r"~\d+\Z", name) is not None
 
 

@@ -25,7 +25,7 @@ _SHORT_INT = 1 << 64
 _DEAR = 32
 """The price of a longer integer, or of a complex number: many may have one hash, so a set of them is slow."""
 _AS_TEXT = 8
-"""How much dearer a number is as text."""
+"""The factor by which a number is dearer as text."""
 _COMPARED = 400
 """Pairs of characters that cost one unit where one text is looked for in another."""
 

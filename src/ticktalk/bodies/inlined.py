@@ -40,12 +40,12 @@ class Inlined(NamedTuple):
 
     @property
     def texts(self) -> list[str]:
-        """What stands around it."""
+        """The texts of the values around it."""
         return [*(text for _, text in self.arguments), *self.tails.checked, *self.tails.plain, *self.tails.empty]
 
     @property
     def simple(self) -> Simple:
-        """What is known of the function."""
+        """The known facts of the function."""
         found = simple_of(self.source, self.line)
         assert found is not None
         return found

@@ -29,7 +29,7 @@ _ALLOWED = (
 
 
 class Tails(NamedTuple):
-    """What follows in the code when a body has given its result.
+    """The code that follows when a body has given its result.
 
     Attributes:
         targets: the names that take the result.
@@ -75,7 +75,7 @@ class Simple(BodySource):
         self.size = len(nodes) * self._exits
 
     def _bound_after(self, block: list[ast.stmt], known: set[str]) -> set[str] | None:
-        """What is bound after a block; None: it is left.
+        """The names that are bound after a block; None: it is left.
 
         Raises:
             NotPlainError: a name may be used before it is bound.
@@ -136,7 +136,7 @@ class Simple(BodySource):
         return done + self._exit(None, block[-1] if block else self.definition)
 
     def _exit(self, value: ast.expr | None, at: ast.stmt) -> list[ast.stmt]:
-        """What stands in place of `return value`."""
+        """The statements in place of `return value`."""
         if isinstance(value, ast.IfExp):
             both = [self._exit(each, at) for each in (value.body, value.orelse)]
             return [ast.copy_location(ast.If(value.test, *both), at)]

@@ -97,7 +97,7 @@ def start_tick(text: str) -> int:
 
 
 TIMES = "a time after the start (6s), a clock time on the day of the start (12:30:05), a date, or a root tick"
-"""What `recorded_tick` takes, for the help of commands."""
+"""The times that `recorded_tick` takes, for the help of commands."""
 
 
 def recorded_tick(text: str, start: int) -> int:
@@ -124,7 +124,7 @@ def recorded_tick(text: str, start: int) -> int:
 
 
 def length(until: str | None, start: int | None) -> int | None:
-    """How long a run is, in microseconds: a duration, or a date at which it ends; `start`: its tick, by default now.
+    """The length of a run in microseconds, of a duration or a date at which it ends; `start`: its tick, by default now.
 
     Raises:
         typer.BadParameter: it is neither, or past, or a date where time begins at 0.

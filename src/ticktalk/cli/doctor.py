@@ -143,7 +143,7 @@ def _token() -> str:
 
 
 def _waking() -> Finding:
-    """How late this host wakes a process: streams cannot be more exact."""
+    """The lateness with which this host wakes a process: streams cannot be more exact."""
     late = []
     for _ in range(SAMPLES):
         begun = time.monotonic_ns()
@@ -225,7 +225,7 @@ def _system(manager: str, credentials: str | None) -> Iterator[Finding]:
 
 
 def _is_of_ensemble(path: str | None) -> bool:
-    """Whether credentials are those of an ensemble, which looks here for the way that it will take to the manager."""
+    """True if credentials are an ensemble's, which looks here for the way that it will take to the manager."""
     from ticktalk.physical.trust.credentials import Credentials
 
     return path is not None and Credentials.load(path).role == "ensemble"

@@ -1,4 +1,4 @@
-"""What `simulate` and `run` say on stderr at their end, and `status` in its tables, all of it from the status."""
+"""The lines that `simulate` and `run` end with on stderr, and `status` has in its tables, all made of the status."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def latency_lines(latencies: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def lateness_lines(lateness: dict[str, dict[str, int]]) -> list[str]:
-    """How late the bodies of streams started after their instants, the latest first."""
+    """Lines on bodies of streams that started after their instants, the latest first."""
     late = sorted(lateness.items(), key=lambda entry: (-entry[1]["worst"], entry[0]))
     return [
         f"{sq} started {about(found['mean'])} late on average, {about(found['worst'])} at worst"
@@ -118,7 +118,7 @@ def silence(status: dict[str, Any]) -> list[str]:
 
 
 def times(status: dict[str, Any]) -> list[str]:
-    """Where time goes: latencies, lateness of streams, the use of cores and links. An older manager tells less."""
+    """Lines on time: latencies, lateness of streams, the use of cores and links. An older manager tells less."""
     latencies = {sq: found for entry in status["graphs"] for sq, found in entry.get("latency_us", {}).items()}
     lateness = {sq: found for entry in status["graphs"] for sq, found in entry["lateness_us"].items()}
     kinds = latency_lines(latencies), lateness_lines(lateness), load_lines(status.get("loads", []))

@@ -69,7 +69,7 @@ def export(
 
 @contextmanager
 def whole(output: Path) -> Iterator[Path]:
-    """Where to write a file that takes its name when it is whole; if it does not get so far, what was there stays.
+    """The path of a file that takes its name when it is whole; if it does not get so far, what was there stays.
 
     Raises:
         TTError: it cannot be written.

@@ -18,7 +18,7 @@ from ticktalk.source_problems import did_you_mean
 
 
 class CommandRow(NamedTuple):
-    """Where a command's function is (or its group of commands), and the help that lists show."""
+    """The place of a command's function (or group of commands), and the help that lists show."""
 
     module: str
     name: str

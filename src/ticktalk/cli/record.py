@@ -119,7 +119,7 @@ def check_trace() -> None:
 
 
 def also_traced(record: Path | None, trace: Path, stack: ExitStack) -> Path:
-    """Where a run is recorded, whose timeline is written when the stack is closed.
+    """The file of a recorded run, whose timeline is written when the stack is closed.
 
     Raises:
         TTError: a library is not installed, or there is no such folder.

@@ -41,7 +41,7 @@ from ticktalk.time.grid import period_of
 from ticktalk.values.codec import Data
 
 LEASE = "lease"
-"""Why instances are held that may go on elsewhere."""
+"""The reason for holding instances that may go on elsewhere."""
 
 
 class Outside(Protocol):

@@ -34,7 +34,7 @@ class Arrivals(Protocol):
 
 
 class Numbers(NamedTuple):
-    """How many tokens were sent on each arc, came on each arc of another ensemble, and reached each SQ."""
+    """The numbers of tokens that were sent on each arc, came on each arc of another ensemble, and reached each SQ."""
 
     sent: Counter[str]
     came: Counter[str]

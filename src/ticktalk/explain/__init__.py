@@ -1,1 +1,1 @@
-"""Why an output is what it is, why none came, and what would have been enough: in words, from facts."""
+"""Explanations of an output, or of a missing one, and of changes that would have been enough: in words, from facts."""

@@ -1,4 +1,4 @@
-"""Which changes of a program make a missing output come: each is tried, in a run of the changed graph; sans-I/O.
+"""The changes of a program that make a missing output come: each is tried, in a run of the changed graph; sans-I/O.
 
 Tokens that are made to meet need not lead to an output: another port may have nothing, or another token takes the
 partner. So an explanation's changes are tried, and only those are told with which the output came. Where none is
@@ -111,5 +111,5 @@ def nearest(history: History, name: str, tick: int) -> tuple[Tick, Tick]:
 
 
 def _away(history: History, name: str, tick: int) -> int:
-    """How many ticks the nearest result of an SQ is away."""
+    """The distance of the nearest result of an SQ, in ticks."""
     return int(distance(tick, *nearest(history, name, tick)))

@@ -1,4 +1,4 @@
-"""Why an output is what it is, and why none came: lines of text, and the tokens to draw."""
+"""Explanations of an output, or of a missing one: lines of text, and the tokens to draw."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def why(history: History, key: Key, shown: Shown) -> Explanation:
 
 
 def why_missing(history: History, sq_name: str, tick: int, shown: Shown) -> Explanation:
-    """Why an SQ gave nothing for a root tick: back along the ports that had nothing, to the cause.
+    """The reason that an SQ gave nothing for a root tick: back along the ports that had nothing, to the cause.
 
     Raises:
         TTError: there is no such SQ.
@@ -397,7 +397,7 @@ def _firing_line(firing: NotedFiring) -> str:
 
 
 def _deadline_lines(history: History, sent: Sent, plan_b: NotedFiring) -> Iterator[str]:
-    """That a token is of a plan B: which deadline passed, and which data came too late for it."""
+    """The reason for a token of a plan B: the deadline that passed, and the data that came too late for it."""
     for missed in history.deadlines[sent.sq]:
         if missed.how == "missed" and (missed.start, missed.stop) == (plan_b.start, plan_b.stop):
             yield f"the deadline {instant_text(missed.due)} passed without data, so {plan_b.sq}, its plan B,"

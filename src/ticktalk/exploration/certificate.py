@@ -51,7 +51,7 @@ class AxisBound(msgspec.Struct, frozen=True):
 
     @property
     def how(self) -> str:
-        """How it was found, in words that promise no more than was done."""
+        """The way it was found, in words that promise no more than was done."""
         if self.end:
             return f"the end of the range: {self.runs} runs, no difference"
         if self.steady:

@@ -65,7 +65,7 @@ LASTING = ("cut", "fail")
 
 
 def moment(length: int, number: int) -> int:
-    """Where one of the `SEEDS` moments lies that divide a run of `length` microseconds; `number`: from 0 on."""
+    """The time of one of the `SEEDS` moments that divide a run of `length` microseconds; `number`: from 0 on."""
     return 1 + length * (number + 1) // (SEEDS + 1)
 
 

@@ -153,7 +153,7 @@ class Completion(msgspec.Struct):
 
     @property
     def lost(self) -> int:
-        """How many tokens and outputs never came."""
+        """The number of tokens and outputs that never came."""
         return sum(count for by_sq in self.losses.values() for count in by_sq.values())
 
     @property
@@ -261,7 +261,7 @@ class Completion(msgspec.Struct):
         self.done, self.losses = False, {}
 
     def all_came(self, outputs_arrived: Mapping[str, int]) -> bool:
-        """Whether all have answered in this round, and what they had sent has come."""
+        """True if all have answered in this round, and what they had sent has come."""
         return self.ensembles <= set(self.answers) and not _missing(list(self.answers.values()), outputs_arrived)
 
     def conclude(self, outputs_arrived: Mapping[str, int]) -> None:

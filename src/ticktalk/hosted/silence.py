@@ -1,6 +1,6 @@
-"""What SQs wait for, and which tokens came to them in vain: facts from the firing rules, without any cost for firings.
+"""The ports that SQs wait for, and the tokens that came to them in vain: facts from the firing rules.
 
-`explain/silence.py` makes the sentences of them.
+They cost firings nothing. `explain/silence.py` makes the sentences of them.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ LATE_LIMIT = 10_000_000
 """Root ticks in which streams run the instants that they have missed; after that they skip them."""
 
 SWITCH = "switch"
-"""Why instances are held whose graph is replaced."""
+"""The reason for holding instances whose graph is replaced."""
 
 LOOK = 10_000
 """Root ticks between two looks whether they have."""

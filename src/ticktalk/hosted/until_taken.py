@@ -19,7 +19,7 @@ UNDER_WAY_BYTES = 32 << 20
 
 
 class Spill(Protocol):
-    """Where messages wait that find no room in memory: the first that came in goes out first."""
+    """A queue of messages that find no room in memory: the first that came in goes out first."""
 
     def put(self, count: int, frame: bytes) -> bool:
         """Let a message wait that holds so many outputs; False: there is no room."""

@@ -387,7 +387,7 @@ def _widened(type_: Type) -> Type:
 
 
 def _truth(type_: Type) -> bool | None:
-    """Whether values of a type are true; None if some may be, and some not."""
+    """The truth of a type's values; None if some may be true, and some not."""
     if type_ == NONE:
         return False
     if isinstance(type_, KnownValue):

@@ -1,4 +1,4 @@
-"""Which names in a program are TickTalk's; function templates: its decorated functions, and their signatures."""
+"""The names in a program that are TickTalk's; function templates: its decorated functions, and their signatures."""
 
 from __future__ import annotations
 

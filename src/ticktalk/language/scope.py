@@ -74,7 +74,7 @@ class ModuleScope:
                 template.mistakes += own.found
 
     def decorator_of(self, node: ast.stmt) -> tuple[str, ast.expr] | None:
-        """Which of `SQify`, `STREAMify`, `GRAPHify` decorates a function, and where; None of other statements."""
+        """The decorator of a function (`SQify`, `STREAMify`, `GRAPHify`), and its place; None of other statements."""
         for decorator in getattr(node, "decorator_list", ()):
             called = decorator.func if isinstance(decorator, ast.Call) else decorator
             construct = construct_of(called, self.imports, self.bound)

@@ -392,7 +392,7 @@ def _abstract_of(cls: type) -> set[str]:
 
 
 def _items_fit(source: InstanceType, target: InstanceType, solution: Solution | None) -> bool:
-    """Whether the items of a container fit, where both sides say what they are."""
+    """True if the items of a container fit, where both sides say what they are."""
     want = target.cls
     assert isinstance(want, type)
     if len(target.args) == 2 and issubclass(want, Mapping):

@@ -1,4 +1,4 @@
-"""How a version of a graph comes to rest: its ensembles are asked until nothing happens, in two equal rounds."""
+"""The rest of a version of a graph: its ensembles are asked until nothing happens, in two equal rounds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BEFORE = ("prepare", "expect", "drain", "hold", "hand", "try")
 """Those in which nothing has gone to the new version: the old one stands as it is, and can go on."""
 
 NEXT_START = "the manager was started again meanwhile"
-"""Why a replacement ends that was under way when the manager was started again."""
+"""The reason for the end of a replacement that was under way when the manager was started again."""
 
 ASK_AGAIN = 10
 """Ticks until it is asked again; twice as many from time to time."""
@@ -72,14 +72,14 @@ def answers(replacement: ReplaceState) -> list[IdleReport]:
 
 
 def rests(replacement: ReplaceState) -> bool:
-    """Whether it has come to rest, when all have answered."""
+    """True if it has come to rest, when all have answered."""
     if replacement.stage == "hold":
         return not any(report.busy for report in answers(replacement))
     return all(completion.done for completion in replacement.rounds.values())
 
 
 def why_not(replacement: ReplaceState) -> str:
-    """Why it has not."""
+    """The reason that it has not."""
     busy = [f"{report.busy} on {report.ensemble!r}" for report in answers(replacement) if report.busy]
     return busy[0] if busy else "tokens are under way"
 

@@ -1,4 +1,4 @@
-"""How long outputs take: from the instant of a stream to their arrival at the manager.
+"""The latency of outputs: from the instant of a stream to their arrival at the manager.
 
 No token carries when it was made. But a stream's tokens have the interval of their instant, and a result has the
 intersection of its inputs'. So an output begins where the newest of its streams' tokens began, and that stream's grid
@@ -172,7 +172,7 @@ def _instants_of(stream: TTSQ) -> StreamInstants:
 
 
 def _allowed(sq: TTSQ, wiring: Wiring) -> tuple[int, TTSQ] | None:
-    """How long after the instant of which stream the deadline of an SQ is; None where only a run tells that."""
+    """The time from a stream's instant to the deadline of an SQ, and the stream; None where only a run tells that."""
     if sq.trigger != "deadline" or sq.clock != "root":
         return None
     ticks, at = sq.offset, (sq.name, 1)

@@ -50,7 +50,7 @@ LOST_KEPT = 10_000
 
 
 class Why(enum.Enum):
-    """Why an ensemble may not join."""
+    """The reasons for which an ensemble may not join."""
 
     VERSION = "version"
     OWN_NAME = "own name"
@@ -155,7 +155,7 @@ class Liveness:
             self._deploy.all_back()
 
     def refusal(self, info: EnsembleInfo) -> Refusal | None:
-        """Why an ensemble may not join; None when it may."""
+        """The reason that an ensemble may not join; None when it may."""
         name, manager = info.name, self._state.manager
         if info.protocol != PROTOCOL:
             return Refusal(
@@ -393,7 +393,7 @@ class Liveness:
             self._send(other, NetMsg.FORGET, name)
 
     def knows(self, info: EnsembleInfo) -> bool:
-        """Whether an ensemble is known as it is: it has joined this manager, or the one before, with the same start."""
+        """True if an ensemble is known as it is: it has joined this manager, or the one before, with the same start."""
         known = self._state.ensembles.get(info.name) or self._state.lost.get(info.name)
         return known is not None and info.protocol == PROTOCOL and _same_start(known.info, info)
 

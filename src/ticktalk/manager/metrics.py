@@ -10,7 +10,7 @@ from ticktalk.series import BOUNDS, SeriesKind
 
 
 class Histogram(NamedTuple):
-    """How many values there are, their sum, and how many are at most as large as each of `BOUNDS`."""
+    """The number of values, their sum, and the number of those at most as large as each of `BOUNDS`."""
 
     values: int
     sum: float

@@ -292,7 +292,7 @@ class Reports:
         return {to: by_sq for to, by_sq in merged(losses).items() if by_sq}
 
     def loads(self) -> list[Usage]:
-        """How much bodies ran on each ensemble that reports it, in the starts that go on, or in the last one."""
+        """The running times of bodies on each ensemble that reports them, in the starts that go on, or in the last."""
         worked: dict[str, int] = {}
         since: dict[str, int] = {}
         for state in self._state.graphs.values():

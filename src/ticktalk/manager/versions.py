@@ -35,7 +35,7 @@ def compare(name: str, old: TTGraph, new: TTGraph) -> Changes:
 
 
 def refusals(changes: Changes, old: TTGraph, new: TTGraph, drop: Collection[str]) -> list[str]:
-    """Why an old version cannot be replaced by a new one, a line each: what would be lost, and is not to be dropped."""
+    """The reasons against a new version, a line each: state that would be lost, and is not to be dropped."""
     after = {sq.name: sq for sq in new.sqs}
     names = [sq.name for sq in old.sqs]
     lines = []
@@ -58,7 +58,7 @@ def refusals(changes: Changes, old: TTGraph, new: TTGraph, drop: Collection[str]
 
 
 def why_not(state: ManagerState, old: GraphState, driver: Driver) -> str | None:
-    """Why a graph cannot be replaced now, whatever the new version is; None: it can."""
+    """The reason that a graph cannot be replaced now, whatever the new version is; None: it can."""
     title = old.title
     if (why := driver.cannot_move()) is not None:
         return why
@@ -116,7 +116,7 @@ def hosts(
 
 
 def why_failed(replacement: ReplaceState, new: GraphState, errors: Mapping[str, int], over: bool) -> str | None:
-    """Why a new version that is watched has failed; None: it has not.
+    """The reason that a new version that is watched has failed; None: it has not.
 
     Args:
         replacement: knows what the old one did.

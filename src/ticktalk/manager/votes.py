@@ -31,7 +31,7 @@ KEPT = 64
 
 
 class _Heard:
-    """What is known of when an ensemble has heard the manager."""
+    """The known times at which an ensemble has heard the manager."""
 
     __slots__ = ("answered", "has", "knew", "sent")
 

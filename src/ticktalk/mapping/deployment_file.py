@@ -46,7 +46,7 @@ BANDWIDTHS |= {f"{unit}/s": Fraction(bits, 8) for unit, bits in BITS.items()}
 
 
 class Spread(enum.Enum):
-    """How jitter is spread between nothing and its most."""
+    """The spread of jitter between nothing and its most."""
 
     UNIFORM = "uniform"
     NORMAL = "normal"

@@ -13,7 +13,7 @@ SWAPS = 3_000_000
 """At most so many moves and swaps are examined to even out a balance."""
 
 SHAKES, SHAKEN = 60, 200
-"""How often a balance is shaken up, and of how many groups at most."""
+"""The number of times that a balance is shaken up, and of the groups of it at most."""
 
 
 def largest_first(problem: MappingProblem, order: Sequence[int], fixed: dict[int, int]) -> list[int] | None:

@@ -74,7 +74,7 @@ class ScheduledMapping(NamedTuple):
 
     @property
     def gap(self) -> float:
-        """How far the value is above the bound, as a part of the bound; 0 when the plan is proven to be the best."""
+        """The distance of the value from the bound, as a part of the bound; 0 for a plan that is proven the best."""
         if self.proven or self.value <= self.bound:
             return 0.0
         return float((self.value - self.bound) / self.bound) if self.bound else float("inf")

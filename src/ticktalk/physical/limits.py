@@ -76,7 +76,7 @@ def check_memory() -> None:
 
 
 def unshared() -> str:
-    """Why long values cannot be shared between processes here; empty: they can."""
+    """The reason that long values cannot be shared between processes here; empty: they can."""
     memory = arena.create()
     if memory is not None:
         memory.close()
@@ -88,7 +88,7 @@ def unshared() -> str:
 
 
 def _tasks_left() -> tuple[int, str] | None:
-    """How many processes and threads this one may still start, and how to raise that; None: as many as it likes."""
+    """The processes and threads that this one may still start, and a way to raise that; None: any number."""
     if not has_linux():
         return None
     found = []

@@ -195,7 +195,7 @@ class RecordSink(Protocol):
 
 
 class NoRecorder:
-    """Where nothing is recorded: records that come all the same are of nobody's asking."""
+    """A recorder that records nothing: nobody has asked for records that come all the same."""
 
     def begin(self, start: StartContext, graph: TTGraph, host_of: Mapping[str, str], takes_over: bool = False) -> None:
         """A context starts."""

@@ -56,12 +56,12 @@ def boot_id() -> str:
 
 
 def open_files() -> int:
-    """How many descriptors this process has."""
+    """The number of this process's descriptors."""
     return len(os.listdir("/proc/self/fd" if has_linux() else "/dev/fd"))
 
 
 def threads() -> int | None:
-    """How many threads this process has, those of native code included; None: the system does not tell."""
+    """The number of this process's threads, those of native code included; None: the system does not tell."""
     return len(os.listdir("/proc/self/task")) if has_linux() else None
 
 

@@ -1,4 +1,4 @@
-"""How an ensemble that is not taken back asks for it: more and more rarely.
+"""The questions of an ensemble that is not taken back: more and more rarely.
 
 Nothing proves a refusal: anybody could send one. So it ends no ensemble, which goes on as one that is cut off.
 Times are microseconds of the ensemble's monotonic clock.

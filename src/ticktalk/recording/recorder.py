@@ -30,7 +30,7 @@ WAIT = 5.0
 """Seconds for which the last records of ensembles are waited for, and again if some have come meanwhile."""
 
 WAITS = 12
-"""How often at most."""
+"""Such times at most."""
 
 
 class Recorder:

@@ -96,7 +96,7 @@ class _Instance:
 
     @property
     def pace(self) -> tuple[Fraction, bool]:
-        """How slow its core is now, and whether it fires no more."""
+        """The slowness of its core now; and true, if it fires no more."""
         return self._cores.slowness, self.life != self._cores.life
 
     def twin(self, twins: dict[int, Any], agenda: Agenda, grid: GridSync | None, elsewhere: Elsewhere) -> _Instance:
@@ -111,7 +111,7 @@ class _Instance:
         return other
 
     def stands(self, base: int, values: list[Any], absent: Any) -> tuple[Any, ...] | None:
-        """How it stands at `base`, all ticks counted from it; None: not as a plan can tell.
+        """Its state at `base`, all ticks counted from it; None: not as a plan can tell.
 
         Its values are added to `values`: the inputs of the firings that wait, and the result of the run under way,
         `absent` if there will be none.

@@ -307,7 +307,7 @@ def _ticks(time: When) -> int:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two values are equal; arrays are if they have one shape and each element is. NaN is NaN."""
+    """True if two values are equal; arrays are if they have one shape and each element is. NaN is NaN."""
     if isinstance(one, float) and isinstance(other, float) and one != one:
         return other != other
     if getattr(one, "shape", ()) != getattr(other, "shape", ()):  # a NumPy scalar has (), as a plain number

@@ -159,7 +159,7 @@ def _linked(chain: list[Any], links: list[Any]) -> None:
 
 
 def _is_plain(kind: type) -> bool:
-    """Whether all that a value holds are attributes: no dict or list or other built-in value besides."""
+    """True if a value holds attributes only: no dict or list or other built-in value besides."""
     return all(base is object or base.__flags__ & _HEAP for base in kind.__mro__)
 
 

@@ -297,7 +297,7 @@ def _sq_box(sq: TTSQ, shown: Caption, lane: int) -> _SQBox:
 
 
 def _output_height(made: _SQBox, position: int) -> float:
-    """How far below the box's top its output at `position` leaves: in the middle of the port rows."""
+    """The distance from the box's top to its output at `position`: in the middle of the port rows."""
     shown, sq = made.caption, made.sq
     start = 18 + LINE + (LINE + 2 if shown.timing else 0) + LINE * len(shown.notes) + 7 + 3
     outputs = max(1, _outputs(sq))

@@ -110,7 +110,7 @@ class Memory:
 
     @property
     def crowded(self) -> bool:
-        """Whether many bytes wait to be sent, as its sender has told the writer."""
+        """True if many bytes wait to be sent, as its sender has told the writer."""
         return bool(self.bytes[_CROWDED])
 
     def crowd(self, crowded: bool) -> None:

@@ -1,4 +1,4 @@
-"""Why a manager does not answer: what listens there is asked, and what it shows is compared with one's own."""
+"""Reasons that a manager does not answer: what listens there is asked, and what it shows is compared with one's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LIMIT = 2.0
 
 
 def why_nobody(manager: str, trust: Trust) -> str:
-    """Why no session with the manager at `IP:PORT` comes about, and what to do."""
+    """The reason that no session with the manager at `IP:PORT` comes about, and what to do."""
     if not _listens(manager):
         return f"no manager answers at {manager}: start one with `ticktalk manager`, or check --manager"
     certificate = _certificate(manager)

@@ -394,7 +394,7 @@ class Tokens:
             self.drop(error)
 
     def _good(self, incoming: Incoming, sender: str, parcel: Parcel) -> Passing | None:
-        """What takes a token now; None: its context, its SQ at its sender, or a token before it has still to come."""
+        """The taker of a token now; None: its context, its SQ at its sender, or a token before it has still to come."""
         passing = self.of.get((incoming.graph, parcel[0]))
         if passing is None or not passing.numbers.begun:
             return None

@@ -398,7 +398,7 @@ class Loop:
         return wakes_at - now
 
     def _wakes_late(self) -> bool:
-        """Whether a timer is due before the timekeeper means to look."""
+        """True if a timer is due before the timekeeper means to look."""
         tick, wakes_at = self.agenda.next_tick(), self._wakes_at
         return (tick is not None and tick < wakes_at) or (
             bool(self._timers) and self._timers[0][0] + self.clock.offset < wakes_at

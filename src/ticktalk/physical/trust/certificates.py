@@ -113,7 +113,7 @@ def role_of(certificate: x509.Certificate) -> Role | None:
 
 
 def issued_by(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
-    """Whether `ca` is an authority, and signed the certificate."""
+    """True if `ca` is an authority, and signed the certificate."""
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature
 

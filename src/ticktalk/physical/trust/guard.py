@@ -85,7 +85,7 @@ class OpenedTokens(msgspec.Struct, frozen=True):
     attached: Data | None
 
     def is_new(self) -> bool:
-        """Whether they did not come before, and their sender was not revoked meanwhile; they have come now."""
+        """True if they did not come before, and their sender was not revoked meanwhile; they have come now."""
         peer = self.peer
         return peer is None or (not peer.revoked and peer.came[Path.TOKENS].is_new(self.number))
 

@@ -86,7 +86,7 @@ class Window:
         self._seen = 0  # bit n: the number n before the highest has come
 
     def is_new(self, number: int) -> bool:
-        """Whether this number did not come before; it has come now."""
+        """True if this number did not come before; it has come now."""
         ahead = number - self._highest
         if ahead > 0:
             self._seen = (self._seen << ahead | 1) & self._full if ahead < self._size else 1

@@ -26,7 +26,7 @@ WARN_BEFORE = timedelta(days=7)
 
 
 class Trust:
-    """How a process proves who it is, and knows others.
+    """A process's proof of who it is, and its knowledge of others.
 
     Args:
         name: of its ensemble; a command's may be any.
@@ -70,7 +70,7 @@ class Trust:
 
     @property
     def expires(self) -> int:
-        """When the certificate does (seconds since 1970); 0: there is none."""
+        """The end of the certificate (seconds since 1970); 0: there is none."""
         return 0 if self.credentials is None else int(self.credentials.expires.timestamp())
 
     def warn_of_end(self) -> None:

@@ -142,7 +142,7 @@ class ProcessChannel:
 
     @property
     def unread(self) -> bool:
-        """Whether the worker has left something unread: it is held up, because it reads at once.
+        """True if the worker has left something unread: it is held up, because it reads at once.
 
         Without Linux that is seen once there is no room for more.
         """
@@ -257,7 +257,7 @@ class ProcessChannel:
 
 
 def how_ended(status: int | None) -> str:
-    """How a process has ended, in words, by its status as `Popen` has it; None: it has not."""
+    """The end of a process in words, by its status as `Popen` has it; None: it goes on."""
     if status is None:
         return "closed its connection and was ended"
     if status >= 0:

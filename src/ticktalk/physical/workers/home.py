@@ -46,7 +46,7 @@ SHARE = 1_000_000
 """Units of cost for all runs at home within a second: they take about a tenth of it."""
 
 STATE = "its sq_state is long, not plain, or holds one list, dict, set or deque twice"
-"""Why a body with such a state leaves."""
+"""The reason for a body with such a state to leave."""
 
 RUN = 300
 """Units of cost for what lies around each run."""
@@ -279,14 +279,14 @@ def _is_brief(data: Any) -> bool:
 
 
 def _kept_out(share: Share, values: Any) -> str:
-    """Why a run does not take place at home; empty: it does."""
+    """The reason that a run does not take place at home; empty: it does."""
     if not share.admits():
         return "the bodies at home took more than a tenth of the time"
     return "" if _is_brief(values) else "a long value came"
 
 
 def _why(error: FiringError) -> str:
-    """Why a run that failed at home leaves."""
+    """The reason for a run that failed at home to leave."""
     if TooMuchError.__name__ in error.exception:
         return f"{error.sq} was to take too long, or met a value that is long or not plain"
     return f"{error.sq} raised an error"

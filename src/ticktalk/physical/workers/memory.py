@@ -17,7 +17,7 @@ LEAST = 50_000_000
 
 
 def problem(limit: int, workers: int) -> str:
-    """Why workers cannot have this limit (bytes; 0: none), and what to do; empty: they can."""
+    """The reason that workers cannot have this limit (bytes; 0: none), and what to do; empty: they can."""
     if not limit:
         return ""
     if not workers:

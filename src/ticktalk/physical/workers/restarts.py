@@ -1,4 +1,4 @@
-"""How often a worker that dies is replaced, and when it is given up: a rule, told the time."""
+"""The rule by which a worker that dies is replaced, and at last given up; it is told the time."""
 
 from __future__ import annotations
 

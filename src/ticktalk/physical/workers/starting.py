@@ -1,4 +1,4 @@
-"""How a worker process starts: as an interpreter of its own, or as the spare one that was forked for this process.
+"""The start of a worker process: as an interpreter of its own, or as the spare one that was forked for this process.
 
 An interpreter that loads what a worker needs takes a fifth of a second of processor time. A fork of a process that has
 loaded it takes milliseconds. It is made before there are threads: a lock that another thread holds stays locked in a

@@ -82,7 +82,7 @@ class Timeouts:
 
 
 def cannot_end(sq: TTSQ) -> str:
-    """Why an SQ with a timeout cannot live where bodies run in threads."""
+    """The reason that an SQ with a timeout cannot live where bodies run in threads."""
     return (
         f"{sq.name} has a TTTimeout, which ends a worker process, but bodies run in threads here: give --workers 1, and"
         " components as module:name, or leave TTTimeout out"

@@ -287,7 +287,7 @@ class Workers:
             self.send(body.worker, protocol.Restore(body.ident, sq_state))
 
     def measured(self, context: Context, profile: bool) -> Measured:
-        """What was measured of a context's bodies; the costs of functions only if they are asked for (`profile`)."""
+        """The measured figures of a context's bodies; the costs of functions only if they are asked for (`profile`)."""
         bodies, together = self.bodies(context).values(), self.accelerator.together(context)
         return measured(bodies, together, self.in_processes, self._kept.of(context), profile)
 
