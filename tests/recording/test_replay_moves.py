@@ -10,7 +10,7 @@ from oracle import Node
 from test_oracle import as_graph
 from test_replay import Kept, replayed
 from test_unmatched import NAMES, networks
-from world import MANAGER, World
+from world import MANAGER, MS, World, graph_of
 
 from ticktalk.graph.sq import TTDestination
 from ticktalk.recording.departures import same_value
@@ -87,3 +87,25 @@ def test_a_handler_whose_host_is_lost_does_not_change_why_the_next_token_leaves(
     departures, _ = replayed(kept)
     assert [str(each) for each in departures] == []
     assert {each.why for _, each in kept.records() if isinstance(each, TokenLeft)} == {"evicted"}
+
+
+def test_a_plan_b_and_its_deadline_go_on_together_after_a_loss() -> None:
+    """Plan B stands in before the loss and after it; what it gives goes to the receiver of the data."""
+    graph = graph_of(
+        """
+tag, n = count(trigger, TTPeriod=100000)
+with TTConstraint(name=["a", "b"]):
+    return TTFinishByOtherwise(n, TTTimeDeadline=tag + us(1), TTPlanB=late()) + 1
+""",
+    )
+    world = World(NAMES, delay=20 * MS, notice=50 * MS, checkpoint=100 * MS)
+    world.events("- {at: 450ms, fail: a}\n")
+    kept = Kept()
+    recording = RecordedSimulation(world.manager, kept, {})  # type: ignore[arg-type]
+    world.start(graph, {sq.name: MANAGER if sq.trigger == "grid" else "a" for sq in graph.sqs})
+    world.run(1_000 * MS)
+    recording.finish()
+    departures, replay = replayed(kept)
+    assert [str(each) for each in departures] == []
+    assert {each.sq: each.ensemble for each in moments(replay)}["TTFinishByOtherwise-1"] == "b"
+    assert replay.ended["late-1"] == world.counted("plan_b")["TTFinishByOtherwise-1"] > 5

@@ -74,6 +74,7 @@ class _Group:
     sent: dict[str, list[Sent]] = field(default_factory=dict)  # by SQ: since its last firing has ended
     astray: bool = False
     handed_over: bool = False  # it comes to its next ensemble as it is
+    coming: list[InstanceMoved] = field(default_factory=list)  # a plan B that has come, and its deadline not yet
 
 
 class Replay:
@@ -377,21 +378,20 @@ class Replay:
             group.handed_over = True
             return
         self.host_of[name] = self._came_to[id(moved)]
-        sq = self._by_name[name]
+        group.coming.append(moved)
+        if name != group.leader:
+            return  # its deadline comes next: they are wired to one another
+        coming, group.coming = group.coming, []
         if group.handed_over:
-            group.handed_over = name != group.leader  # its plan B comes first
+            group.handed_over = False
             sync = self.context.syncs[name]
             if isinstance(sync, GridSync):
                 sync.catch_up = moved.late
             return
-        if moved.late:
-            (sq,) = late([sq], [sq])
-        states = {}
-        if moved.state:
-            sync, body = decode_value(moved.state)
-            states[name] = InstanceState(sync, body)
+        sqs = [self._by_name[one.sq] for one in coming]
+        states = {one.sq: InstanceState(*decode_value(one.state)) for one in coming if one.state}
         self._agenda.now = moved.tick
-        self.context.place([sq], states, self.load)
+        self.context.place(late(sqs, sqs if moved.late else ()), states, self.load)
 
     def _token_of(self, received: Received) -> tuple[str, int, Any] | None:
         """The arc, place and value of a token that reached a port; None: it has not been computed yet."""
