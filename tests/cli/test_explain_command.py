@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -389,6 +390,29 @@ def test_an_instant_that_did_not_come_is_no_fault_of_the_period(tmp_path: Path) 
     told = ticktalk("explain", file, "--missing", "show-1@700ms").stdout
     assert "cam-1: its instant at 700ms did not come; the nearest has [390ms, 410ms): its ensemble had failed" in told
     assert "TTDataIntervalWidth" not in told and "TTPhase" not in told
+
+
+def test_a_token_that_was_lost_on_its_way_is_no_fault_of_the_program(tmp_path: Path) -> None:
+    file, events = str(tmp_path / "cut.mcap"), tmp_path / "cut.yaml"
+    events.write_text("- {at: 650ms, cut: [far, here]}\n- {at: 750ms, heal: [far, here]}\n")
+    assert (675_000, 725_000) not in outputs_of(tmp_path, LATE.format(due=15_000), file, events=str(events))
+    told = ticktalk("explain", file, "--missing", "TTFinishByOtherwise-1@700ms").stdout
+    assert "it was lost on its way" in told and "it comes, on" not in told
+
+
+def test_an_output_that_only_holds_longer_is_not_the_missing_one(tmp_path: Path) -> None:
+    """With a wider interval an output that was there comes nearer to the moment, and is still another one."""
+    file = str(tmp_path / "wide.mcap")
+    wide = {"TTPeriod": "100_000", "TTDataIntervalWidth": "100_000"}
+    settings = {"cam": wide, "lidar": {"TTPeriod": "200_000", "TTDataIntervalWidth": "20_000"}}
+    had = outputs_of(tmp_path, pair(settings), file)
+    assert had and not any(start <= 500_000 < stop for start, stop in had)
+    told = ticktalk("explain", file, "--missing", "show-1@500ms").stdout
+    found = re.findall(r"it comes, on \[(\S+)ms, (\S+)ms\)", told)
+    assert found
+    for begin, end in found:
+        holds = float(begin) <= 500 < float(end)
+        assert holds or not any(max(start / 1000, float(begin)) < min(stop / 1000, float(end)) for start, stop in had)
 
 
 def test_instants_of_a_start_that_is_on_no_grid_are_those_of_the_root_clock(tmp_path: Path) -> None:

@@ -296,6 +296,19 @@ def test_a_token_that_is_lost_on_its_way() -> None:
     )
 
 
+def test_a_missing_output_is_drawn_with_the_time_that_was_asked_for() -> None:
+    made = why_missing(history_of(compiled(PIPE), 500_000, []), "fuse-1", 180_000, shown)
+    root = ElementTree.fromstring(draw_explanation(made))
+    space = "{http://www.w3.org/2000/svg}"
+    (asked,) = [float(each.attrib["x1"]) for each in root.iter(f"{space}line") if each.attrib["class"] == "asked"]
+    (label,) = [each for each in root.iter(f"{space}text") if each.text == "180ms"]
+    assert float(label.attrib["x"]) == asked
+    for bar in (each for each in root.iter(f"{space}g") if "data-token" in each.attrib):
+        on = bar.find(f"{space}title").text.rpartition(" on ")[2]  # type: ignore[union-attr]
+        left = float(bar.find(f"{space}rect").attrib["x"])  # type: ignore[union-attr]
+        assert (left > asked) == (float(on[1:].partition("ms")[0]) > 180), on
+
+
 def test_the_picture_has_every_token_and_its_text() -> None:
     history = history_of(compiled(PIPE), 500_000, [])
     made = why(history, token_at(history, "fuse-1", 200_000), shown)

@@ -38,6 +38,9 @@ RunGraph = Callable[[TTGraph], History | None]
 """Runs a changed graph, under the circumstances in which the output was missing; None: that would take too long."""
 
 
+Interval = tuple[Tick, Tick]
+
+
 class Help(NamedTuple):
     """Changes that together make a missing output come, and the interval on which it then does."""
 
@@ -55,12 +58,13 @@ def what_helps(history: History, name: str, tick: int, run: RunGraph, most: int 
     """The changes with which an SQ gives an output for a root tick, or nearer to it than any was; the nearest first.
 
     Of each kind of change there is the one with which the output is nearest; of several, the least. An output counts
-    if it is at most one period of the slowest stream before the SQ from the tick. Given, too, is how many runs there
-    were, at most `most`.
+    if it is at most one period of the slowest stream before the SQ from the tick, and is no other form of one that was
+    there. Given, too, is how many runs there were, at most `most`.
     """
     around = [name, *_before(history.graph, name)]
     reach = max((int(sq.every) for sq in history.graph.sqs if sq.name in around and sq.period), default=0)
     was = _away(history, name, tick)
+    had = _results(history, name)
     frontier: list[tuple[tuple[int, ...], tuple[Change, ...], History]] = [((), (), history)]
     found: list[Help] = []
     runs = 0
@@ -74,9 +78,9 @@ def what_helps(history: History, name: str, tick: int, run: RunGraph, most: int 
             if changed is None:
                 continue
             runs += 1
-            away = _away(changed, name, tick)
-            if away < was and away <= reach:
-                found.append(Help((*done, change), *nearest(changed, name, tick)))
+            best = _nearest([each for each in _results(changed, name) if _is_new(each, had, tick)], tick)
+            if distance(tick, *best) < was and distance(tick, *best) <= reach:
+                found.append(Help((*done, change), *best))
             else:
                 sending = sum(_away(changed, each, tick) <= reach for each in around)
                 score = (-len(done), sending, *(-_away(changed, each, tick) for each in around))
@@ -102,12 +106,25 @@ def _before(graph: TTGraph, name: str) -> Iterator[str]:
                     yield producer
 
 
-def nearest(history: History, name: str, tick: int) -> tuple[Tick, Tick]:
+def nearest(history: History, name: str, tick: int) -> Interval:
     """The interval of the result of an SQ that is nearest to a root tick; without results: one that is far away."""
-    kinds = {f"{name}/{index}": arc.kind for index, arc in enumerate(history.graph.sq(name).arcs)}
-    sent = [(each.start, each.stop) for each in history.tokens.values() if kinds.get(each.arc) == "value"]
+    return _nearest(_results(history, name), tick)
+
+
+def _nearest(results: list[Interval], tick: int) -> Interval:
     far = tick + FAR, tick + FAR + 1
-    return min(sent, key=lambda interval: (distance(tick, *interval), interval), default=far)
+    return min(results, key=lambda interval: (distance(tick, *interval), interval), default=far)
+
+
+def _results(history: History, name: str) -> list[Interval]:
+    kinds = {f"{name}/{index}": arc.kind for index, arc in enumerate(history.graph.sq(name).arcs)}
+    return [(each.start, each.stop) for each in history.tokens.values() if kinds.get(each.arc) == "value"]
+
+
+def _is_new(result: Interval, had: list[Interval], tick: int) -> bool:
+    """True if a result holds at a root tick, or meets none of those that were there: a wider one is the same output."""
+    start, stop = result
+    return start <= tick < stop or not any(max(start, begin) < min(stop, end) for begin, end in had)
 
 
 def _away(history: History, name: str, tick: int) -> int:

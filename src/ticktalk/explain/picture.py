@@ -25,6 +25,7 @@ text { font-family: FONT; font-size: 12px; fill: var(--ink); }
 .soft { fill: var(--soft); font-size: 11px; } .title { font-size: 15px; font-weight: bold; }
 .grid { stroke: var(--line); } .bar { fill: var(--bar); }
 .explained { fill: var(--first); } .lost { fill: var(--lost); }
+.asked { stroke: var(--ink); stroke-dasharray: 4 3; }
 .sent { stroke: var(--ink); stroke-width: 2; } .page { fill: var(--page); }
 svg { --page: #ffffff; --ink: #1f2933; --soft: #52606d; --line: #d9dee3;
   --bar: #829ab1; --first: #243b53; --lost: #e39f9a; }
@@ -45,7 +46,7 @@ def draw_explanation(made: Explanation) -> str:
     top = MARGIN + 34
     bottom = top + ROW * len(made.bars)
     height = bottom + 54
-    ticks = sorted(finite(made.bars))
+    ticks = sorted([*finite(made.bars), *([] if made.asked is None else [made.asked])])
     low, high = (ticks[0], ticks[-1]) if ticks else (0, 1)
     space = max(1.0, (high - low) * 0.04)
 
@@ -69,9 +70,15 @@ def draw_explanation(made: Explanation) -> str:
         lines.append(
             f'<text class="soft" x="{x:.1f}" y="{bottom + 20:.1f}" text-anchor="middle">+{about(tick - low)}</text>'
         )
+    if made.asked is not None:
+        x = at(made.asked)
+        lines.append(f'<line class="asked" x1="{x:.1f}" y1="{top - 6:g}" x2="{x:.1f}" y2="{bottom + 4:.1f}"/>')
+        where = escape(instant_text(made.asked))
+        lines.append(f'<text class="soft" x="{x:.1f}" y="{top - 10:g}" text-anchor="middle">{where}</text>')
     for index, bar in enumerate(made.bars):
         lines += _bar_lines(bar, index, top + ROW * index, at, right)
     legend = "A bar is the interval of a token, a stroke is when it was sent; times are after the first of them."
+    legend += " The dashed line is the time that was asked for." if made.asked is not None else ""
     lines.append(f'<text class="soft" x="{MARGIN:g}" y="{bottom + 40:.1f}">{legend}</text>')
     lines.append("</svg>")
     return "\n".join(lines) + "\n"

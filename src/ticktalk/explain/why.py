@@ -60,8 +60,10 @@ class Explanation:
         bars: the tokens in it, as they are drawn.
         tokens: the same by arc and number, the explained one first; empty: it is missing.
         changes: the changes with which tokens that missed one another would have met.
-        outside: an instant did not come though it was due: no change of the program is looked for.
+        outside: an instant did not come though it was due, or a token that was sent: no change of the program is
+            looked for.
         tries: the changes with which a missing output may come, these among them; only a run says (`helping_changes`).
+        asked: the root tick for which an output is missing.
     """
 
     title: str
@@ -71,6 +73,7 @@ class Explanation:
     changes: list[Change] = field(default_factory=list)
     outside: bool = False
     tries: list[Change] = field(default_factory=list)
+    asked: int | None = None
 
     def text(self) -> str:
         """The explanation as text."""
@@ -149,7 +152,7 @@ def why_missing(history: History, sq_name: str, tick: int, shown: Shown) -> Expl
     """
     by_name = wiring_of(history.graph).by_name
     name = sq_of(history, sq_name)
-    made = Explanation(f"{name} at {instant_text(tick)}")
+    made = Explanation(f"{name} at {instant_text(tick)}", asked=tick)
     seen: set[tuple[str, int]] = set()
     waits = [(name, tick, 0)]
     while waits and len(seen) < DEEP:
@@ -212,7 +215,7 @@ def _missing(
     empty = [port for port, tokens in by_port.items() if not any(_holds(came, asked) for came in tokens)]
     for port, tokens in by_port.items():
         for came in sorted(tokens, key=lambda came: came.record.start):
-            if _holds(came, asked) or came.left is not None:
+            if _holds(came, asked) or (came.left is not None and came is tokens[0]):
                 say(f"{sq.name}: `{sq.ports[port].name}` {_came_line(history, came, shown)}")
             if came.key in history.tokens:
                 made.bars.append(_bar(history, came.key, f"{sq.name}.{sq.ports[port].name}", depth, shown, lost=True))
@@ -223,6 +226,7 @@ def _missing(
             later = any(
                 came.record.arc == lost.arc and came.record.token > lost.number for came in history.came[sq.name]
             )
+            made.outside |= later
             fate = "was lost on its way: by a cut, a failure, a full inbox" if later else "had not come by the end"
             say(
                 f"{sq.name}: `{sq.ports[port].name}` never got the token {interval_text(lost.start, lost.stop)}, which"
@@ -315,11 +319,13 @@ def _sent_in_vain(history: History, sq: TTSQ, port: int, tick: int) -> Sent | No
 
 
 def _no_instant(history: History, sq: TTSQ, tick: int) -> str:
-    counted = [each for each in history.counted[sq.name] if abs(each.tick - tick) <= 2 * max(sq.width, int(sq.every))]
+    instant = _instant_for(history, sq, tick)
+    around = 2 * max(sq.width, int(sq.every))
+    counted = [each for each in history.counted[sq.name] if abs(each.tick - tick) <= around and each.kind != "lost"]
     if counted:
-        return "; ".join(
-            f"{each.kind} at {instant_text(each.tick)}: {KINDS.get(each.kind, '')}" for each in counted[:3]
-        )
+        told = (f"{each.kind} at {instant_text(each.tick)}: {KINDS.get(each.kind, '')}" for each in counted)
+        due = f"its instant at {instant_text(instant)} did not come; " if instant is not None else ""
+        return due + "; ".join([*dict.fromkeys(told)][:3])
     starts = [firing.start for firing in history.firings[sq.name]]
     if not starts:
         return "it never fired: its inputs left no window, or had not come"
@@ -327,7 +333,6 @@ def _no_instant(history: History, sq: TTSQ, tick: int) -> str:
     if tick >= near.stop and near.tick + sq.every > history.last:
         there = interval_text(near.start, near.stop)
         return f"its last instant has {there}, and what is recorded ends at {instant_text(history.last)}: a longer run"
-    instant = _instant_for(history, sq, tick)
     if instant is not None:
         return (
             f"its instant at {instant_text(instant)} did not come; the nearest has"
@@ -367,7 +372,7 @@ def _came_line(history: History, came: Came, shown: Shown) -> str:
     record = came.record
     line = f"had {interval_text(record.start, record.stop)} since {instant_text(record.tick)}"
     if came.left is not None:
-        left, ports = came.left, ", ".join(came.left.missing)
+        left, ports = came.left, ", ".join(came.left.missing) if came.left.why != "late" else ""
         missing = f", for it nothing came on {ports}" if ports else ""
         return f"{line}; it left at {instant_text(left.tick)}: {left.why} ({KINDS.get(left.why, '')}){missing}"
     if came.used:
