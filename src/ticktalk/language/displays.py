@@ -39,17 +39,21 @@ class Displays(Evaluation):
         operands: list[Operand] = []
         for key, value in zip(node.keys, node.values, strict=True):
             if key is None:
-                what = "`**` in a dict display is not taken apart in a graph"
-                raise self.refused(value, what, "write out each key")
-            operands += [(self.data(key), key), (self.data(value), value)]
+                operands += [(self.lift(each), value) for item in self._dict_items(value) for each in item]
+            else:
+                operands += [(self.data(key), key), (self.data(value), value)]
         return self.computed("DICT", node, operands)
 
+    def _dict_items(self, node: ast.expr) -> list[tuple[Any, Any]]:
+        """The items of a dict that stands behind `**` in a dict display."""
+        found = self.known(self.data(node), node, "what `**` takes apart")
+        if not isinstance(found, dict):
+            raise self.refused(node, f"`**` takes a dict, not {folding.shown(found)}")
+        self.spend(node, len(found))
+        return list(found.items())
+
     def visit_Set(self, node: ast.Set) -> Value:
-        for element in node.elts:
-            if isinstance(element, ast.Starred):
-                what = "`*` in a set display is not taken apart in a graph"
-                raise self.refused(element, what, "write out each element")
-        return self.computed("SET", node, [(self.data(element), element) for element in node.elts])
+        return self.computed("SET", node, [(value, node) for value in self._elements(node.elts)])
 
     def visit_ListComp(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp) -> Value:
         elements = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
