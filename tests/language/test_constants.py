@@ -116,6 +116,47 @@ def test_constants_of_the_module():
     assert drawn(compile_source(text, "p.py", "p")) == ["LIST-1(3, 7, 'y', 1, 2, [3, 4], 5, 9, a)*"]
 
 
+CLASSES = """\
+import enum
+from dataclasses import dataclass
+from ticktalk import *
+N = 5
+@dataclass(frozen=True)
+class Base:
+    rate: int = 2 * N
+    names: tuple = ("a", "b")
+class Config(Base):
+    SCALE = 2.5
+    rate: int = 3
+    BOTH = [SCALE, N]
+    class Inner:
+        DEEP = {"k": 1}
+    def method(self): return SCALE
+@enum.unique
+class Mode(str, enum.Enum):
+    A = "a"
+    C = enum.auto()
+class Level(enum.IntEnum):
+    LOW = 1
+    LEAST = 1
+    HIGH = LOW + 4
+CONFIG = Config
+"""
+OF_CLASSES = [
+    "Config.SCALE, Config.rate, Base.rate, Config.names, CONFIG.BOTH[1], Config.Inner.DEEP['k'] + 1",
+    "Mode.A.value, Mode.A.name, Mode.C.name, Level.HIGH.value, Level.LEAST.name",
+    "[n for n in Config.names], ms(Level.HIGH.value), f'{Config.SCALE}'",
+]
+
+
+@pytest.mark.parametrize("expression", OF_CLASSES)
+def test_constants_of_classes_and_enumerations_are_those_of_python(expression):
+    graph = compile_source(f"{CLASSES}@GRAPHify\ndef main(a):\n    return {expression}\n", "p.py", "p")
+    namespace: dict[str, object] = {}
+    exec(CLASSES, namespace)
+    assert decode_constant(graph.sqs[0].ports[0].constant[0]) == eval(expression, namespace)
+
+
 def test_a_chain_of_thousands_compiles_quickly():
     graph = compiled("x = a\nfor i in range(3000): x = f(x)\nreturn x")
     assert len(graph.sqs) == 3000

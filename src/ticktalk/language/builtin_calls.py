@@ -10,7 +10,7 @@ from typing import Any
 from ticktalk.instructions import BY_NAME
 from ticktalk.language import folding
 from ticktalk.language.call_arguments import Argument, Arguments
-from ticktalk.language.evaluation import UNKNOWN, Attempts, Foreign, Listing, NoValue, Unknown, Value
+from ticktalk.language.evaluation import UNKNOWN, Attempts, Listing, NoValue, Unknown, Value
 from ticktalk.language.graph_draft import Arc, Constant
 from ticktalk.time import TTClock
 
@@ -102,8 +102,6 @@ class BuiltinCalls(Arguments):
         if isinstance(base, Constant) and isinstance(base.value, TTClock):
             what = "a clock's methods have no meaning in a graph"
             raise self.refused(function, what, "write `READ_TTCLOCK(...)`")
-        if isinstance(base, Foreign):
-            raise self.refused(function, base.what, base.instead)
         if not isinstance(base, Constant | Listing | Arc | Unknown):
             return None
         arguments = self.arguments_of(node)

@@ -63,6 +63,10 @@ class Foreign:
     what: str
     instead: str
 
+    def member(self, name: str) -> Meaning | None:
+        """The meaning of an attribute that has one, as a constant of a class has."""
+        return None
+
 
 class Unknown:
     """The value of an erroneous expression: its use causes no further problem."""

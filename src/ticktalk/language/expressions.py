@@ -70,8 +70,10 @@ class Expressions(Displays, Operators, BuiltinCalls, Constructs):
 
     def visit_Attribute(self, node: ast.Attribute) -> Meaning:
         base, name = self.evaluate(node.value), node.attr
-        if isinstance(base, Unknown | Foreign):
+        if isinstance(base, Unknown):
             return base
+        if isinstance(base, Foreign):
+            return base.member(name) or base
         if isinstance(base, Reference):
             if base.kind == "module":
                 return reference_to(f"{base.name}.{name}")

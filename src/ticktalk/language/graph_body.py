@@ -10,13 +10,13 @@ from typing import Any
 from ticktalk.graph.constants import encode_constant
 from ticktalk.graph.sq import TTConstraintSpec
 from ticktalk.language import folding
+from ticktalk.language.bindings import bound_names
 from ticktalk.language.call_arguments import Argument
 from ticktalk.language.evaluation import UNKNOWN, GiveUp, Listing, NoValue, Reference, Unknown, Value
 from ticktalk.language.expressions import Expressions, reference_to, refused_form
 from ticktalk.language.function_templates import check_body, is_ticktalk, our_names, parameters_of
 from ticktalk.language.graph_draft import Arc, Constant, GraphDraft, PortDraft, SQDraft, TooLarge
 from ticktalk.language.graphs_in_graphs import Ending, Frame, GraphCalls, local_names
-from ticktalk.language.scope import bound_names
 from ticktalk.mapping.ensembles import check_ensemble_name
 from ticktalk.time import TTClock
 

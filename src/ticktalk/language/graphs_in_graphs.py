@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from ticktalk.language.bindings import bound_names
 from ticktalk.language.call_arguments import CALLABLE
 from ticktalk.language.evaluation import Listing, Meaning, ModuleNames, Reference, Value
 from ticktalk.language.expressions import Expressions
 from ticktalk.language.function_templates import Function, check_body, parameters_of
 from ticktalk.language.graph_draft import Arc, Branch, Constant, GivenArgument, GraphDraft
-from ticktalk.language.scope import bound_names
 from ticktalk.source_problems import Problems
 
 Ending = Literal["return", "break", "continue"]

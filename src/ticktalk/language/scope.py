@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from ticktalk.language.annotation_names import check_names
+from ticktalk.language.bindings import ClassName, assigned_meanings, assignments, bound_names, class_name, not_known
 from ticktalk.language.evaluation import (
     Foreign,
-    GiveUp,
     Home,
     Imported,
     Listing,
@@ -26,7 +26,6 @@ from ticktalk.language.function_templates import (
     Function,
     Template,
     construct_of,
-    imported_names,
     is_ticktalk,
     our_names,
     read_template,
@@ -102,23 +101,17 @@ class ModuleScope:
         match statement:
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 self._read_function(statement)
-            case ast.ClassDef(name=name):
+            case ast.ClassDef():
                 if decorated := self.decorator_of(statement):
                     what = f"`@{decorated[0]}` decorates functions, not classes"
                     self._problems.report(decorated[1], what, "decorate a `def`")
                 self._refuse_decorated(statement.body)
-                what = f"`{name}` is a class, which has no meaning in a graph"
-                self.meanings[name] = Foreign(what, "use it in the body of an SQ")
+                self.meanings[statement.name] = class_name(statement, self._constants)
             case ast.Import() | ast.ImportFrom():
                 self._read_import(statement)
-            case ast.Assign(targets=targets, value=value):
-                for target in targets:
+            case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
+                for target, value in assignments(statement):
                     self._read_assignment(target, value, statement)
-            case ast.AnnAssign(target=target, value=ast.expr() as value):
-                self._read_assignment(target, value, statement)
-            case ast.AugAssign(target=ast.Name(id=name) as target, value=value, op=operator):
-                left = ast.copy_location(ast.Name(name, ast.Load()), target)
-                self._read_assignment(target, ast.copy_location(ast.BinOp(left, operator, value), value), statement)
             case _ if isinstance(statement, Compound) and not is_main_guard(statement):
                 for inner in statements_in(statement):
                     if isinstance(inner, ast.Import | ast.ImportFrom):
@@ -127,7 +120,7 @@ class ModuleScope:
                 assigned = bound_names(statement, only_assigned=True)
                 for name in bound_names(statement) - self.imports.keys():
                     if name in assigned or not isinstance(self.meanings.get(name), Imported):
-                        self.meanings[name] = _not_known(name, statement)
+                        self.meanings[name] = not_known(name, statement)
         self._forget_changed(statement)
 
     def _refuse_decorated(self, statements: Iterable[ast.stmt]) -> None:
@@ -194,22 +187,7 @@ class ModuleScope:
         return self.meanings.resolve(statement, ast.copy_location(ast.alias(name), statement), libraries)
 
     def _read_assignment(self, target: ast.expr, value: ast.expr, statement: ast.stmt) -> None:
-        names = {n.id for n in ast.walk(target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-        if not names:
-            return
-        self._constants.scopes = [{}]
-        try:
-            meaning = self._constants.evaluate(value)
-            if isinstance(target, ast.Name):
-                self._constants.bind(target.id, meaning)
-            elif isinstance(meaning, Constant | Listing):
-                self._constants.assign(target, meaning)
-        except (GiveUp, RecursionError, MemoryError):
-            self._constants.scopes = [{}]
-        for name in names:
-            found = self._constants.scopes[0].get(name)
-            known = isinstance(found, Constant | Listing | Reference | Foreign)
-            self.meanings[name] = found if known and found is not None else _not_known(name, statement)
+        self.meanings.update(assigned_meanings(self._constants, target, value, statement, {}))
         root = self._imported_root(value)
         if root is not None and isinstance(target, ast.Name) and isinstance(self.meanings[target.id], Foreign):
             self.meanings[target.id] = Imported(partial(self._of_alias, *root, value, statement))
@@ -219,10 +197,10 @@ class ModuleScope:
         self._constants.scopes = [{name: root.resolve(libraries)}]
         found = self._constants.evaluate(value)
         changes = isinstance(found, Listing) or (isinstance(found, Constant) and isinstance(found.value, dict | set))
-        return _not_known(ast.unparse(value), statement) if changes else found
+        return not_known(ast.unparse(value), statement) if changes else found
 
     def _forget_changed(self, statement: ast.stmt) -> None:
-        """Values changed in place are not known at compile time: `CONFIG["x"] = 1`, `NAMES.append(1)`."""
+        """Values changed in place are not known at compile time: `CONFIG["x"] = 1`, `NAMES.append(1)`, `C.N = 1`."""
         changed: set[str] = set()
         if isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Delete):
             targets = statement.targets if isinstance(statement, ast.Assign | ast.Delete) else [statement.target]
@@ -235,7 +213,10 @@ class ModuleScope:
         for name in changed:
             found = self.meanings.get(name)
             if isinstance(found, Listing) or (isinstance(found, Constant) and isinstance(found.value, dict | set)):
-                self.meanings[name] = _not_known(name, statement)
+                self.meanings[name] = not_known(name, statement)
+            elif isinstance(found, ClassName):
+                what = f"`{name}` is changed in line {statement.lineno}, so what it has is not known at compile time"
+                self.meanings[name] = Foreign(what, "assign it in the class, or use it in the body of an SQ")
 
 
 def statements_in(statement: ast.stmt) -> Iterator[ast.stmt]:
@@ -248,40 +229,6 @@ def statements_in(statement: ast.stmt) -> Iterator[ast.stmt]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.expr):
             continue
         waiting.extend(reversed(list(ast.iter_child_nodes(node))))
-
-
-def bound_names(statement: ast.stmt, only_assigned: bool = False) -> set[str]:
-    """The names that a statement binds in the scope in which it stands.
-
-    `only_assigned`: those of `=`, `for`, `with`, `except`, `match` and `:=`, not those of `import`, `def` and `class`.
-    """
-    names: set[str] = set()
-    waiting: list[ast.AST] = [statement]
-    while waiting:
-        node = waiting.pop()
-        match node:
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                names |= set() if only_assigned else {name}
-                continue
-            case ast.Import() | ast.ImportFrom():
-                names.update(() if only_assigned else imported_names(node))
-            case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
-                # A comprehension's targets are its own; only `:=` binds outside of it.
-                names |= {n.target.id for n in ast.walk(node) if isinstance(n, ast.NamedExpr)}
-                continue
-            case ast.Lambda() | ast.AnnAssign(value=None):
-                continue
-            case ast.Name(id=name, ctx=ast.Store()):
-                names.add(name)
-            case (
-                ast.ExceptHandler(name=str() as name)
-                | ast.MatchAs(name=str() as name)
-                | ast.MatchStar(name=str() as name)
-                | ast.MatchMapping(rest=str() as name)
-            ):
-                names.add(name)
-        waiting.extend(ast.iter_child_nodes(node))
-    return names
 
 
 def is_main_guard(statement: ast.stmt) -> bool:
@@ -309,12 +256,3 @@ def elsewhere(name: str, module: str | None = None) -> Foreign:
     if module is not None and module not in sys.stdlib_module_names and find_module(module) is None:
         hint = f"there is no module `{module}` beside the program, nor is one installed here: mend its name, or {hint}"
     return Foreign(what, hint)
-
-
-def _not_known(name: str, statement: ast.stmt) -> Foreign:
-    instead = "bind it to a literal or to arithmetic on literals, or use it in the body of an SQ"
-    value = getattr(statement, "value", None)
-    called = ast.unparse(value.func).rpartition(".")[2] if isinstance(value, ast.Call) else ""
-    if called in DECORATORS:
-        instead = f"write `@{called}` above a `def {name}(...):`"
-    return Foreign(f"`{name}` (line {statement.lineno}) is not known at compile time", instead)
