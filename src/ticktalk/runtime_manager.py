@@ -445,8 +445,10 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
             graph: the graph, or its name.
             timeout: seconds; None: for ever.
 
-        Returns:
-            True if it is done.
+        Returns whether it is done, or was stopped.
+
+        Raises:
+            TTRuntimeError: there is no such graph.
         """
         return self._handle.wait(None if graph is None else _name(graph), timeout)
 

@@ -100,6 +100,8 @@ def test_a_stop_by_message_ends_it_cleanly(system: System, caplog: pytest.LogCap
     assert not system.manager.wait("endless", 0)
     tell(system, RuntimeMsg.STOP_GRAPH, StopRequest("endless"))
     assert system.manager.wait("endless", LIMIT)
+    with pytest.raises(TTRuntimeError, match=r"there is no graph named 'endles' here \(graphs: "):
+        system.manager.wait("endles")
     until(lambda: [event for event in done if event.graph == "endless"], "it is told that it is done")
     assert [event.context for event in done if event.graph == "endless"] == [context]
     system.one("another")  # it is done in the second round of reports after that

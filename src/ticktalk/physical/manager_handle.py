@@ -127,13 +127,22 @@ class ManagerHandle:
         return reply.result()
 
     def wait(self, graph: str | None, timeout: float | None) -> bool:
-        """Wait until the contexts of a graph (None: of all) are done; whether they are after `timeout` seconds."""
+        """Wait until the contexts of a graph (None: of all) are done; whether they are after `timeout` seconds.
+
+        Raises:
+            TTRuntimeError: there is no such graph, nor was one of that name stopped lately.
+        """
         until = None if timeout is None else time.monotonic() + timeout
-        while not self.closed and (events := in_loop(self.node, lambda: self.manager.not_ended(graph))):
+        while not self.closed and (events := in_loop(self.node, lambda: self._not_ended(graph))):
             for ended in events:  # in the place of one that is replaced there is another afterwards
                 if not ended.wait(None if until is None else max(0.0, until - time.monotonic())):
                     return False
         return True
+
+    def _not_ended(self, graph: str | None) -> list[threading.Event]:
+        if graph is not None and graph not in self._process.state.ended:
+            self._process.requests.deploy.state_of(graph)
+        return self.manager.not_ended(graph)
 
     def wait_for_ensembles(self, names: Iterable[str], timeout: float | None) -> list[str]:
         """Wait until these have joined; the names of those that have not after `timeout` seconds."""
