@@ -28,7 +28,7 @@ from ticktalk.manager.requests import Requests
 from ticktalk.manager.state import ContextState, EnsembleState, LostEnsemble
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ExecuteMsg, NetMsg, RuntimeMsg
-from ticktalk.payloads import DeployRequest, IdleReport, Ping, ReadyAnswer
+from ticktalk.payloads import DeployRequest, IdleReport, InstanceState, Ping, ReadyAnswer
 from ticktalk.physical.manager_node import ManagerNode
 from ticktalk.physical.network.joining import ReachableEnsemble, Welcome
 
@@ -545,6 +545,18 @@ def test_of_an_arc_without_a_number_nothing_is_told_lost() -> None:
     answers(completion, a={"sent": {"s/0": {"b": 5000}, "t/0": {"b": 5}}}, b={"received": {"t/0": 3}})
     completion.conclude({})
     assert completion.losses == {"b": {"t": 2}}
+
+
+def test_tokens_on_the_way_to_a_lost_ensemble_count_once_where_their_sq_goes_on() -> None:
+    """At its new host, which counts on from what the lost one had taken; unless they come there for another SQ."""
+    for came, losses in (({}, {}), ({"s/0": 9}, {"b": {"s": 3}})):
+        completion = Completion(["a", "b", "c"])
+        sent = {"s/0": {"b": 9, "c": 9}}
+        answers(completion, a={"sent": sent}, b={"received": {"s/0": 6}}, c={"received": came})
+        completion.gone("b")
+        completion.taken_over("b", "c", InstanceState(received={"s/0": 5}))
+        completion.conclude({})
+        assert completion.losses == losses
 
 
 def test_tokens_to_an_ensemble_that_never_had_the_context_are_lost_until_it_tells_otherwise() -> None:

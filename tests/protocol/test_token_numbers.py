@@ -10,7 +10,7 @@ from programs import HEAD
 from ticktalk.language.compiler import compile_source
 from ticktalk.manager.events import Moved
 from ticktalk.messages import RuntimeMsg
-from ticktalk.payloads import DeployRequest, DrainRequest, OutputToken, StartRequest
+from ticktalk.payloads import DeployRequest, DrainRequest, OutputToken, StartRequest, StopRequest
 
 GRAPH = compile_source(
     f"""{HEAD}
@@ -108,3 +108,20 @@ def test_a_receiver_that_moves_while_its_sender_is_still_to_come_counts_nothing_
         assert moved and hosts(world) == {"count-1": "b", "same-1": "d", "ones-1": "b"}
         missing = (came[-1] - came[0]) // 100_000 + 1 - len(came)
         assert lost(world) <= missing, missing
+
+
+def test_tokens_that_an_sq_s_next_host_has_counted_are_not_counted_again_at_the_one_that_was_lost() -> None:
+    choice = random.Random(1)
+    with played(choice):
+        world = World(choice, checkpoint=500 * MS)
+        came = system(world, a="source other", d="sink", e="sink")
+        world.run(4 * S)
+        world.ensembles["d"].host.die()
+        world.run(8 * S)
+        assert hosts(world)["same-1"] == "e"
+        missing = (came[-1] - came[0]) // 100_000 + 1 - len(came)
+        assert missing > 10 and missing <= lost(world) <= missing + 5, "what it took after its checkpoint counts, too"
+        before = lost(world)
+        stopped = world.request(RuntimeMsg.STOP_GRAPH, StopRequest("g"))
+        world.run(10 * S)
+        assert sum(count for by_sq in stopped.result().values() for count in by_sq.values()) == before

@@ -199,6 +199,17 @@ class Completion(msgspec.Struct):
             received = {arc: number for arc, number in report.received.items() if arc not in theirs}
             self.latest[ensemble] = msgspec.structs.replace(report, received=received)
 
+    def taken_over(self, lost: str, to: str, state: InstanceState) -> None:
+        """An SQ of an ensemble that is gone goes on with this state: what it lacks is counted at its new host.
+
+        Not of arcs whose tokens come there anyway, for another SQ.
+        """
+        report = self.latest.get(to)
+        counted = state.received.keys() - (report.received.keys() if report is not None else ())
+        if lost in self.sent_to_departed:
+            sent = self.sent_to_departed[lost]
+            self.sent_to_departed[lost] = {arc: number for arc, number in sent.items() if arc not in counted}
+
     def back(self, ensemble: str) -> None:
         """An ensemble was not dead but cut off: it reports its own counts again."""
         self.returned.add(ensemble)

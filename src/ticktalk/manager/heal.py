@@ -327,10 +327,8 @@ class Heal:
         waiting = [sq for sq, host in state.host_of.items() if not host and sq not in undecided]
         free = [] if self._state.awaited else [sq for sq in waiting if sq not in kept]
         placed = self._find(state, free) if free else {}
-        state.host_of.update(placed)
-        for sq in placed:
-            state.left.pop(sq, None)
         _renew(state, placed)
+        state.place_anew(placed)
         if placed:
             state.arriving.update(placed)
             self._tell(Moved(state.title, placed))

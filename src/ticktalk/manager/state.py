@@ -239,6 +239,15 @@ class GraphState(msgspec.Struct):
         """The graph's name, as people know it."""
         return self.version_of or self.graph.name
 
+    def place_anew(self, hosts: Mapping[str, str]) -> None:
+        """SQs whose ensemble was lost get these hosts; they go on there from their checkpoints."""
+        self.host_of.update(hosts)
+        for sq, host in hosts.items():
+            left = self.left.pop(sq, "")
+            for context in self.live:
+                if sq in context.checkpoints:
+                    context.completion.taken_over(left, host, context.checkpoints[sq])
+
     @property
     def live(self) -> list[ContextState]:
         """The starts that have not ended, in order."""
