@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from world import MS, S, World, graph_of
 
@@ -172,6 +173,27 @@ def keep(trigger):
     assert after == [(n, n, 6.0 * n, "float32", (2, 3), ("Pose", [1, 3], [0, 1, 2]), (*rest, False)) for n in (5, 6)]
     assert len(world.told("keep-1: sq_state['lock']")) == 1
     assert len(world.told("has no codec")) == 1
+
+
+@pytest.mark.parametrize("drained", [False, True])
+@pytest.mark.parametrize("state", ["0", "''", "[]", "False", "None", "np.zeros(2)"])
+def test_a_state_that_is_false_goes_on_too(state: str, drained: bool) -> None:
+    more = f"""
+import numpy as np
+@STREAMify
+def keep(trigger):
+    global sq_state
+    before, sq_state = repr(sq_state), {state}
+    return before
+"""
+    world = World(["b", "c"])
+    world.start(graph_of("return keep(trigger, TTPeriod=500000)", more=more))
+    world.at(2200 * MS, lambda: world.manager.drain("b") if drained else world.events("- {at: 2200ms, fail: b}"))
+    world.run(6 * S)
+    before, after = ([value for _, value, host in world.table() if host == name] for name in "bc")
+    wanted = repr(eval(state, {"np": np}))
+    assert before == ["{}", *[wanted] * 3] and after == [wanted] * len(after) and len(after) > 2
+    world.check()
 
 
 def test_several_graphs_and_starts_heal_at_once_and_end() -> None:

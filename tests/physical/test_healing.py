@@ -203,6 +203,45 @@ def test_a_killed_worker_is_replaced_and_its_instances_go_on(own: Callable[..., 
     assert found(system, "counted")["mapping"]["count-1"] == "b"
 
 
+def test_states_that_are_false_outlive_a_worker_and_a_drain(own: Callable[..., System]) -> None:
+    states = {"nought": "0", "text": "''", "items": "[]", "no": "False", "nothing": "None"}
+    bodies = "".join(
+        f"""
+@SQify
+def {name}(x):
+    global sq_state
+    before, sq_state = sq_state, {state}
+    return repr(before)
+"""
+        for name, state in states.items()
+    )
+    calls = "\n    ".join(f"{name}(s)" for name in states)
+    system = own().with_ensembles("edge", "c")
+    system.begin("b", "--workers", "2")
+    assert system.manager.wait_for_ensembles(["b"], LIMIT) == []
+    head, _, _ = COUNTED.partition("@SQify\ndef count")
+    text = f"{head}{bodies}@GRAPHify\ndef main(trigger):\n    s = src(trigger, TTPeriod=100000)\n    {calls}\n"
+    graph = system.deploy(text, "kept", mapping={"src-1": "edge"} | {f"{name}-1": "b" for name in states})
+    system.manager.execute_graph(graph)
+    contexts = system.manager.process.state.graphs["kept"].contexts.values()
+
+    def all_saved() -> bool:
+        kept = [context.checkpoints.get(f"{name}-1") for context in list(contexts) for name in states]
+        return all(each is not None and each.body is not None for each in kept)
+
+    until(all_saved, "they are saved")
+    (worker,) = children(system.ensembles["b"].popen.pid)
+    kill(worker)
+    until(lambda: system.manager.counters(graph).get("b", {}).get("restarts") == 1, "the replacement is counted")
+    runs_on(system, "kept")
+    system.manager.drain("b")
+    until(lambda: all(of(system, "kept", f"{name}-1")[-1].ensemble != "b" for name in states), "they go on elsewhere")
+    runs_on(system, "kept")
+    for name, state in states.items():
+        first, *others = (token.value for token in of(system, "kept", f"{name}-1"))
+        assert first == "{}" and set(others) == {state}
+
+
 def test_an_instance_that_rests_is_not_saved_again(own: Callable[..., System]) -> None:
     system = own(checkpoint=20_000).with_ensembles("edge")
     host = system.manager._handle.node.host

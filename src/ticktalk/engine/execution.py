@@ -159,7 +159,7 @@ class TTSQExecute:
     @property
     def memory(self) -> Any:
         """The state kept from firing to firing: `sq_state`, or an instruction's own."""
-        return self.state.get("sq_state") if self.setting is None else self.setting.state
+        return self.state.get("sq_state", {}) if self.setting is None else self.setting.state
 
     @memory.setter
     def memory(self, memory: Any) -> None:

@@ -18,6 +18,11 @@ Load = Callable[[bytes], Any]
 """Makes a value again from its saved form."""
 
 
+def is_empty(state: Any) -> bool:
+    """True if an `sq_state` is as at its begin; 0, None, an empty list and the like are states."""
+    return state.__class__ is dict and not state
+
+
 class Numbered:
     """The value of a token whose way is watched, with its number at its SQ (`engine/tap.py`)."""
 
@@ -55,8 +60,8 @@ class Saver:
         self.left_out.append(f"{self.sq}: {where} ({type_name(value)})")
 
     def body(self, state: Any) -> bytes | None:
-        """An `sq_state`, without the entries that have no codec; None when nothing is in it."""
-        if not state:
+        """An `sq_state`, without the entries that have no codec; None: it is as at its begin."""
+        if is_empty(state):
             return None
         data = self._encoded(state)
         if data is None and isinstance(state, dict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ticktalk.engine.state import Saver
+from ticktalk.engine.state import Saver, is_empty
 from ticktalk.json_text import stable_repr
 from ticktalk.recording.replay import Replay
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
@@ -74,14 +74,14 @@ def _moment(replay: Replay, name: str) -> Moment:
             add(port, start, stop, data, False)
     deadlines = [(_finite(start), _finite(stop), int(due)) for start, _, stop, due in saved.get("due", ())]
     execute = replay.context.executes.get(name)
-    memory = getattr(execute, "memory", None)
+    memory = getattr(execute, "memory", {})
     return Moment(
         name,
         replay.host_of.get(name, ""),
         tokens,
         [each for each in deadlines if each[2] < INFINITY],
         [(_finite(each.start), _finite(each.stop)) for each in replay.running(name)],
-        stable_repr(memory) if memory else "",
+        "" if is_empty(memory) else stable_repr(memory),
         getattr(sync, "instant", None),
         replay.ended.get(name, 0),
     )

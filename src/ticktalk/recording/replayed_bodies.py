@@ -22,7 +22,8 @@ from ticktalk.time import Tick
 class NoBody:
     """Stands in for the body of a source, whose results are recorded."""
 
-    body = arrange = memory = None
+    body = arrange = None
+    memory: Any = {}  # nothing is in it
 
     def __init__(self, sq: TTSQ) -> None:
         self.sq = sq

@@ -181,8 +181,7 @@ class HomeInstance(Instance):
             try:
                 super().carry_out(command)
                 self.budget.left = MOST_COST
-                if self.execute.memory:
-                    self.kept = command.sq_state  # also of a body that does not name it: its next version may
+                self.kept = command.sq_state  # also of a body that does not name it: its next version may
                 self.kept = self.state()
             except Exception:  # bytes that are no value, or one of the program's classes
                 self.leave(STATE)
