@@ -215,8 +215,18 @@ def test_an_authority_that_ends_soon_is_renewed(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(authority, "datetime", Before)
     keys = tmp_path / "keys"
     init_authority(keys)
-    monkeypatch.undo()
+    ticks = iter(range(1000))
+
+    class Passing(datetime):
+        """A second passes whenever the time is read."""
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Any:
+            return datetime.now(tz) + timedelta(seconds=next(ticks))
+
+    monkeypatch.setattr(authority, "datetime", Passing)
     rotate(keys)
+    monkeypatch.undo()
     rotate(keys)
     expires = Credentials.load(keys / f"{MANAGER}.json").expires
     assert expires - datetime.now(UTC) > timedelta(days=364)

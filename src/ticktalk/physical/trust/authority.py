@@ -140,6 +140,7 @@ def issue(
     valid_for: timedelta = VALID_FOR,
     path: Path | None = None,
     role: Role | None = None,
+    cut_short: bool = False,
 ) -> Path:
     """Make credentials for an ensemble or a user, or anew for the manager (by its name).
 
@@ -151,6 +152,7 @@ def issue(
         valid_for: from now; not beyond the authority itself.
         path: the file to write; default: `NAME.json` in the folder. One that exists is replaced.
         role: what they entitle to. None: the role of the certificate that the name had last, or "ensemble".
+        cut_short: they end with the authority if `valid_for` is beyond it; else that is an error.
 
     Returns:
         the file, readable by its owner only.
@@ -184,11 +186,11 @@ def issue(
         )
     if valid_for <= timedelta(0):
         raise ValueError("a certificate must be valid for some time")
-    if valid_for > left:
+    if valid_for > left and not cut_short:
         raise ValueError(f"a certificate cannot outlive its authority, which is valid for {left.days} more days")
-    key = ec.generate_private_key(ec.SECP256R1())
+    key, end = ec.generate_private_key(ec.SECP256R1()), now + min(valid_for, left)
     certificate = ensemble_certificate(
-        authority.certificate, authority.key, key, name, role, list(dict.fromkeys(addresses)), now, now + valid_for
+        authority.certificate, authority.key, key, name, role, list(dict.fromkeys(addresses)), now, end
     )
     other = authority.other or _Other(b"", b"", None)
     bundle = Bundle(
@@ -285,13 +287,12 @@ def rotate(directory: Path, trusted_for: timedelta = OTHER_TRUSTED_FOR) -> tuple
             if second:
                 _list_of_new(directory, authority, now)
         names = set(msgspec.json.decode(begun.read_bytes(), type=list[str]))
-        left = _open(directory).certificate.not_valid_after_utc - now
         lengths: dict[str, timedelta] = {}  # the longest of each name: the end of an authority cuts some short
         for certificate in _certificates(directory):
             name, length = common_name(certificate), certificate.not_valid_after_utc - certificate.not_valid_before_utc
             lengths[name] = max(length - BACKDATED, lengths.get(name, timedelta(0)))
         names &= {item.name for item in issued(directory) if item.revoked is None}
-        bundles = [issue(directory, name, valid_for=min(lengths[name], left)) for name in lengths if name in names]
+        bundles = [issue(directory, name, None, lengths[name], cut_short=True) for name in lengths if name in names]
         begun.unlink()
     except OSError as error:
         raise TTError(f"{directory}: the authority cannot be written there: {error.strerror}") from None
