@@ -37,7 +37,7 @@ class UntilTaken:
     Args:
         send: sends a message to the manager.
         spill: where further ones wait.
-        left_out: told how many messages found no room, or could not be read again.
+        left_out: told how many outputs and errors found no room, or could not be read again.
 
     Attributes:
         first: the number of the first output that is kept here, or else of the next.
@@ -48,7 +48,7 @@ class UntilTaken:
         self._send, self._spill, self._left_out = send, spill, left_out
         self._waits: deque[tuple[int, bytes]] = deque()  # under way: the number of its last output, and the message
         self._bytes = 0
-        self._spilled = 0
+        self._spilled = 0  # outputs and errors in the spill
         self._sent = 0  # the number of the last output that was sent
         self.number = 0
         self.first = 1
@@ -63,9 +63,9 @@ class UntilTaken:
         frame = frame_of(self.number + count)
         if self._spilled or not self._has_room(frame):
             if not self._spill.put(count, frame):
-                self._left_out(1)
+                self._left_out(count or 1)
                 return False
-            self._spilled += 1
+            self._spilled += count or 1
         else:
             self._go(count, frame)
         self.number += count
@@ -112,5 +112,5 @@ class UntilTaken:
                 if not self._waits:
                     self.first = self.number + 1
                 return
-            self._spilled -= 1
+            self._spilled -= found[0] or 1
             self._go(*found)

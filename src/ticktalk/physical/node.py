@@ -474,9 +474,9 @@ class Node:
             self._listening.stop(stop.graph)
         self.tokens.forget(stop)
 
-    def count_overflow(self, frames: int = 1) -> None:
-        """Frames were dropped: too many waited to be sent, or they could not be read where they waited."""
-        self.own["overflow"] += frames
+    def count_overflow(self, count: int = 1) -> None:
+        """Frames or outputs were dropped: too many waited to be sent, or they could not be read where they waited."""
+        self.own["overflow"] += count
 
     def _worker_died(self, worker: str, how: str, firings: Firings) -> None:
         self.own["restarts"] += 1

@@ -32,7 +32,7 @@ class ToManager:
         manager: the manager's name.
         link: the ensemble's end of the network.
         loop: its timekeeper.
-        overflow: told how many messages were left out.
+        overflow: told how many outputs and errors were left out.
 
     Attributes:
         kept: what the manager has not taken yet.
