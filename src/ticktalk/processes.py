@@ -22,14 +22,7 @@ from ticktalk.manager.requests import Requests
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import RECIPIENTS, Envelope, ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg, message
 from ticktalk.network_interface import TTNetworkInterface
-from ticktalk.payloads import (
-    DeployRequest,
-    DrainRequest,
-    Route,
-    SetRequest,
-    StartRequest,
-    StopRequest,
-)
+from ticktalk.payloads import DeployRequest, DrainRequest, Route, SetRequest, StartRequest, StopRequest
 
 if TYPE_CHECKING:
     import simpy
@@ -257,43 +250,41 @@ class _BesideNetworkManager(TTProcess):
         self.send(self.manager, kind, payload)
 
 
-class TTInputTokenProcess(_BesideNetworkManager):
+class _OfHost(_BesideNetworkManager):
+    """A process that hands messages to the SQs of an ensemble."""
+
+    def __init__(
+        self,
+        input_queue: Any,
+        ensemble_name: str | None = None,
+        host: EnsembleHost | None = None,
+        manager: str = DEFAULT_RUNTIME_MANAGER_NAME,
+    ) -> None:
+        super().__init__(input_queue, ensemble_name, manager)
+        self.host = host
+        self.handlers = {} if host is None else self._handlers_of(host)
+
+    def _handlers_of(self, host: EnsembleHost) -> dict[enum.Enum, Callable[[Any], object]]:
+        raise NotImplementedError
+
+
+class TTInputTokenProcess(_OfHost):
     """Ports, firing rules and timers of the SQs placed on this ensemble (`ticktalk.engine.firing`)."""
 
-    def __init__(
-        self,
-        input_queue: Any,
-        ensemble_name: str | None = None,
-        host: EnsembleHost | None = None,
-        manager: str = DEFAULT_RUNTIME_MANAGER_NAME,
-    ) -> None:
-        super().__init__(input_queue, ensemble_name, manager)
-        self.host = host
-        if host is not None:
-            self.handlers = {
-                SyncMsg.START: host.start,
-                SyncMsg.INPUT_TOKEN: host.arrive,
-                SyncMsg.STOP: host.stop,
-                SyncMsg.SET_GRID: host.set_grid,
-            }
+    def _handlers_of(self, host: EnsembleHost) -> dict[enum.Enum, Callable[[Any], object]]:
+        return {
+            SyncMsg.START: host.start,
+            SyncMsg.INPUT_TOKEN: host.arrive,
+            SyncMsg.STOP: host.stop,
+            SyncMsg.SET_GRID: host.set_grid,
+        }
 
 
-class TTExecuteProcess(_BesideNetworkManager):
+class TTExecuteProcess(_OfHost):
     """Bodies of the SQs placed on this ensemble (`ticktalk.engine.execution`)."""
 
-    def __init__(
-        self,
-        input_queue: Any,
-        ensemble_name: str | None = None,
-        host: EnsembleHost | None = None,
-        manager: str = DEFAULT_RUNTIME_MANAGER_NAME,
-    ) -> None:
-        super().__init__(input_queue, ensemble_name, manager)
-        self.host = host
-        if host is not None:
-            self.handlers = {
-                ExecuteMsg.INSTANTIATE: lambda deployment: self.tell(RuntimeMsg.READY, host.prepare(deployment))
-            }
+    def _handlers_of(self, host: EnsembleHost) -> dict[enum.Enum, Callable[[Any], object]]:
+        return {ExecuteMsg.INSTANTIATE: lambda deployment: self.tell(RuntimeMsg.READY, host.prepare(deployment))}
 
 
 class TTRuntimeManagerProcess(_BesideNetworkManager):
