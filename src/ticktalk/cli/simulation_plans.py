@@ -11,30 +11,12 @@ from ticktalk.accelerate.periods import Plan
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.context import Context
-from ticktalk.engine.execution import Send, TTSQExecute
-from ticktalk.engine.firing_chain import Report, Surroundings
+from ticktalk.engine.firing_chain import Surroundings
 from ticktalk.engine.prepared_graph import PreparedGraph
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
+from ticktalk.recording.replayed_bodies import SomeBodies
 from ticktalk.time import Tick
-
-
-class _NoBody:
-    """Stands in for the execute part of an SQ of the program."""
-
-    def __init__(self, sq: TTSQ) -> None:
-        self.sq = sq
-        self.body = self.arrange = None
-
-    def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
-        """Give nothing."""
-
-
-class _Unrun(Context):
-    """A context whose instructions run, but no code of the program."""
-
-    def _execute(self, sq: TTSQ, send: Send, report: Report) -> TTSQExecute:
-        return _NoBody(sq) if sq.body else super()._execute(sq, send, report)  # type: ignore[return-value]
 
 
 def planned(graph: TTGraph, host_of: Mapping[str, str]) -> list[Plan]:
@@ -49,6 +31,7 @@ def planned(graph: TTGraph, host_of: Mapping[str, str]) -> list[Plan]:
     """
     agenda = Agenda()
     contexts: dict[str, Context] = {}
+    bodies = {sq.name for sq in graph.sqs if sq.body}
 
     def publish(arc: str, ensembles: list[str], value: Any, start: Tick, stop: Tick) -> None:
         for ensemble in ensembles:
@@ -56,7 +39,8 @@ def planned(graph: TTGraph, host_of: Mapping[str, str]) -> list[Plan]:
 
     for host in dict.fromkeys(host_of.values()):
         around = Surroundings(publish, lambda *output: None, lambda error: None)
-        contexts[host] = _Unrun(PreparedGraph(graph, dict(host_of), host, {}), 0, 0, agenda, around)
+        prepared = PreparedGraph(graph, dict(host_of), host, {})
+        contexts[host] = SomeBodies(prepared, 0, 0, agenda, around, bodies)
     for context in contexts.values():
         context.inject({source.name: 1 for source in graph.inputs})
     agenda.run_ready(0)

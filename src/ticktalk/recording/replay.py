@@ -31,7 +31,7 @@ from ticktalk.hosted.switching import go_on_late, late
 from ticktalk.hosted.tapping import Tapped
 from ticktalk.payloads import FiringError, InstanceState
 from ticktalk.recording.departures import Compared, Departure, content_of, put_off, same_tokens, same_value, shown, told
-from ticktalk.recording.replayed_bodies import RecordedBody, RecordedFiring, WholeGraph
+from ticktalk.recording.replayed_bodies import RecordedBody, RecordedFiring, SomeBodies
 from ticktalk.recording.setup import Setup
 from ticktalk.records import (
     LONGEST,
@@ -206,7 +206,7 @@ class Replay:
             tap=self._tap,
             eviction_bound=setup.eviction_bound,
         )
-        self.context = WholeGraph(prepared, setup.context, setup.start_tick, self._agenda, around, self._without_bodies)
+        self.context = SomeBodies(prepared, setup.context, setup.start_tick, self._agenda, around, self._without_bodies)
         if setup.until is not None:
             self.context.end_streams(setup.until)
 

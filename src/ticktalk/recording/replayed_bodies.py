@@ -20,7 +20,7 @@ from ticktalk.time import Tick
 
 
 class NoBody:
-    """Stands in for the body of a source, whose results are recorded."""
+    """Stands in for the body of an SQ that does not run."""
 
     body = arrange = None
     memory: Any = {}  # nothing is in it
@@ -32,8 +32,8 @@ class NoBody:
         """Give nothing."""
 
 
-class WholeGraph(Context):
-    """A context that holds the whole graph, with bodies for all SQs but `sources`."""
+class SomeBodies(Context):
+    """A context with the bodies of all SQs but those in `without`."""
 
     def __init__(
         self,
@@ -42,13 +42,13 @@ class WholeGraph(Context):
         start_tick: int,
         agenda: Agenda,
         around: Surroundings,
-        sources: Collection[str],
+        without: Collection[str],
     ) -> None:
-        self.sources = sources
+        self.without = without
         super().__init__(prepared, number, start_tick, agenda, around)
 
     def _execute(self, sq: TTSQ, send: Send, report: Report) -> TTSQExecute:
-        if sq.name in self.sources:
+        if sq.name in self.without:
             return NoBody(sq)  # type: ignore[return-value]
         return super()._execute(sq, send, report)
 
