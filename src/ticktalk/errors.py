@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, Self
 
 
@@ -19,6 +21,19 @@ class TTError(Exception):
         error = cls("\n".join(f"{file}:{line}: error: {what}" for line, what in mistakes))
         error.placed = True
         return error
+
+
+@contextmanager
+def writing(what: str) -> Iterator[None]:
+    """Write a file, named as in `-o FILE: the picture`.
+
+    Raises:
+        TTError: it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise TTError(f"{what} cannot be written: {error.strerror}") from None
 
 
 class TTWarning(UserWarning):

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import IO, TextIO
 
 from ticktalk.cli.streams import StdoutGone
@@ -28,6 +29,36 @@ CLEAR_LINE = "\r\x1b[2K"
 
 class ResultsGone(KeyboardInterrupt):
     """Ends a simulation whose reader is gone, as Ctrl-C would: it is no error of a body."""
+
+
+def results_gone() -> None:
+    """End a simulation whose reader is gone.
+
+    Raises:
+        ResultsGone: always.
+    """
+    raise ResultsGone
+
+
+@contextmanager
+def runs_done(total: int | None = None) -> Iterator[Callable[..., None]]:
+    """A function to call after one run, or so many: on a terminal it moves a bar, or counts where there is no end."""
+    if not sys.stderr.isatty():
+        yield lambda runs=1: None
+        return
+    from rich import progress
+    from rich.console import Console
+
+    columns: tuple[progress.ProgressColumn, ...]
+    if total is None:
+        running = progress.TextColumn("{task.completed:.0f} runs")
+        columns = progress.SpinnerColumn(), running, progress.TimeElapsedColumn()
+    else:
+        running = progress.TextColumn("runs")
+        columns = running, progress.BarColumn(), progress.MofNCompleteColumn(), progress.TimeRemainingColumn()
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda runs=1: bar.advance(task, runs)
 
 
 class Results:

@@ -18,7 +18,7 @@ from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.durations import duration_text
 from ticktalk.engine.firing_chain import Surroundings, firing_chain
 from ticktalk.engine.forwarding import TTSQForward
-from ticktalk.errors import TTError
+from ticktalk.errors import writing
 from ticktalk.graph.drawing import Format
 from ticktalk.graph.drawing import draw as render
 from ticktalk.graph.drawing.boxes import collapsed
@@ -61,10 +61,8 @@ def draw(
     if output is not None:
         shown = collapsed(graph) if collapse else graph
         text = render(shown, cast(Format, kind), _as_groups(graph, plans) if regions else None)
-        try:
+        with writing(f"{output}: the picture"):
             output.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise TTError(f"{output}: the picture cannot be written: {error.strerror}") from None
     if show_code:
         for number, plan in enumerate(plans):
             events = f"{len(plan.main.events)} events of {len(plan.parts)} of {len(graph.sqs)} SQs"

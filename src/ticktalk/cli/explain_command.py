@@ -13,7 +13,7 @@ from ticktalk.cli.record import is_recording, recorded_start, tell_lacks, tell_v
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import terminal
 from ticktalk.durations import EPOCH_SECONDS, UNITS, instant_text
-from ticktalk.errors import TTError
+from ticktalk.errors import TTError, writing
 from ticktalk.explain.from_log import explain_output
 from ticktalk.explain.history import History, after
 from ticktalk.explain.picture import draw_explanation
@@ -86,10 +86,8 @@ def explain(
     for told in map(indented, tries):  # each change is a run: what is known without stands there already
         terminal().print(line(told), soft_wrap=True)
     if output is not None:
-        try:
+        with writing(f"{output}: the picture"):
             output.write_text(draw_explanation(made), encoding="utf-8")
-        except OSError as error:
-            raise TTError(f"{output}: the picture cannot be written: {error.strerror}") from None
 
 
 def _recorded(

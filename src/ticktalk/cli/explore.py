@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +9,7 @@ import msgspec
 import typer
 
 from ticktalk.cli import arguments, options
+from ticktalk.cli.console import runs_done
 from ticktalk.cli.explore_search import RUNS
 from ticktalk.cli.explore_search import explore as explored
 from ticktalk.cli.streams import say
@@ -70,7 +68,7 @@ def explore(
     of: options.Graph = None,
 ) -> None:
     asked = {**(_read_bounds(bounds) if bounds is not None else {}), **_pairs("--vary", vary)}
-    with _progress() as done:
+    with runs_done() as done:
         certificate = explored(
             program,
             asked or None,
@@ -155,18 +153,3 @@ def _show_one(what: str, example: Counterexample | None) -> None:
         console.print(f"  {example.replay}", soft_wrap=True)
         if not example.file:
             console.print("".join(f"    {line}\n" for line in example.events.splitlines()), end="")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int], None]]:
-    """A function to call after runs: on a terminal it counts them."""
-    if not sys.stderr.isatty():
-        yield lambda runs: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.completed:.0f} runs"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda runs: bar.advance(task, runs)

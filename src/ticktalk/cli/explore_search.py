@@ -25,7 +25,7 @@ from ticktalk.cli.simulated_run import SimulatedRun, network_delay_of
 from ticktalk.cli.sweep import words_of
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.durations import duration_text
-from ticktalk.errors import TTError
+from ticktalk.errors import TTError, writing
 from ticktalk.exploration.all_dimensions import SearchBox, corners
 from ticktalk.exploration.certificate import AllTogether, AxisBound, Certificate, Counterexample
 from ticktalk.exploration.dimensions import (
@@ -459,10 +459,8 @@ class _Tell:
             path = self._folder / (name.replace(":", "-").replace(",", "-").replace("--", "-").lstrip("-") + ".yaml")
             if name.startswith("-"):
                 path = path.with_stem(path.stem + "-below")
-            try:
+            with writing(f"{path}:"):
                 path.write_text(f"# {differs.what}\n{text}", encoding="utf-8")
-            except OSError as error:
-                raise TTError(f"{path}: cannot be written: {error.strerror}") from None
             file = str(path)
         replay = shlex.join([*self._words, "--seed", str(point.seed), "--events", file or "EVENTS.yaml"])
         worse = {each: _text(each, value, point) for each, value in point.values.items()}

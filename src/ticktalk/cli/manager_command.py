@@ -27,7 +27,7 @@ from ticktalk.cli.streams import say
 from ticktalk.cli.tables import status_tables, terminal
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE, RX_PORT, WORKERS
 from ticktalk.durations import duration_text
-from ticktalk.errors import TTError
+from ticktalk.errors import TTError, writing
 from ticktalk.manager.events import Restarted, losses_text
 from ticktalk.payloads import OutputToken
 from ticktalk.physical.workers.native_output import shown_apart
@@ -94,7 +94,7 @@ def manager(
     save_every = arguments.duration(checkpoint, "--checkpoint")
     memory = arguments.worker_memory(worker_memory, workers)
     keep_time(realtime, cpus, workers)
-    try:
+    with writing(f"--log {log}: the file"):
         runtime = TTRuntimeManagerPhysical(
             log,
             ip,
@@ -110,8 +110,6 @@ def manager(
             checkpoint=save_every,
             state=state_folder(state, log),
         )
-    except OSError as error:
-        raise TTError(f"--log {log}: the file cannot be written: {error.strerror}") from None
     everything = False
     recording = DeviceRecording(record, runtime, {}, otel)
 

@@ -15,7 +15,7 @@ from ticktalk.cli.ending import first
 from ticktalk.cli.placement import tell_doubts
 from ticktalk.cli.tables import ROWS, add, some, table, terminal
 from ticktalk.durations import about
-from ticktalk.errors import TTError
+from ticktalk.errors import writing
 from ticktalk.mapping.deployment_file import read_deployment
 from ticktalk.mapping.expected_use import use_lines, uses
 from ticktalk.mapping.schedule import MappingProblem, Objective, ScheduledMapping
@@ -65,10 +65,8 @@ def map_command(
     found = uses(graph, plan_for, plan.mapping)
     content = {**plan_json(plan), "use": {name: float(share) for name, share in found.items()}}
     if output is not None:
-        try:
+        with writing(f"{output}: the mapping"):
             output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise TTError(f"{output}: the mapping cannot be written: {error.strerror}") from None
     if as_json:
         print(json.dumps(content))
         return

@@ -10,7 +10,7 @@ import typer
 from ticktalk.cli.arguments import EnsembleOption
 from ticktalk.cli.streams import say
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
-from ticktalk.errors import TTError
+from ticktalk.errors import TTError, writing
 from ticktalk.graph.graph import TTGraph
 from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, EnsembleSpec, LinkSpec, read_deployment
 from ticktalk.mapping.measured_costs import completed, costs_of
@@ -80,9 +80,7 @@ def write_profile(
     head = f"# What {graph.name} cost in a run: the median time of a body and size of a token of each function.\n"
     if kept := [name for name in given if name not in measured and given[name].time is not None]:
         head += f"# Not measured, so they are as {deployment.file} gives them: {', '.join(kept)}.\n"
-    try:
+    with writing(f"--profile {path}: the file"):
         path.write_text(head + deployment_text(deployment._replace(costs=costs)), encoding="utf-8")
-    except OSError as error:
-        raise TTError(f"--profile {path}: the file cannot be written: {error.strerror}") from None
     if unseen:
         say(f"{path}: no run of {', '.join(unseen)} was seen, so there is no time of it")

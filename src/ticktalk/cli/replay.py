@@ -14,7 +14,7 @@ import msgspec
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.console import Results, ResultsGone
+from ticktalk.cli.console import Results, results_gone
 from ticktalk.cli.record import recorded_start, tell_lacks, tell_versions
 from ticktalk.cli.streams import say
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
@@ -147,7 +147,7 @@ def replay(
     tell_versions(versions, "each version is replayed")
     setups = {version.setup.context: version.setup for version in versions}
     with (
-        Results(jsonl, _gone, FLUSH if speed or then_live else math.inf) as results,
+        Results(jsonl, results_gone, FLUSH if speed or then_live else math.inf) as results,
         BodyOutput(results.elsewhere, results.elsewhere),
         keep_bodies_from_stdout(),
     ):
@@ -314,7 +314,3 @@ def _steps(first: int, last: int, shown: bool) -> Iterator[int]:
     """The ticks at which to look; only the last one, if nobody does."""
     steps = LOOKS if shown else 1
     yield from (first + (last - first) * step // steps for step in range(1, steps + 1))
-
-
-def _gone() -> None:
-    raise ResultsGone

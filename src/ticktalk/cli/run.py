@@ -24,7 +24,7 @@ from ticktalk.cli.signals import on_interrupt
 from ticktalk.cli.streams import say
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE, WORKERS
 from ticktalk.durations import duration_text, instant_text
-from ticktalk.errors import TTError
+from ticktalk.errors import TTError, writing
 from ticktalk.factories import check_factory
 from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.events import GraphDone, losses_text
@@ -112,7 +112,7 @@ def run(
         results = stack.enter_context(Results(jsonl, stopped.set, FLUSH))
         rows = Callbacks()  # to write may block, and the thread that keeps time must not
         stack.callback(rows.close, None)
-        try:
+        with writing(f"--log {log}: the file"):
             manager = TTRuntimeManagerPhysical(
                 log,
                 "127.0.0.1",
@@ -126,8 +126,6 @@ def run(
                 token=token,
                 checkpoint=save_every,
             )
-        except OSError as error:
-            raise TTError(f"--log {log}: the file cannot be written: {error.strerror}") from None
         stack.callback(manager.stop)
         dashboard(web, manager, stack)
         on_interrupt(stopped.set)

@@ -7,19 +7,19 @@ import json
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.console import Results, ResultsGone
+from ticktalk.cli.console import Results, results_gone
 from ticktalk.cli.ending import tell_end
 from ticktalk.cli.firing_errors import FiringErrors
 from ticktalk.cli.simulated_run import SimulatedRun, network_delay_of
 from ticktalk.cli.streams import say
 from ticktalk.defaults import CHECKPOINT_PERIOD
 from ticktalk.durations import duration_text
-from ticktalk.errors import TTError
+from ticktalk.errors import TTError, writing
 from ticktalk.hosted.body_costs import Meter
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.hosted.lease import DEAD_AFTER
@@ -161,7 +161,7 @@ def simulate(
     tokens: list[OutputToken] = []
     failures = FiringErrors()
     with ExitStack() as stack:
-        results = stack.enter_context(Results(jsonl, _results_gone))
+        results = stack.enter_context(Results(jsonl, results_gone))
         stack.enter_context(BodyOutput(results.elsewhere, results.elsewhere))
         manager = stack.enter_context(made.manager())
         gc.freeze()  # the ensembles live as long as this process: to look through them for garbage takes seconds
@@ -204,7 +204,8 @@ def simulate(
         counters = tell_end(manager.status(), graph.name)
         errors = manager.process.errors.count
         if summary is not None:
-            _write_summary(summary, {"counters": counters, "errors": errors})
+            with writing(f"--summary {summary}:"):
+                summary.write_text(json.dumps({"counters": counters, "errors": errors}, sort_keys=True), "utf-8")
         if pages is not None:
             recording.close()  # it is read while the dashboard is still there
             pages.stay()
@@ -218,17 +219,6 @@ def simulate(
         raise typer.Exit(1)
 
 
-def _write_summary(path: Path, found: dict[str, Any]) -> None:
-    try:
-        path.write_text(json.dumps(found, sort_keys=True), "utf-8")
-    except OSError as error:
-        raise TTError(f"--summary {path}: cannot be written: {error.strerror}") from None
-
-
 def _say(tick: int, event: Event) -> None:
     if not isinstance(event, (Joined, Left)):  # the file of events says so itself
         say(f"{duration_text(tick)}: {event}")
-
-
-def _results_gone() -> None:
-    raise ResultsGone

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from ticktalk.cli.console import runs_done
 from ticktalk.cli.runs_file import read_runs
 from ticktalk.cli.streams import say
 from ticktalk.cli.sweep import results, row
 from ticktalk.cli.tables import add, table, terminal
-from ticktalk.errors import TTError
+from ticktalk.errors import TTError, writing
 
 LAST_LINES = 3
 """Lines that are shown of what a failed run has said."""
@@ -43,17 +42,15 @@ def simulate_runs(
     own, whole = read_runs(path, {name: value for name, value in fixed.items() if value is not None and value != []})
     if output is not None and not output.parent.is_dir():
         raise TTError(f"-o {output}: there is no folder {output.parent}")
-    with _progress(len(whole)) as done:
+    with runs_done(len(whole)) as done:
         found = results(program, whole, graph, jobs, dask, done)
     if output is not None:
         lines = (
             json.dumps({"run": number, "settings": settings, **result}, sort_keys=True)
             for number, (settings, result) in enumerate(zip(whole, found, strict=True), 1)
         )
-        try:
+        with writing(f"-o {output}:"):
             output.write_text("".join(f"{line}\n" for line in lines))
-        except OSError as error:
-            raise TTError(f"-o {output}: cannot be written: {error.strerror}") from None
     rows = [row(settings, result) for settings, result in zip(own, found, strict=True)]
     for each in rows:
         each["outputs"] = len(each["outputs"])
@@ -67,18 +64,3 @@ def simulate_runs(
         say(f"run {number} failed: " + " ".join(told.strip().splitlines()[-LAST_LINES:]))
     if failed:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _progress(runs: int) -> Iterator[Callable[[], None]]:
-    """A function to call after each run: on a terminal it moves a bar."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=runs)
-        yield lambda: bar.advance(task)

@@ -16,7 +16,7 @@ from ticktalk.cli.tables import table, terminal
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.durations import duration_text
 from ticktalk.engine.firing_chain import MakeStage
-from ticktalk.errors import TTError
+from ticktalk.errors import TTError, writing
 from ticktalk.explain.what_if_picture import MEANINGS, Mark, draw_comparison
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
@@ -233,10 +233,8 @@ def write_picture(path: Path, comparison: Comparison, pairs: dict[str, list[Pair
         f" {each.gone} gone, {each.new} new, later by {_later(each.later[0])} (median)"
         for each in comparison.outputs
     )
-    try:
+    with writing(f"--svg {path}: the picture"):
         path.write_text(draw_comparison("Outputs as recorded, and what if", rows, said), encoding="utf-8")
-    except OSError as error:
-        raise TTError(f"--svg {path}: the picture cannot be written: {error.strerror}") from None
 
 
 def _sent(token: Sent | None, start: int) -> int | None:

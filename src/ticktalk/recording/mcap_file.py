@@ -22,7 +22,7 @@ from mcap.records import Attachment, Channel, Chunk, Metadata
 from mcap.stream_reader import StreamReader
 
 from ticktalk.durations import NANOSECONDS
-from ticktalk.errors import TTError
+from ticktalk.errors import TTError, writing
 from ticktalk.ranges import FARTHEST
 from ticktalk.recording.columns import Column, in_json
 from ticktalk.recording.json_values import as_json, values_together
@@ -129,12 +129,10 @@ class RecordingWriter:
         self._schemas: dict[str, int] = {}
         self._next: dict[tuple[str, int, str], int] = {}  # by graph, context and ensemble: the record that is next
         self._unsure: deque[tuple[int, list[Noted]]] = deque()  # added and perhaps not written: their chunk, and they
-        try:
+        with writing(f"{path}: the recording"):
             self._file = path if not isinstance(path, str | os.PathLike) else open(path, "wb", opener=_own)  # noqa: SIM115
             self._writer = McapWriter(self._file, PROFILE)
             self._file.flush()
-        except OSError as error:
-            raise TTError(f"{path}: the recording cannot be written: {error.strerror}") from None
 
     def begin(self, setup: Setup) -> None:
         """Write the setup of a start; before its records."""

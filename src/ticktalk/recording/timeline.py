@@ -15,7 +15,7 @@ from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import TracePacket, Track
 from perfetto.trace_builder.proto_builder import StreamingTraceProtoBuilder
 
 from ticktalk.durations import NANOSECONDS, interval_text
-from ticktalk.errors import TTError
+from ticktalk.errors import writing
 from ticktalk.explain.history import History, Key
 from ticktalk.graph.graph import TTGraph
 from ticktalk.recording.mcap_file import Recording
@@ -56,15 +56,12 @@ def write_timeline(recording: Recording, path: str | os.PathLike[str]) -> None:
         TTError: the file cannot be written.
     """
     setups = {version.setup.context: version.setup for version in recording.versions()}
-    try:
-        with open(path, "wb") as file:
-            trace = _Trace(StreamingTraceProtoBuilder(file))
-            for trace.context, setup in setups.items():
-                graph = TTGraph.from_json(setup.graph.encode())
-                for ensemble, shown in slices_of(graph, recording.records(trace.context)):
-                    trace.add(ensemble, shown)
-    except OSError as error:
-        raise TTError(f"{path}: the timeline cannot be written: {error.strerror}") from None
+    with writing(f"{path}: the timeline"), open(path, "wb") as file:
+        trace = _Trace(StreamingTraceProtoBuilder(file))
+        for trace.context, setup in setups.items():
+            graph = TTGraph.from_json(setup.graph.encode())
+            for ensemble, shown in slices_of(graph, recording.records(trace.context)):
+                trace.add(ensemble, shown)
 
 
 class _Trace:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
-from ticktalk.errors import TTError
+from ticktalk.errors import TTError, writing
 from ticktalk.messages import Role
 from ticktalk.physical.trust.certificates import (
     BACKDATED,
@@ -206,7 +206,7 @@ def issue(
         other_until=other.until,
     )
     path = path or directory / f"{name}.json"
-    try:
+    with writing(f"{path}: the credentials"):
         # The record comes first: a certificate without a record cannot be revoked.
         record = _record(directory, certificate)
         try:
@@ -214,8 +214,6 @@ def issue(
         except OSError:
             record.unlink()
             raise
-    except OSError as error:
-        raise TTError(f"{path}: the credentials cannot be written: {error.strerror}") from None
     return path
 
 
@@ -248,10 +246,8 @@ def revoke(directory: Path, name: str) -> Path:
     more = [Revocation(item.name, item.serial, now) for item in valid]
     path = directory / REVOCATIONS_FILE
     following = _revocations(directory, authority).with_revoked(more, now)
-    try:
+    with writing(f"{path}: the revocation list"):
         _write(path, following.encode(_list_signer(authority)))
-    except OSError as error:
-        raise TTError(f"{path}: the revocation list cannot be written: {error.strerror}") from None
     return path
 
 
