@@ -15,17 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ticktalk.bodies.budget import (
-    FREE,
-    LONGEST,
-    MOST_BITS,
-    MOST_COST,
-    PER_UNIT,
-    SIZED,
-    WORD,
-    Budget,
-    TooMuchError,
-)
+from ticktalk.bodies.budget import FREE, LONGEST, MOST_BITS, MOST_COST, PER_UNIT, SIZED, WORD, Budget, TooMuchError
 from ticktalk.bodies.names import KNOWN
 from ticktalk.bodies.plain import SCALARS
 

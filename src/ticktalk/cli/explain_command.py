@@ -49,8 +49,7 @@ def explain(
         str | None, typer.Option("--missing", metavar="SQ@TIME", help="Say why an SQ gave nothing for a time.")
     ] = None,
     no_tries: Annotated[
-        bool,
-        typer.Option("--no-tries", help="Try no changes for --missing: bodies would run again, with all they do."),
+        bool, typer.Option("--no-tries", help="Try no changes for --missing: bodies would run again, with all they do.")
     ] = False,
     manager: Annotated[
         str | None,

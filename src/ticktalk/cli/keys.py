@@ -41,10 +41,7 @@ _Address = Annotated[
         help="An IP address or host name at which others reach it; may be given more than once.",
     ),
 ]
-_Name = Annotated[
-    str,
-    typer.Argument(metavar="NAME", callback=_name, help="The name the ensemble joins by."),
-]
+_Name = Annotated[str, typer.Argument(metavar="NAME", callback=_name, help="The name the ensemble joins by.")]
 
 
 @keys_app.command("init")
@@ -105,8 +102,7 @@ def revoke(name: _Name, directory: _Directory = authority.DIRECTORY) -> None:
 def rotate(
     directory: _Directory = authority.DIRECTORY,
     days: Annotated[
-        int,
-        typer.Option("--days", metavar="N", min=1, max=3650, help="(2nd step) How long the former one is trusted."),
+        int, typer.Option("--days", metavar="N", min=1, max=3650, help="(2nd step) How long the former one is trusted.")
     ] = authority.OTHER_TRUSTED_FOR.days,
 ) -> None:
     """Renew the authority, in two steps without a pause; each issues all credentials anew.

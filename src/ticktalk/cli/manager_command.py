@@ -81,7 +81,7 @@ def manager(
         str | None,
         typer.Option(
             help="A folder for what the manager knows: should it be killed, the next one goes on where it was."
-            " Default: beside the log. `none`: it is not kept.",
+            " Default: beside the log. `none`: it is not kept."
         ),
     ] = None,
     otel: options.Otel = None,

@@ -93,7 +93,6 @@ Manager = Annotated[
 ]
 OwnCredentials = Annotated[str | None, typer.Option("--credentials", metavar="FILE", help="A bundle of keys.")]
 Credentials = Annotated[
-    str | None,
-    typer.Option("--credentials", metavar="FILE", envvar=VARIABLES["credentials"], help="A bundle of keys."),
+    str | None, typer.Option("--credentials", metavar="FILE", envvar=VARIABLES["credentials"], help="A bundle of keys.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -35,11 +35,7 @@ class AskedSenders:
     """
 
     def __init__(
-        self,
-        name: str,
-        send: Send,
-        at: Callable[[int, Callable[[], None]], None],
-        come_by: Callable[[bool], int],
+        self, name: str, send: Send, at: Callable[[int, Callable[[], None]], None], come_by: Callable[[bool], int]
     ) -> None:
         self._name, self._send, self._at, self._come_by = name, send, at, come_by
         self._questions: dict[str, _Question] = {}

@@ -19,11 +19,7 @@ class Listening:
         receiver: `(graph, arc)`: makes the callback for the tokens of an arc.
     """
 
-    def __init__(
-        self,
-        network: TTNetworkInterface,
-        receiver: Callable[[str, str], Receive],
-    ) -> None:
+    def __init__(self, network: TTNetworkInterface, receiver: Callable[[str, str], Receive]) -> None:
         self._network = network
         self._receiver = receiver
         self._keys: dict[str, dict[str, str]] = {}  # by graph: key to arc

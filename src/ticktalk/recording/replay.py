@@ -267,8 +267,7 @@ class Replay:
             same = same_value(before.value, token.value) or (not before.value and len(token.value) > LONGEST)
             if (before.start, before.stop) != (token.start, token.stop) or not same:
                 self.departs(
-                    before,
-                    f"token {place + 1} on arc {arc} was {shown(before)} in the recording; here {shown(token)}",
+                    before, f"token {place + 1} on arc {arc} was {shown(before)} in the recording; here {shown(token)}"
                 )
         for group in self._wait.pop((arc, place), ()):
             self._ready.append(group)

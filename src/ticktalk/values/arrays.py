@@ -113,12 +113,7 @@ def _masked_again(parts: Any) -> Any:
 KINDS = [
     Kind("numpy.ma.masked", type(numpy.ma.masked), lambda value: None, lambda parts: numpy.ma.masked, True),
     Kind("numpy.ma.MaskedArray", numpy.ma.MaskedArray, _masked, _masked_again),
-    Kind(
-        "numpy.matrix",
-        numpy.matrix,
-        lambda value: value.view(numpy.ndarray),
-        lambda parts: parts.view(numpy.matrix),
-    ),
+    Kind("numpy.matrix", numpy.matrix, lambda value: value.view(numpy.ndarray), lambda parts: parts.view(numpy.matrix)),
     Kind(
         "numpy.recarray",
         numpy.recarray,

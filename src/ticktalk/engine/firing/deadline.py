@@ -103,13 +103,7 @@ class DeadlineSync(TTSQSync):
     """
 
     def __init__(
-        self,
-        sq: TTSQ,
-        order: int,
-        agenda: Agenda,
-        counters: Counters,
-        eviction_bound: int,
-        clock: TTClock = ROOT,
+        self, sq: TTSQ, order: int, agenda: Agenda, counters: Counters, eviction_bound: int, clock: TTClock = ROOT
     ) -> None:
         super().__init__(sq, order, agenda, counters, eviction_bound)
         self.clock = clock

@@ -11,14 +11,7 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
 from ticktalk import printable
-from ticktalk.graph.drawing.captions import (
-    Caption,
-    arc_label,
-    caption,
-    output_label,
-    plan_b_links,
-    shortened,
-)
+from ticktalk.graph.drawing.captions import Caption, arc_label, caption, output_label, plan_b_links, shortened
 from ticktalk.graph.drawing.dark import dark_style
 from ticktalk.graph.drawing.hosts import colours_of
 from ticktalk.graph.drawing.layout import Box, Lane, Point, Wire, place

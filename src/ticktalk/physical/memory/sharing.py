@@ -164,12 +164,7 @@ class Sharing:
     """
 
     def __init__(
-        self,
-        name: str,
-        link: TTNetworkInterface,
-        loop: Loop,
-        readers: Callable[[], Readers],
-        keeps: Callable[[], bool],
+        self, name: str, link: TTNetworkInterface, loop: Loop, readers: Callable[[], Readers], keeps: Callable[[], bool]
     ) -> None:
         self.handed = 0
         self.max_value = MAX_VALUE

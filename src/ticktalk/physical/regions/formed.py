@@ -129,11 +129,7 @@ class _Grouping:
     """Goes through the graph once, in order."""
 
     def __init__(
-        self,
-        graph: TTGraph,
-        here: Iterable[TTSQ],
-        grid_of: Callable[[TTSQ], Grid],
-        elsewhere: Callable[[str], bool],
+        self, graph: TTGraph, here: Iterable[TTSQ], grid_of: Callable[[TTSQ], Grid], elsewhere: Callable[[str], bool]
     ) -> None:
         self._order, self._by_name, self._feeders = wiring_of(graph)
         self._here = {sq.name for sq in here}

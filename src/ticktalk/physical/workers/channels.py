@@ -77,11 +77,7 @@ class ProcessChannel:
     over = ""
 
     def __init__(
-        self,
-        loop: Loop,
-        settings: dict[str, Any],
-        on_answer: Callable[[Answer], None],
-        on_death: Callable[[str], None],
+        self, loop: Loop, settings: dict[str, Any], on_answer: Callable[[Answer], None], on_death: Callable[[str], None]
     ) -> None:
         self._loop = loop
         self._on_answer = on_answer
