@@ -11,6 +11,17 @@ LATER = Command(4100 * MS, "heal", ("a", "b"))
 WRITTEN = Command(1000 * MS, "fall", ("hold",))
 """Nothing, as no graph is replaced; but what the manager knows is kept on a disk."""
 
+
+def followed(takes: int) -> tuple[Command, ...]:
+    """The manager dies and is followed at once, where messages to and from one ensemble take so long."""
+    return (
+        Command(973_937, "slow", ("c", "runtime-manager"), takes),
+        Command(1_716_551, "die", ("b",)),
+        Command(1_759_918, "follow", ("b",)),
+        Command(5_067_749, "replace", ("moved",)),
+    )
+
+
 KNOWN = {
     "a lease that ended while a process stood still is seen before anything fires": Plan(
         0, ("a", "b"), 2, 0, 0, (Command(1000 * MS, "stop", ("b",), 3000 * MS), LATER)
@@ -483,5 +494,11 @@ KNOWN = {
             Command(2_463_903, "drain", ("b",)),
             Command(2_778_897, "quick", ("b",)),
         ),
+    ),
+    "an ensemble that is 100 ms away finds the next manager before its lease ends": Plan(
+        18528, ("a", "b", "c"), 17, 0, 300 * MS, followed(100 * MS)
+    ),
+    "one that is 400 ms away may not, and then rests; where its graph is replaced, all else is right": Plan(
+        18528, ("a", "b", "c"), 17, 0, 300 * MS, followed(400 * MS)
     ),
 }

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from broken import BrokenError, hold
-from played_system import MANAGER, S
+from played_system import MANAGER, MS, S
 from versions import Versions
 
 from ticktalk.engine.context import Context
 from ticktalk.engine.firing.base import TTSQSync
 from ticktalk.engine.forwarding import TTSQForward
+from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.errors import TTError
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.arc_numbers import ContextArcs
@@ -33,6 +34,13 @@ FLOWS = 2 * S
 
 ACTS = 1 * S
 """Microseconds after which a revocation has taken effect at a manager that is reached."""
+
+
+HEARD, FOUND = 950 * MS, 220 * MS
+"""The longest round trips to the manager at which no lease ends: while the manager lives, and where it is followed.
+
+Within a lease the next heartbeat has to be answered; or else silence has to be noticed, and two questions answered.
+"""
 
 
 class Firing(NamedTuple):
@@ -96,6 +104,7 @@ class Watch:
         self._looked: dict[Key, _Looked] = {}
         self._starts: dict[Key, Counter[Any]] = {}
         self._lines: list[Logged] = []
+        self._rests: list[str] = []  # ensembles whose lease ended though nothing was lost
         self._renewed: set[str] = set()  # graphs of which SQs were placed anew in a version that has ended
 
     def __enter__(self) -> None:
@@ -157,12 +166,33 @@ class Watch:
             return discard(deploy, state)
 
         Deploy.prepare, Deploy.discard = prepare_and_note, discard_and_note  # type: ignore[method-assign]
+        self._hold = suspend = EnsembleHost.hold
+
+        def suspend_and_note(host: EnsembleHost) -> list[str]:
+            watch._note_rest(host.name)
+            return suspend(host)
+
+        EnsembleHost.hold = suspend_and_note  # type: ignore[method-assign]
 
     def __exit__(self, *error: object) -> None:
         Context._wire = self._wire  # type: ignore[method-assign]
         Passing.publish, ContextArcs.receive = self._publish, self._receive  # type: ignore[method-assign]
         Passing.take, Passing._count = self._take, self._count  # type: ignore[method-assign]
         Deploy.prepare, Deploy.discard = self._prepare, self._discard  # type: ignore[method-assign]
+        EnsembleHost.hold = self._hold  # type: ignore[method-assign]
+
+    def _note_rest(self, name: str) -> None:
+        """An ensemble's lease has ended. That is a loss, and where nothing else was lost it needs a cause."""
+        run = self.run
+        takes = Counter[tuple[str, ...]]()
+        for command in run.plan.commands:
+            if command.kind in ("slow", "late") and {*command.who} == {name, MANAGER}:
+                for way in (command.who, command.who[::-1])[: 2 if command.kind == "slow" else 1]:
+                    takes[way] = max(takes[way], command.much)
+        if takes.total() > (FOUND if run.restarts else HEARD):
+            run.lossy = True
+        if not run.lossy and name not in run.revoked:
+            self._rests.append(f"{name} at {run.world.now / S} s")
 
     def forget(self) -> None:
         """The manager has died: it has told nobody of what is not on its disk."""
@@ -171,6 +201,7 @@ class Watch:
     # While it runs.
 
     def during(self) -> None:
+        hold("without losses no lease ends", not self._rests, ", ".join(self._rests))
         if not self.run.world.manager_host.alive:
             return
         state = self.run.world.state

@@ -19,8 +19,12 @@ from ticktalk.physical.node import Node
 from ticktalk.physical.timekeeping.root_clock import ClockDiscipline, Exchange, monotonic_us
 from ticktalk.physical.trust.guard import Guard
 
-UNHEARD = 800_000
-"""Microseconds after which an ensemble that does not hear its manager looks whether none, or another one, is there."""
+UNHEARD = 700_000
+"""Microseconds after which an ensemble that does not hear its manager looks whether none, or another one, is there.
+
+Longer than between two answers, with some room. What is left of its lease is for two questions to the next manager, and
+for a look that is late: with messages that take up to 110 ms, all that takes less than the lease.
+"""
 
 LOOK = 200_000
 """Microseconds between two looks whether a manager has been started where none was."""
