@@ -33,7 +33,6 @@ from ticktalk.messages import RuntimeMsg, message
 from ticktalk.network_keys import GREET, HELLO, JOIN, RESUME
 from ticktalk.physical.membership import Membership
 from ticktalk.physical.network import joining
-from ticktalk.physical.network.heads_up import HeadsUps
 from ticktalk.physical.node import Node
 from ticktalk.physical.timekeeping import root_clock
 from ticktalk.physical.timekeeping.loop import NEVER, Loop
@@ -98,6 +97,7 @@ class PlayedLoop(Loop):
         self._descriptors: Any = _NoSockets()
         self._inbox = deque()
         self._watched, self._timers, self._timer_count = {}, [], 0
+        self._made_at = root_clock.monotonic_us()
         self._jobs = deque()
         self._role: Any = _NoRole()
         self._signalled = self._stopping = self._woken = False
@@ -123,15 +123,6 @@ class PlayedLoop(Loop):
 
     def spawn(self, call: Callable[[], None]) -> None:
         call()
-
-    def every(self, microseconds: int, call: Callable[[], None]) -> None:
-        """Each from its own beginning: there are no wakes to share, and other times are other seeds."""
-
-        def again() -> None:
-            self.after(microseconds, again)
-            call()
-
-        self.after(microseconds, again)
 
     def close(self) -> None:
         """There is nothing to give back."""
@@ -561,12 +552,9 @@ class played:
         self._before = root_clock.time, questions.time, os.urandom, shared_keys.AESGCM, token_seals.AESGCM
         root_clock.time = questions.time = TIME  # type: ignore[assignment]
         os.urandom = self._choice.randbytes
-        # Nothing sleeps here, and frames that carry nothing would only move what each seed comes to.
-        self._open, HeadsUps.open = HeadsUps.open, lambda *way: None  # type: ignore[method-assign,assignment]
         if not self._seals:
             shared_keys.AESGCM = token_seals.AESGCM = PlayedLock  # type: ignore[assignment,misc]
         assert threading.main_thread() is threading.current_thread()
 
     def __exit__(self, *error: object) -> None:
         root_clock.time, questions.time, os.urandom, shared_keys.AESGCM, token_seals.AESGCM = self._before  # type: ignore[misc]
-        HeadsUps.open = self._open  # type: ignore[method-assign]
