@@ -501,4 +501,18 @@ KNOWN = {
     "one that is 400 ms away may not, and then rests; where its graph is replaced, all else is right": Plan(
         18528, ("a", "b", "c"), 17, 0, 300 * MS, followed(400 * MS)
     ),
+    "an answer of a manager that died since does not let go on what its next start has still to tell of": Plan(
+        80345,
+        ("a", "b", "c"),
+        3,
+        0,
+        0,
+        (
+            Command(954_566, "cut", ("a", "b")),
+            Command(1_353_386, "lose", ("a", "runtime-manager")),
+            Command(4_342_930, "heal", ("a", "b")),
+            Command(4_342_930, "heal", ("a", "runtime-manager")),
+            Command(5_005_235, "die", ("b",)),
+        ),
+    ),
 }

@@ -194,19 +194,22 @@ class Membership:
         self._node.heard(self._node.manager, pong.control)
         if pong.voters is not None:
             self._lease.take(pong.voters)
-        self._go_on(pong.asked + by)
+        self._go_on(pong.asked + by, self._guard.session_of(self._node.manager))
         if pong.again:
             self._ping()
 
-    def _go_on(self, asked: int) -> None:
-        """The manager has answered the heartbeat sent at `asked`.
+    def _go_on(self, asked: int, session: bytes | None) -> None:
+        """The manager has answered the heartbeat sent at `asked`, in this session of its.
 
-        It may have sent other hosts for held SQs before. So these go on after all such messages.
+        It may have sent other hosts for held SQs before. So these go on after all such messages. What it had not sent
+        when it died, its next start sends: an answer of the former one does not say any more that all has come.
         """
         node = self._node
+        if session != self._guard.session_of(node.manager):
+            return
         moves = any(node.moves.under_way(graph) for graph in node.host.prepared)
         if self._lease.watch.held and (moves or node.order.is_behind(node.manager)):
-            node.agenda.deliver_at(node.clock.now() + LOOK_AGAIN, self._go_on, asked)
+            node.agenda.deliver_at(node.clock.now() + LOOK_AGAIN, self._go_on, asked, session)
         elif self._lease.pong(asked):
             self._lease.notice_silence()
 
