@@ -515,4 +515,17 @@ KNOWN = {
             Command(5_005_235, "die", ("b",)),
         ),
     ),
+    "the first tokens of a new version are not overtaken, though their SQ moves at once": Plan(
+        77304,
+        ("a", "b"),
+        19,
+        0,
+        0,
+        (
+            Command(2_020_354, "replace", ("moved",)),
+            Command(2_200_799, "slow", ("a", "b"), 400 * MS),
+            Command(2_301_290, "join", ("a",)),
+            Command(2_623_771, "drain", ("a",)),
+        ),
+    ),
 }

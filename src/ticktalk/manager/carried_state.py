@@ -77,7 +77,10 @@ def carry(
         if come:
             fresh["inbox"] = [*fresh.get("inbox", ()), *come]
         body = state.body if state is not None and sq.name not in drop else None
-        found[sq.name] = InstanceState(cast(SavedSync, fresh), body, late=True)
+        arcs = {arc for index in range(len(sq.ports)) for arc in feeders.get((sq.name, index), ()) if arc[0]}
+        # The first token of each arc is its first: it may come behind a later one, if its sender moves soon.
+        received = {f"{sender}/{arc}": 0 for sender, arc in sorted(arcs)}
+        found[sq.name] = InstanceState(cast(SavedSync, fresh), body, received=received, late=True)
     for name in changes.removed:
         left = sum(stop != INFINITY for _, _, stop, _ in _tokens(before[name], states[name])) if name in states else 0
         if left:
