@@ -528,4 +528,19 @@ KNOWN = {
             Command(2_623_771, "drain", ("a",)),
         ),
     ),
+    "tokens that come while a new version is watched do not count as lost when the old one ends": Plan(
+        33166,
+        ("a", "b", "c"),
+        11,
+        3000 * MS,
+        0,
+        (
+            Command(643_016, "busy", ("runtime-manager",), 1700 * MS),
+            Command(685_481, "cut", ("a", "b")),
+            Command(1_072_970, "lose", ("b", "runtime-manager")),
+            Command(2_397_197, "replace", ("more",), 1 * S),
+            Command(3_672_970, "heal", ("b", "runtime-manager")),
+            Command(6_972_970, "heal", ("a", "b")),
+        ),
+    ),
 }

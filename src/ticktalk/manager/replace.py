@@ -152,7 +152,7 @@ class Replace:
 
     def switched(self, answer: Switched) -> None:
         """An ensemble says how a graph stands that is to come to rest."""
-        replacement = self._of(answer.graph)
+        replacement = self._state.replacement_of(answer.graph)
         if replacement is None or answer.round != replacement.round or replacement.stage not in rest.STAGES:
             return
         leaving = self._leaving(replacement)
@@ -170,7 +170,8 @@ class Replace:
         if rests or self._driver.now() > replacement.limit:
             replacement.again = False
             if replacement.stage == "back":
-                self._back(replacement)
+                new = self._state.graphs[replacement.new]
+                self._reports.recounted(new, self._unless_on(replacement, self._back))
             elif not rests:
                 why = f"it did not come to rest within {about(REST_LIMIT)}: {rest.why_not(replacement)}"
                 self._give_up(replacement, why)
@@ -197,7 +198,7 @@ class Replace:
 
     def handed(self, handed: Handed) -> bool:
         """An ensemble has sent the states of an old version; False: they are of no graph that is replaced."""
-        replacement = self._of(handed.graph)
+        replacement = self._state.replacement_of(handed.graph)
         if replacement is None or replacement.stage != "hand" or handed.ensemble not in replacement.waits_for:
             return False
         old = self._state.graphs[replacement.old]
@@ -249,7 +250,7 @@ class Replace:
 
     def placed(self, answer: Placed) -> bool:
         """SQs of a new version are expected, their states fit, they have come; False: they are of no graph replaced."""
-        replacement = self._of(answer.graph)
+        replacement = self._state.replacement_of(answer.graph)
         if replacement is None or replacement.stage in ("watch", "back"):
             return False
         if answer.ensemble not in replacement.waits_for:
@@ -283,7 +284,7 @@ class Replace:
         changes, title = replacement.changes, replacement.changes.graph
         old, new = self._state.graphs[replacement.old], self._state.graphs[replacement.new]
         self._reports.look()
-        replacement.erred = set(self._errors(old))
+        replacement.erred = set(self._reports.errors(old))
         ticks = max((changes.at - context.start_tick for context in old.live), default=0)
         outputs = sum(context.output_count for context in old.live)
         replacement.before = outputs * replacement.watch / ticks if ticks > 0 else 0
@@ -310,7 +311,7 @@ class Replace:
             replacement.limit = self._driver.now() + replacement.watch
         left = replacement.limit - self._driver.now()
         new = self._state.graphs[replacement.new]
-        why = why_failed(replacement, new, self._errors(new), over=left <= 0)
+        why = why_failed(replacement, new, self._reports.errors(new), over=left <= 0)
         if why is not None and not self._state.awaited:
             self._roll_back(replacement, why)
         elif left > 0:
@@ -345,18 +346,19 @@ class Replace:
             rest.begin(replacement, self._leaving(replacement), "back", self._driver.now() + rest.BACK_LIMIT)
             self._ask(replacement)
 
-    def _errors(self, graph: GraphState) -> dict[str, int]:
-        counts = self._reports.counts(graph.name)
-        return {sq: kinds["errors"] for sq, kinds in counts.items() if kinds.get("errors")}
-
     def worker_died(self, ensemble: str, how: str, running: Firings) -> None:
         """A worker process has ended by itself: if a new version ran there that is watched, that has failed."""
         for graph, sq, *_ in running:
-            replacement = self._of(graph)
+            replacement = self._state.replacement_of(graph)
             if replacement is not None and replacement.stage == "watch" and replacement.new == graph:
                 self._roll_back(replacement, f"the worker process of {sq} on {ensemble!r} {how}")
 
     def _done(self, replacement: ReplaceState) -> None:
+        old = self._state.graphs[replacement.old]
+        self._reports.recounted(old, self._unless_on(replacement, self._stays))
+
+    def _stays(self, replacement: ReplaceState) -> None:
+        """The new version stays, and the old one ends."""
         old, new = self._state.graphs[replacement.old], self._state.graphs[replacement.new]
         self._reports.take_over(old, new)
         del self._state.replacements[new.title]
@@ -442,7 +444,7 @@ class Replace:
 
     def _stopped(self, state: GraphState) -> None:
         """A graph was stopped by a requester: its other version ends, too."""
-        replacement = self._of(state.name)
+        replacement = self._state.replacement_of(state.name)
         if replacement is not None:
             title = replacement.changes.graph
             del self._state.replacements[title]
@@ -465,11 +467,6 @@ class Replace:
         else:
             later.set_exception(error)
 
-    def _of(self, graph: str) -> ReplaceState | None:
-        """The replacement in which a graph takes part, by the name that ensembles know."""
-        found = self._state.replacements.values()
-        return next((each for each in found if graph in (each.old, each.new)), None)
-
     def _leaving(self, replacement: ReplaceState) -> GraphState:
         return self._state.graphs[replacement.new if replacement.stage == "back" else replacement.old]
 
@@ -478,7 +475,10 @@ class Replace:
         return [host for host in graph.hosts if host in living]
 
     def _later(self, ticks: int, replacement: ReplaceState, act: Callable[[ReplaceState], None]) -> None:
-        """Call `act` so much later, unless the replacement has gone on meanwhile."""
+        self._driver.after(ticks, self._unless_on(replacement, act))
+
+    def _unless_on(self, replacement: ReplaceState, act: Callable[[ReplaceState], None]) -> Callable[[], None]:
+        """`act`, for later, unless the replacement has gone on meanwhile."""
         stage, number, title = replacement.stage, replacement.round, replacement.changes.graph
 
         def call() -> None:
@@ -486,7 +486,7 @@ class Replace:
             if same and (replacement.stage, replacement.round) == (stage, number):
                 act(replacement)
 
-        self._driver.after(ticks, call)
+        return call
 
     def _place(
         self, graph: GraphState, states: Mapping[int, Mapping[str, InstanceState]] = {}, nowhere: bool = False

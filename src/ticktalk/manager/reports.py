@@ -135,13 +135,28 @@ class Reports:
         Of starts that have ended it is asked once more what they have lost: it may have come since.
         """
         lacking = _lacking(state)
-        if all(self._driver.reports(state.name, each.number) is not None for each in (*state.live, *lacking)):
-            then()  # none goes on or lacks anything, or the driver sees the losses themselves
+        if self._is_seen(state, (*state.live, *lacking)):
+            then()
             return
         state.ends = True
+        self._ask(state, state.live)
+        self._await(state, lacking, then)
+
+    def recounted(self, state: GraphState, then: Callable[[], None]) -> None:
+        """Call `then` when it was asked once more what starts have lost that have ended, or `SETTLE` later."""
+        lacking = _lacking(state)
+        if self._is_seen(state, lacking):
+            then()
+        else:
+            self._await(state, lacking, then)
+
+    def _is_seen(self, state: GraphState, contexts: Sequence[ContextState]) -> bool:
+        """True if there are none of these, or the driver sees the losses itself."""
+        return all(self._driver.reports(state.name, context.number) is not None for context in contexts)
+
+    def _await(self, state: GraphState, lacking: Sequence[ContextState], then: Callable[[], None]) -> None:
         self._ending.append((state, then))
         self._driver.after(SETTLE, lambda: self._end_settled(state, late=True))
-        self._ask(state, state.live)
         for context in lacking:
             self._recount(state, context)
 
@@ -274,6 +289,10 @@ class Reports:
             return {}
         each = [_counts(context.completion) for context in state.contexts.values()]
         return summed([state.former.counts, *each], state.host_of)
+
+    def errors(self, graph: GraphState) -> dict[str, int]:
+        """By SQ, how many firings of a graph raised; without those of which none did."""
+        return {sq: kinds["errors"] for sq, kinds in self.counts(graph.name).items() if kinds.get("errors")}
 
     def losses(self, state: GraphState) -> Losses:
         """The losses of all contexts of a graph, and where."""

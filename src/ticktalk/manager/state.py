@@ -362,6 +362,11 @@ class ManagerState(msgspec.Struct):
         graphs = list(self.graphs.values())  # at once: the console asks while the manager works
         return list(dict.fromkeys(graph.title for graph in graphs))
 
+    def replacement_of(self, graph: str) -> ReplaceState | None:
+        """The replacement in which a graph takes part, by the name that ensembles know."""
+        found = self.replacements.values()
+        return next((each for each in found if graph in (each.old, each.new)), None)
+
     def graph(self, title: str) -> GraphState | None:
         """The graph that people call so, in the version that counts."""
         return self.graphs.get(self.versions.get(title, title))
