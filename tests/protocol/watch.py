@@ -135,8 +135,10 @@ class Watch:
             publish(passing, arc, ensembles, *token)
 
         def receive_and_count(arcs: ContextArcs, arc: str, number: int) -> None:
-            prepared = arcs.context.prepared
-            watch.took[Way(title_of(prepared.graph.name), arc.rpartition("/")[0], prepared.here)] += 1
+            context, prepared = arcs.context, arcs.context.prepared
+            to = {sync.sq.name for sync, _ in context.incoming.get(arc, ())}
+            if not to or to & context.syncs.keys():  # else they were handed over before, and the token is lost
+                watch.took[Way(title_of(prepared.graph.name), arc.rpartition("/")[0], prepared.here)] += 1
             receive(arcs, arc, number)
 
         def take_and_note(passing: Passing, incoming: Incoming, parcel: Parcel) -> None:
