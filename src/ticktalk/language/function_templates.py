@@ -140,6 +140,7 @@ def read_template(
         else:
             template.parameters.append(parameter)
     template.stateful = _is_stateful(node, imports)
+    _refuse_other_state(node, imports, problems)
     returns = [inner for inner in _own_nodes(node) if isinstance(inner, ast.Return | ast.Raise)]
     template.gives = node.returns is not None or any(not isinstance(each, ast.Return) or each.value for each in returns)
     template.components, template.component_parameters = components_in(node, imports, bound)
@@ -153,6 +154,22 @@ def _is_stateful(node: Function, imports: Mapping[str, str]) -> bool:
     if imported and uses and all(isinstance(use.ctx, ast.Load) for use in uses):
         return True
     return any(isinstance(inner, ast.Global) and "sq_state" in inner.names for inner in ast.walk(node))
+
+
+def _refuse_other_state(node: Function, imports: Mapping[str, str], problems: Problems) -> None:
+    """Refuse the `sq_state` of TickTalk under another name, such as `tt.sq_state`: it is nobody's state."""
+    own = {each.arg for each in ast.walk(node.args) if isinstance(each, ast.arg)}
+    own |= {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and not isinstance(each.ctx, ast.Load)}
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Attribute) and isinstance(inner.value, ast.Name) and inner.value.id not in own:
+            path = f"{imports.get(inner.value.id)}.{inner.attr}"
+        elif isinstance(inner, ast.Name) and inner.id not in {*own, "sq_state"}:
+            path = imports.get(inner.id, "")
+        else:
+            continue
+        if path in ("ticktalk.sq_state", "ticktalkpython.SQ.sq_state"):
+            what = f"`{ast.unparse(inner)}` in the body of `{node.name}`: the state is known as `sq_state` only"
+            problems.report(inner, what, "write `from ticktalk import sq_state`, and `sq_state` here")
 
 
 def parameters_of(node: Function, kind: str, problems: Problems) -> list[Parameter]:
