@@ -180,7 +180,7 @@ def test_the_instant_of_a_token() -> None:
 
 
 def test_many_samples_are_thinned_out_evenly_and_the_worst_stays() -> None:
-    latency = Latency([StreamInstants(10, 0, 5, True)], None)
+    latency = Latency([StreamInstants(10, 0, 5, True)])
     for k in range(10 * SAMPLES):
         latency.add(10 * k - 2, 10 * k + 3, 10 * k + (7 if k == 1 else k % 5), 0)
     shown = latency.shown()

@@ -220,15 +220,12 @@ class Search:
             ranges[axis.dimension.name][axis.sign > 0] = axis.sign * (found.safe * percent // 100)
         return SearchBox(self._space, {n: (low, high) for n, (low, high) in ranges.items()}, self._seed, self._length)
 
-    def _corners(self, bounds: list[tuple[Axis, Bound, int]], percent: int) -> list[Point]:
-        return corners(self._box(bounds, percent), CORNERS, Random(self._seed))
-
     def _largest_part(self, bounds: list[tuple[Axis, Bound, int]]) -> tuple[int, Point | None]:
         """The percentage of all bounds whose corners do not differ, and the first corner that does beyond it."""
         low, high, percent = 0, 101, 100
         differing = None
         while high - low > 1:
-            worst = self._corners(bounds, percent)
+            worst = corners(self._box(bounds, percent), CORNERS, Random(self._seed))
             found = [point for point, each in zip(worst, self._pool.tried(worst), strict=True) if each]
             if found:
                 high, differing = percent, found[0]

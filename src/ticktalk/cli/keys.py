@@ -48,14 +48,14 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", callback=_name, help="The 
 def init(directory: _Directory = authority.DIRECTORY, address: _Address = None) -> None:
     """Make an authority and the manager's credentials. Done once for a system."""
     path = authority.init_authority(directory, address or [])
-    _tell(f"{directory}: made an authority; whoever has {directory / 'authority'} can let anybody take part")
+    say(f"{directory}: made an authority; whoever has {directory / 'authority'} can let anybody take part")
     if not address:
         where = "" if directory == authority.DIRECTORY else f" --directory {directory}"
-        _tell(
+        say(
             "ensembles can reach the manager on loopback only; for more: "
             f"ticktalk keys issue runtime-manager --address IP{where}"
         )
-    _tell("the manager's credentials:")
+    say("the manager's credentials:")
     print(path)
 
 
@@ -86,7 +86,7 @@ def issue(
         path = authority.issue(directory, name, address or None, timedelta(days=days), output, role)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    _tell(f"issued credentials to {name!r}, valid for {days} days; the file is a secret, copy it to its device:")
+    say(f"issued credentials to {name!r}, valid for {days} days; the file is a secret, copy it to its device:")
     print(path)
 
 
@@ -94,7 +94,7 @@ def issue(
 def revoke(name: _Name, directory: _Directory = authority.DIRECTORY) -> None:
     """Revoke all credentials of a name; it can be issued new ones."""
     path = authority.revoke(directory, name)
-    _tell(f"revoked the credentials of {name!r}; the manager must get the new revocation list:")
+    say(f"revoked the credentials of {name!r}; the manager must get the new revocation list:")
     print(path)
 
 
@@ -111,11 +111,11 @@ def rotate(
     """
     second, paths = authority.rotate(directory, timedelta(days=days))
     if second:
-        _tell(f"2nd step: certificates are of the new authority; the former is trusted for {days} days")
-        _tell("copy these files, and start each process again before that:")
+        say(f"2nd step: certificates are of the new authority; the former is trusted for {days} days")
+        say("copy these files, and start each process again before that:")
     else:
-        _tell("1st step: a new authority will be trusted, too, by all who have these files")
-        _tell("copy them, start each process again, then call `ticktalk keys rotate` once more:")
+        say("1st step: a new authority will be trusted, too, by all who have these files")
+        say("copy them, start each process again, then call `ticktalk keys rotate` once more:")
     for path in paths:
         print(path)
 
@@ -139,7 +139,3 @@ def list_command(directory: _Directory = authority.DIRECTORY) -> None:
             f"{item.revoked:%Y-%m-%d}" if item.revoked else "",
         )
     terminal().print(table)
-
-
-def _tell(text: str) -> None:
-    say(text)

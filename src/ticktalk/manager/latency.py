@@ -65,10 +65,10 @@ class Latency:
         count, worst: the outputs, and their longest latency.
     """
 
-    def __init__(self, grids: list[StreamInstants], allowed: int | None, due: StreamInstants | None = None) -> None:
+    def __init__(self, grids: list[StreamInstants]) -> None:
         self.grids = grids
-        self.allowed = allowed
-        self.due = due
+        self.allowed: int | None = None
+        self.due: StreamInstants | None = None
         self.count = self.worst = 0
         self._samples: list[int] = []  # in order as far as they were when they were last shown: to sort them is cheap
         self._after_deadlines: list[int] = []
@@ -133,7 +133,7 @@ class Latencies:
             if grids is not None and any(arc.output for arc in sq.arcs):
                 known = self.by_sq.get(sq.name)
                 if known is None:
-                    known = self.by_sq[sq.name] = Latency([], None)
+                    known = self.by_sq[sq.name] = Latency([])
                 due = _allowed(self._after.get(sq.name, sq), self._wiring)
                 if due is not None:
                     known.allowed, known.due = due[0], _instants_of(due[1])

@@ -75,8 +75,8 @@ def plan_b_links(graph: Nodes) -> list[tuple[TTSQ, TTSQ]]:
     return [(by_name[sq.plan_b], sq) for sq in graph.sqs if sq.plan_b is not None]
 
 
-def constant_text(encoded: Any, limit: int = 28) -> str:
-    """An encoded constant as Python writes it, cut to `limit` characters."""
+def constant_text(encoded: Any) -> str:
+    """An encoded constant as Python writes it, cut to 28 characters."""
     try:
         value = decode_constant(encoded)
     except ValueError:
@@ -85,7 +85,7 @@ def constant_text(encoded: Any, limit: int = 28) -> str:
         text = repr(value)
     except (ValueError, RecursionError):  # an int of more digits than Python writes
         text = f"<{type(value).__name__}>"
-    return shortened(printable.line(text), limit)
+    return shortened(printable.line(text), 28)
 
 
 def shortened(text: str, limit: int) -> str:

@@ -16,9 +16,11 @@ DARK = {
 """The dark colour for each colour of the drawing; those of hosts are seen on both."""
 
 
-def dark_style(root: str) -> str:
-    """A `<style>` with the dark colours for what is drawn inside `root`, a selector."""
+def dark_style() -> str:
+    """A `<style>` with the dark colours of a drawing."""
     rules = "".join(
-        f'{root} [{paint}="{light}"]{{{paint}:{dark}}}' for light, dark in DARK.items() for paint in ("fill", "stroke")
+        f'.ticktalk [{paint}="{light}"]{{{paint}:{dark}}}'
+        for light, dark in DARK.items()
+        for paint in ("fill", "stroke")
     )
     return f"<style>@media (prefers-color-scheme: dark){{{rules}}}</style>"

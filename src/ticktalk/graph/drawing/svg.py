@@ -183,7 +183,7 @@ class _Scene:
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
             f' class="ticktalk" role="img" font-family="{escape(FONT)}">',
             f"<title>{escape(title)}</title>",
-            dark_style(".ticktalk"),
+            dark_style(),
             "<defs>",
             *(_arrowhead(style, colour) for style, (colour, _, _) in _STROKES.items()),
             "</defs>",
