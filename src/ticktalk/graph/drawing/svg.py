@@ -28,6 +28,7 @@ ROW = 17.0  # of a port
 LINE = 15.0  # of a remark
 WIDEST = 250.0  # of a box
 PILL = 26.0
+WIDER = 1.2  # of the legend's text: without Arial, the font that is taken may be that much wider
 
 # Widths of Arial's letters in thousandths of the size; all others are 560 wide.
 _WIDTHS = {
@@ -418,7 +419,7 @@ class _Legend:
         self.height = self._y + 8 if self.lines else 0.0
 
     def _entry(self, text: str, icon: float) -> tuple[float, float]:
-        width = icon + 8 + text_width(text, SMALL) + 22
+        width = icon + 8 + WIDER * text_width(text, SMALL) + 22
         if self._x and self._x + width > self._room:
             self._break()
         x = self._x

@@ -3,7 +3,7 @@
 // What it has: `looks` (number and tick of each), `shown` (the look on the page), `points` (outputs by GRAPH/SQ).
 
 const $ = (id) => document.getElementById(id);
-const MOST_POINTS = 300, MOST_STREAMS = 24, MOST_ROWS = 500, RECENT = 5e6, READABLE = 0.55, FAR = 0.2, MOST_LEVELS = 8, CLICK = 3;
+const MOST_POINTS = 300, MOST_STREAMS = 24, MOST_ROWS = 500, RECENT = 5e6, READABLE = 0.55, FAR = 0.2, MOST_LEVELS = 8, MOST_NAMED = 4, CLICK = 3;
 let asked = 0, looks = [], shown = null, before = null, live = true, drawn = "", chosen = null, view = { x: 0, y: 0, scale: 1 };
 const points = new Map(), recent = [], figures = new Map(), nodes = new Map();
 
@@ -369,7 +369,11 @@ function plot(canvas, row) {
     const levels = [...new Set(row.map(([, , text]) => text))], many = levels.length > MOST_LEVELS;
     const level = (text) => many ? 1 : levels.indexOf(text);  // of many values it is only shown when they came
     const last = many ? 2 : Math.max(1, levels.length - 1);
-    for (const [tick, , text] of row) context.fillRect(x(tick) - 1.5, 6 + (height - 15) * level(text) / last, 3, 3);
+    const y = (text) => 6 + (height - 15) * level(text) / last;
+    for (const [tick, , text] of row) context.fillRect(x(tick) - 1.5, y(text), 3, 3);
+    if (levels.length < 2 || levels.length > MOST_NAMED) return;
+    context.fillStyle = style.getPropertyValue("--soft"); context.font = "10px system-ui, sans-serif";
+    for (const text of levels) context.fillText(text, 4, y(text) + (y(text) < height / 2 ? 14 : -4), width - 8);
   }
 }
 
