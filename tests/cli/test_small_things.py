@@ -56,6 +56,11 @@ def test_a_graph_file_is_not_compiled_again() -> None:
     assert done.returncode == 2 and "prog.json: a graph file is compiled already; name the program" in done.stderr
 
 
+def test_one_input_is_told_as_one(tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    assert ticktalk("compile", "prog.py", cwd=tmp_path).stderr.strip() == "prog.json: 1 SQ, 1 input, 1 output"
+
+
 @pytest.mark.parametrize("name", ["simpy", "yaml"])
 def test_a_new_project_hides_no_installed_module(name: str, tmp_path: Path) -> None:
     done = ticktalk("new", name, cwd=tmp_path)

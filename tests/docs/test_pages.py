@@ -92,6 +92,10 @@ def test_the_unit_of_the_how_to_starts_a_command_that_there_is() -> None:
     assert words[1] == "ensemble" and all(f"`{option} " in MADE["commands"]() for option in options)
 
 
+def test_an_option_that_takes_text_says_of_what_kind() -> None:
+    assert "--until DURATION" in MADE["commands"]() and "<str>" not in MADE["commands"]()
+
+
 @pytest.mark.parametrize(
     ("wanted", "got", "same"),
     [

@@ -31,4 +31,5 @@ def compile_command(
         print(graph.to_json().decode(), end="")
         return
     graph.save(path)
-    say(f"{path}: {len(graph.sqs)} SQs, {len(graph.inputs)} inputs, {len(graph.outputs())} outputs")
+    parts = (("SQ", graph.sqs), ("input", graph.inputs), ("output", graph.outputs()))
+    say(f"{path}: " + ", ".join(f"{len(found)} {noun}" + "s" * (len(found) != 1) for noun, found in parts))

@@ -23,7 +23,9 @@ from ticktalk.physical.workers.native_output import shown_apart
 def ensemble(
     name: Annotated[str, typer.Argument(help="The ensemble's name, unique in its system.")],
     manager: options.Manager,
-    ip: Annotated[str | None, typer.Option(help="The address on which others reach this ensemble.")] = None,
+    ip: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="The address on which others reach this ensemble.")
+    ] = None,
     rx_port: Annotated[
         int, typer.Option(min=0, max=65535, help="The port on which it listens; 0: any that is free.")
     ] = 0,
@@ -38,7 +40,8 @@ def ensemble(
     cpus: options.Cpus = None,
     credentials: options.OwnCredentials = None,
     clock: Annotated[
-        str, typer.Option(help="manager: follow the manager's clock; system: trust this host's.")
+        str,
+        typer.Option(metavar="manager|system", help="manager: follow the manager's clock; system: trust this host's."),
     ] = "manager",
     log: Annotated[Path | None, typer.Option(metavar="FILE", help="Append tracebacks of bodies to FILE.")] = None,
     near: Annotated[str, typer.Option(hidden=True)] = "",

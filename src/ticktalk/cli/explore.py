@@ -35,13 +35,15 @@ def explore(
         Path | None, typer.Option(metavar="FILE.yaml", help="The same as a file: `link-delay: 0..200ms`, ...")
     ] = None,
     until: Annotated[
-        str | None, typer.Option(help="When streams end, such as 20s; default: with their windows.")
+        str | None, typer.Option(metavar="DURATION", help="When streams end, such as 20s; default: with their windows.")
     ] = None,
     input: options.Inputs = None,
     ensemble: options.Ensembles = None,
     component: options.Components = None,
     mapping: options.Mapping = None,
-    network_delay: Annotated[str | None, typer.Option(help="What every token between two ensembles takes.")] = None,
+    network_delay: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="What every token between two ensembles takes.")
+    ] = None,
     events: Annotated[
         Path | None, typer.Option(metavar="FILE.yaml", help="What happens in every run, beside what is made worse.")
     ] = None,
@@ -60,7 +62,9 @@ def explore(
         int | None, typer.Option("-j", "--jobs", min=1, help="Processes; default: one a processor.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Seed of the runs and of the search.")] = 0,
-    resolution: Annotated[str, typer.Option(help="By how much a duration may be found too small.")] = "1us",
+    resolution: Annotated[
+        str, typer.Option(metavar="DURATION", help="By how much a duration may be found too small.")
+    ] = "1us",
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write the counterexamples there.")
     ] = None,

@@ -192,7 +192,7 @@ def rate(
 
 def top(
     manager: options.Manager,
-    every: Annotated[str, typer.Option(help="How often to look.")] = "1s",
+    every: Annotated[str, typer.Option(metavar="DURATION", help="How often to look.")] = "1s",
     count: Annotated[int, typer.Option("--count", min=1, help="End after so many looks.")] = sys.maxsize,
     credentials: options.Credentials = None,
 ) -> None:

@@ -62,7 +62,7 @@ COMPLETED = sorted({line.split()[0] for line in HELP.splitlines() if line[0] != 
 
 
 def manager(
-    ip: Annotated[str, typer.Option(help="The address on which ensembles reach it.")] = "127.0.0.1",
+    ip: Annotated[str, typer.Option(metavar="ADDRESS", help="The address on which ensembles reach it.")] = "127.0.0.1",
     rx_port: Annotated[
         int, typer.Option(min=0, max=65535, help="The port on which it listens; 0: any that is free.")
     ] = RX_PORT,
@@ -80,8 +80,9 @@ def manager(
     state: Annotated[
         str | None,
         typer.Option(
+            metavar="DIR",
             help="A folder for what the manager knows: should it be killed, the next one goes on where it was."
-            " Default: beside the log. `none`: it is not kept."
+            " Default: beside the log; without a log it is not kept. `none`: it is not kept.",
         ),
     ] = None,
     otel: options.Otel = None,
@@ -281,7 +282,9 @@ class _Console:
         graph, name = arguments.load_graph(names[0], of), names[1] if len(names) > 1 else None
         if replaces:
             watched = WATCH if watch is None else arguments.duration(watch, "--watch")
-            self._print(f"watching the new version for {duration_text(watched)}" if watched else "replacing")
+            self._print(
+                f"replacing, then watching the new version for {duration_text(watched)}" if watched else "replacing"
+            )
             self._runtime.replace_graph(graph, name=name, drop_state=dropped, watch=watched)
             self._print(f"{name or graph.name} is replaced")
         else:

@@ -37,7 +37,7 @@ def map_command(
     strategy: Annotated[
         str, typer.Option(metavar="heft|optimal", help="heft: good and fast; optimal: proven, needs OR-Tools.")
     ] = "heft",
-    time_limit: Annotated[str, typer.Option(help="How long `optimal` may search.")] = "10s",
+    time_limit: Annotated[str, typer.Option(metavar="DURATION", help="How long `optimal` may search.")] = "10s",
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="MAPPING.json", help="For `--mapping` of other commands.")
     ] = None,

@@ -14,10 +14,15 @@ Graph = Annotated[
     str | None, typer.Option("--graph", metavar="NAME", help="Which graph of the program; default: the outermost one.")
 ]
 Until = Annotated[
-    str | None, typer.Option(help="How long, such as 20s, or a date (exclusive); default: until nothing is left to do.")
+    str | None,
+    typer.Option(
+        metavar="DURATION|DATE",
+        help="How long, such as 20s, or a date (exclusive); default: until nothing is left to do.",
+    ),
 ]
 StartAt = Annotated[
-    str | None, typer.Option("--start-at", metavar="TIME", help="When: a date, or a clock time; default: at once.")
+    str | None,
+    typer.Option("--start-at", metavar="TIME", help="When it begins: a date, or a clock time; default: at once."),
 ]
 Inputs = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="A graph input; VALUE is a Python literal, else text.")
@@ -56,7 +61,10 @@ Cpus = Annotated[
     str | None, typer.Option(metavar="LIST", help="With --realtime: keep time on these CPUs only, such as 2 or 0,2.")
 ]
 Checkpoint = Annotated[
-    str, typer.Option(help="How often the states of SQs are saved, so that they can go on elsewhere; 0s: never.")
+    str,
+    typer.Option(
+        metavar="DURATION", help="How often the states of SQs are saved, so that they can go on elsewhere; 0s: never."
+    ),
 ]
 Log = Annotated[Path | None, typer.Option(metavar="FILE", help="Append the outputs to FILE, a JSON object a line.")]
 Jsonl = Annotated[bool, typer.Option("--jsonl", help="Print one JSON object per output token, nothing else.")]
@@ -88,7 +96,10 @@ Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if a body ra
 Manager = Annotated[
     str,
     typer.Option(
-        "--manager", metavar="IP:PORT", envvar=VARIABLES["manager"], help="Where the runtime manager listens."
+        "--manager",
+        metavar="IP:PORT",
+        envvar=VARIABLES["manager"],
+        help="Where the runtime manager listens, as it says when it starts.",
     ),
 ]
 OwnCredentials = Annotated[str | None, typer.Option("--credentials", metavar="FILE", help="A bundle of keys.")]

@@ -53,7 +53,9 @@ ROWS_WAIT = 100_000
 def deploy(
     program: options.Program,
     manager: options.Manager,
-    name: Annotated[str, typer.Option(help="What to call the graph there; default: its program's stem.")] = "",
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="What to call the graph there; default: its program's stem.")
+    ] = "",
     deployment: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="YAML: ensembles, links, costs; maps over those that have joined."),
@@ -70,8 +72,9 @@ def deploy(
     watch: Annotated[
         str | None,
         typer.Option(
+            metavar="DURATION",
             help="(--replace) How long it is watched: if it fails, the old version comes back; 0s: not."
-            f" Default: {duration_text(WATCH)}."
+            f" Default: {duration_text(WATCH)}.",
         ),
     ] = None,
     start_at: options.StartAt = None,
@@ -106,7 +109,7 @@ def deploy(
         weights = None if planned is None else Weights.of(planned)
         given = {"graph": name, "json": graph.to_json(), "mapping": host_of, "weights": weights}
         if replace:
-            say(f"watching the new version for {duration_text(watched)}" if watched else "replacing")
+            say(f"replacing, then watching the new version for {duration_text(watched)}" if watched else "replacing")
             limit = PREPARE_LIMIT + (REST_LIMIT + watched) / 1e6
             more = {"drop_state": drop_state or [], "watch": watched, "inputs": encode_value(values)}
             answer = remote.ask(limit, do="replace", **given, **more)

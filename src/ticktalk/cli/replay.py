@@ -51,10 +51,12 @@ def replay(
         float | None, typer.Option(min=0.001, help="So many times as fast as it was; default: as fast as possible.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option("--from", help=f"Compare and show from then on: {arguments.TIMES}.")
+        str | None, typer.Option("--from", metavar="TIME", help=f"Compare and show from then on: {arguments.TIMES}.")
     ] = None,
-    to: Annotated[str | None, typer.Option("--to", help="Compare and show what is before (as --from).")] = None,
-    until: Annotated[str | None, typer.Option(help="Stop there (as --from).")] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Compare and show what is before (as --from).")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Stop there (as --from).")] = None,
     then_live: Annotated[
         bool,
         typer.Option("--then-live", help="Go on in real time where the recording ends (or --to), in this process."),
@@ -73,7 +75,8 @@ def replay(
     deployment: options.Deployment = None,
     events: Annotated[Path | None, typer.Option(metavar="FILE.yaml", help="What if this had failed.")] = None,
     network_delay: Annotated[
-        str | None, typer.Option(help="What if tokens between ensembles had taken this; default: as recorded.")
+        str | None,
+        typer.Option(metavar="DURATION", help="What if tokens between ensembles had taken this; default: as recorded."),
     ] = None,
     changes: Annotated[
         list[str] | None,

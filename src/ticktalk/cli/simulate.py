@@ -32,7 +32,9 @@ def simulate(
     until: options.Until = None,
     start_at: Annotated[
         str,
-        typer.Option("--start", "--start-at", metavar="TICK|TIME", help="When: a tick, a duration, a date, a time."),
+        typer.Option(
+            "--start", "--start-at", metavar="TICK|TIME", help="When it begins: a tick, a duration, a date, a time."
+        ),
     ] = "0",
     input: options.Inputs = None,
     ensemble: options.Ensembles = None,
@@ -40,16 +42,17 @@ def simulate(
     deployment: options.Deployment = None,
     mapping: options.Mapping = None,
     network_delay: Annotated[
-        str | None, typer.Option(help="What every token between two ensembles takes; default: nothing.")
+        str | None,
+        typer.Option(metavar="DURATION", help="What every token between two ensembles takes; default: nothing."),
     ] = None,
     events: Annotated[
         Path | None, typer.Option(metavar="FILE.yaml", help="What fails, recovers, joins, is cut off, and when.")
     ] = None,
-    notice: Annotated[str, typer.Option(help="How long a failure takes to be noticed (--events).")] = duration_text(
-        DEAD_AFTER
-    ),
+    notice: Annotated[
+        str, typer.Option(metavar="DURATION", help="How long a failure takes to be noticed (--events).")
+    ] = duration_text(DEAD_AFTER),
     checkpoint: Annotated[
-        str, typer.Option(help="How often what SQs need to go on is saved (--events); 0s: never.")
+        str, typer.Option(metavar="DURATION", help="How often what SQs need to go on is saved (--events); 0s: never.")
     ] = duration_text(CHECKPOINT_PERIOD),
     log: options.Log = None,
     jsonl: options.Jsonl = False,
