@@ -224,13 +224,13 @@ class Apart:
             handover.note(trace, begin, (base - begin) // plan.period)
             again = None
             if place > 0 or not before:
-                again = Again(handover.flights, plan, trace, base, place, found, before)
+                again = Again(plan, trace, base, place, found, before)
                 periods.append(again)
             handover.give(plan, base, base > begin, values, again)
         now = handover.agenda.now
         if periods:
             try:
-                go_over(periods, handover.agenda)
+                go_over(periods, handover.agenda, handover.links)
             except BaseException as raised:
                 error = raised
             handover.agenda.now = max(handover.agenda.now, now)

@@ -149,6 +149,10 @@ class Links:
     def tell(self, context: ContextParts, token: Opened) -> None:
         """Tell the manager of an output of `context` that has come."""
 
+    def forget_outputs(self, number: int) -> Callable[[], None]:
+        """Let the manager not be told of the next outputs that reach it, up to a call of what this gives."""
+        return lambda: None
+
     def still(self) -> bool:
         """True if no SQ comes or leaves."""
         return True

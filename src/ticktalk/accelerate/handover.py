@@ -7,19 +7,20 @@ counters get what happened.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from typing import Any
 
-from ticktalk.accelerate.again import Again, Flights
+from ticktalk.accelerate.again import Again
+from ticktalk.accelerate.bind import GONE
 from ticktalk.accelerate.chosen import InPlace, body_of
-from ticktalk.accelerate.events import ENDING, Links, Part
+from ticktalk.accelerate.events import ENDING, Links, Opened, Part
 from ticktalk.accelerate.loop_code import OutOfReach
 from ticktalk.accelerate.periods import Plan, Trace
 from ticktalk.accelerate.rare_steps import rare_steps
 from ticktalk.accelerate.standing import add_sorted, at, counts_evicted, ports_of, put_back
 from ticktalk.counters import Counters
 from ticktalk.engine.agenda import Agenda
-from ticktalk.time import INFINITY, NEG_INFINITY
+from ticktalk.time import INFINITY
 
 MOST_STRANGE = 20
 """SQs that meet other values than plain ones, after which no body stands in the code: it is written anew each time."""
@@ -33,13 +34,11 @@ class Handover:
         links: the links between its ensembles, and their cores.
 
     Attributes:
-        flights: lets tokens be under way.
         periods: that have run, and `departed`: how often a plan has been left within one, since the last look at both.
     """
 
     def __init__(self, agenda: Agenda, links: Links) -> None:
         self.agenda, self.links = agenda, links
-        self.flights = Flights(agenda, links)
         self.periods = self.departed = 0
         self._last = 0
         self._called: set[tuple[str, int, str]] = set()  # the SQs whose bodies do not stand in the code
@@ -152,7 +151,7 @@ class Handover:
         if advanced:
             self.agenda.now = max(self.agenda.now, self._last)
         here = iter(values)
-        self.flights.begin()
+        ahead: Counter[tuple[tuple[str, int], str, str]] = Counter()  # tokens under way, by arc and receiver
         for part in plan.parts:
             put_back(part, plan.standing, base, advanced, here)
         for since, place in plan.standing.timers:
@@ -164,10 +163,15 @@ class Handover:
                 flying.part.stage.ends_at(base + since, flying.start if flying.start is None else base + flying.start)
                 continue
             given = [next(here) for _ in flying.values]
-            if departed is None or not departed.told_before(flying.values[0]):
-                until = NEG_INFINITY if departed is None else departed.until
-                interval = at(base, flying.start, flying.stop)
-                self.flights.fly(flying.part, flying.leg, base + since, given, interval, until)
+            if given[0] is GONE:
+                continue
+            part, leg = flying.part, flying.leg
+            arc, receiver = ("", self.links.manager) if leg.output else (leg.way.name, leg.host)
+            value = given[0] if departed is None else departed.unchanged(flying.values)
+            interval = at(base, flying.start, flying.stop)
+            token = Opened(part.context_key, part.forward.sq.name, arc, receiver, value, *interval)
+            self.links.put(base + since, part.context, token, ahead[part.context_key, arc, receiver])
+            ahead[part.context_key, arc, receiver] += 1
 
 
 def _tell_newest(trace: Trace, base: int, times: int) -> None:

@@ -2,10 +2,9 @@
 
 While a plan runs, what stands at the begin of its period is with it: the tokens that wait or are under way, the timers.
 `take` and `Agenda.take_out` take them from the firing rules and the agenda. `Handover` gives them back at the begin of
-a later period. Where something departs within a period, the firing rules go over that period again: the results that
-the plan has are given to them in place of firings (`Again`), until they are where the plan was. The event at which it
-departed then happens on the general engine: an error is reported, somebody is told of an output, whatever follows from
-it follows there.
+a later period. Where something departs within a period, all of it happens again on the general engine (`Again`), with
+what bodies gave in place of their calls, until it is where the plan was. The event at which it departed then happens on
+the general engine: an error is reported, somebody is told of an output, whatever follows from it follows there.
 """
 
 from __future__ import annotations
@@ -209,7 +208,7 @@ class Loops:
                     found = {**found, **more}
                 if place != -1:
                     work.call(plan.main, trace.strange(place, found))
-                    departed = Again(work.flights, plan, trace, base, place, found)
+                    departed = Again(plan, trace, base, place, found)
             if work.periods > trimmed + AT_ONCE:
                 work.trim(plan.done)
                 trimmed = work.periods
@@ -220,7 +219,7 @@ class Loops:
                 self._lags, self.plan = plan.wanted, None
             else:
                 work.departed += 1
-            go_over([departed], self.agenda)
+            go_over([departed], self.agenda, self.links)
 
     def _onward(self, trace: Trace, place: int, found: dict[str, Any]) -> Trace | None:
         """The trace that goes on where the event at `place` gave no result, if that is what happened."""

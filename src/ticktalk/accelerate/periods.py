@@ -91,7 +91,6 @@ class Trace:
         parts: the SQs at which something happens.
         passed: contexts, arcs, and how many tokens are sent there; or how many come to an ensemble, with its name.
         uses: what cores and links are used for, each with its notes.
-        told: by id of a value, the place of the event that tells the manager of it.
         onward: by event, the trace that goes on where that one gives no result; None: there is none.
         tried: by event, how often it gave none.
     """
@@ -144,7 +143,6 @@ class Trace:
             for kind, count in world.counters[id(part.context)].by_sq.get(part.sq.name, {}).items()
         ]
         self.fired = Counter(event.part.index for event in self.events if event.runs)
-        self.told = {id(event.inputs[0]): place for place, event in enumerate(self.events) if event.kind == "tell"}
         self.onward: dict[int, Trace | None] = {}
         self.tried: Counter[int] = Counter()
         sent = Counter(

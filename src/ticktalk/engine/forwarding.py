@@ -98,6 +98,7 @@ class TTSQForward:
         unpack: the shape to which a result is unpacked, or None.
         paths: the parts of a result that its arcs carry, and whether each is an output of the graph.
         all_paths: just the paths.
+        copied: gives a port on this ensemble its own copy of a value that can be changed.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class TTSQForward:
         self.here = here
         self.publish, self.output = publish, output
         self.publish_together = publish_together
+        self.copied: Callable[[Any], Any] = handed_on
         self._lose = lose
         self.unpack = sq.unpack if any(arc.path for arc in sq.arcs) else None
         self.behind: dict[tuple[str, str], TTSQSync] = {}  # by arc and consumer: takes its tokens in its place
@@ -170,7 +172,7 @@ class TTSQForward:
         plain = value.__class__ in PLAIN
         ready = self._ready
         for sync, port in self.local:
-            sync.inbox.append((port, start, stop, value if plain else handed_on(value)))
+            sync.inbox.append((port, start, stop, value if plain else self.copied(value)))
             if not sync.queued:
                 sync.queued = True
                 heappush(ready, sync.key)
@@ -215,7 +217,7 @@ class TTSQForward:
         if way.local:
             plain = value.__class__ in PLAIN
             for sync, port in way.local:
-                sync.receive(port, start, stop, value if plain else handed_on(value))
+                sync.receive(port, start, stop, value if plain else self.copied(value))
         if way.output:
             self.output(self.sq.name, value, start, stop)
         if way.unplaced:

@@ -88,7 +88,7 @@ class _Instance:
     def kept(self, value: Any) -> Parts:
         """A copy of what is wanted of a result."""
         shape = self.elsewhere.unpack
-        parts = unpacked(plain(value) if shape else value, shape)
+        parts = value.by_path if value.__class__ is Parts else unpacked(plain(value) if shape else value, shape)
         kept = {path: parts[path] for path, _ in self.elsewhere.paths}
         return Parts({path: part if part.__class__ is TTEmpty else handed_on(part) for path, part in kept.items()})
 

@@ -159,6 +159,17 @@ class UnderWay(Links):
         sent = (None, token.sq, token.value, None, token.start, token.stop, graph, number, context.prepared.here)
         self._sites[self.manager].take_output_of(sent, None)
 
+    def forget_outputs(self, number: int) -> Callable[[], None]:
+        """Let the manager not be told of the next outputs that reach it, up to a call of what this gives."""
+        site = self._sites[self.manager]
+        tell, left = site.take_output, iter(range(number))
+        site.take_output = lambda output: tell(output) if next(left, None) is None else None
+
+        def listen() -> None:
+            site.take_output = tell
+
+        return listen
+
     def put(self, tick: int, context: ContextParts, token: Opened, ahead: int) -> None:
         """Let a token of `context` be under way, to arrive at `tick`, with `ahead` ones of its arc ahead of it."""
         data = None if token.value.__class__ in PLAIN else encode_value(token.value)
