@@ -135,6 +135,7 @@ class Config(Base):
 @enum.unique
 class Mode(str, enum.Enum):
     A = "a"
+class Counted(enum.Enum):
     C = enum.auto()
 class Level(enum.IntEnum):
     LOW = 1
@@ -144,7 +145,7 @@ CONFIG = Config
 """
 OF_CLASSES = [
     "Config.SCALE, Config.rate, Base.rate, Config.names, CONFIG.BOTH[1], Config.Inner.DEEP['k'] + 1",
-    "Mode.A.value, Mode.A.name, Mode.C.name, Level.HIGH.value, Level.LEAST.name",
+    "Mode.A.value, Mode.A.name, Counted.C.name, Level.HIGH.value, Level.LEAST.name",
     "[n for n in Config.names], ms(Level.HIGH.value), f'{Config.SCALE}'",
 ]
 
