@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -177,20 +178,23 @@ def test_a_stateful_sq_goes_on_elsewhere_from_its_last_checkpoint(own: Callable[
     silent(system)
 
 
-def test_a_killed_worker_is_replaced_and_its_instances_go_on(own: Callable[..., System]) -> None:
-    system = own().with_ensembles("edge")
+@pytest.mark.parametrize("host", ["b", "runtime-manager"])
+def test_a_killed_worker_is_replaced_and_its_instances_go_on(own: Callable[..., System], host: str) -> None:
+    system = own(workers=2).with_ensembles("edge")
     system.begin("b", "--workers", "2")
     assert system.manager.wait_for_ensembles(["b"], LIMIT) == []
-    graph = system.deploy(COUNTED, "counted", mapping={"src-1": "edge", "count-1": "b"})
+    process = system.ensembles["b"].popen.pid if host == "b" else os.getpid()
+    others = set(children(process))
+    graph = system.deploy(COUNTED, "counted", mapping={"src-1": "edge", "count-1": host})
     system.manager.execute_graph(graph)
     until(lambda: (saved(system, "counted", "count-1") or {}).get("count", 0) > 3, "it is saved")
     last_saved = saved(system, "counted", "count-1")["count"]
-    (worker,) = children(system.ensembles["b"].popen.pid)
+    (worker,) = set(children(process)) - others
     before = len(of(system, "counted"))
     with standstill() as stood:
         kill(worker)
         until(lambda: not alive(worker), "the worker is gone")
-        until(lambda: system.manager.counters(graph).get("b", {}).get("restarts") == 1, "the replacement is counted")
+        until(lambda: system.manager.counters(graph).get(host, {}).get("restarts") == 1, "the replacement is counted")
     runs_on(system, "counted", 12)
     values = [token.value[1] for token in of(system, "counted")]
     steps = [after - one for one, after in pairwise(values)]
@@ -200,7 +204,7 @@ def test_a_killed_worker_is_replaced_and_its_instances_go_on(own: Callable[..., 
     numbers = [token.value[0] for token in of(system, "counted")]
     lost = system.manager.counters(graph).get("count-1", {}).get("lost", 0)
     assert numbers == sorted(set(numbers)) and numbers[-1] - len(numbers) == lost <= 1 + (GAP + stood()) // 100_000
-    assert found(system, "counted")["mapping"]["count-1"] == "b"
+    assert found(system, "counted")["mapping"]["count-1"] == host
 
 
 def test_states_that_are_false_outlive_a_worker_and_a_drain(own: Callable[..., System]) -> None:
