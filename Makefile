@@ -30,7 +30,7 @@ test: $(READY)
 soak: $(READY)
 	$(VENV)/bin/python tests/physical/soak.py
 
-# Faults of processes, links, disks and clocks, alone and in PAIRS (12) from SEED (1); about 15 minutes, as root.
+# Faults of processes, links, disks and clocks, alone and in PAIRS (14) from SEED (1); about 18 minutes, as root.
 # FAULTS="kill cut" strikes with these; FAULTS=--write writes the figures into docs/guarantees.md.
 faults: $(READY)
 	$(VENV)/bin/python tests/physical/faults.py $(FAULTS)

@@ -3,7 +3,7 @@
     python faults.py [--write] [NAME | NAME,NAME | others]...
 
 Each fault of the table strikes a system of real processes under load (`lab.py`): with keys, each process on a host of
-its own, then without, all on one loopback. So do PAIRS (12) of two faults that overlap, drawn from SEED (1). The
+its own, then without, all on one loopback. So do PAIRS (14) of two faults that overlap, drawn from SEED (1). The
 promise is checked: streams that do not depend on what was struck miss nothing, nothing comes twice, all streams
 are whole again within some seconds without a restart, and missing instants were counted. A pair keeps what both of its
 faults promise. Then the document's other tests of processes run with keys, on an address (`others`). `--write` writes
@@ -12,6 +12,7 @@ the figures into `docs/guarantees.md`.
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import re
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bad_link import Rule
-from lab import STREAMS, Bend, Lab, lacking, tool
+from lab import ENSEMBLES, IDLE, STREAMS, UNDER_WAY, Bend, Lab, lacking, tool
 from systems import until
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "guarantees.md"
@@ -42,7 +43,7 @@ class Fault(NamedTuple):
 
     Attributes:
         name: for the command line and the document.
-        target: "link", "ensemble", "worker" or "manager": what is struck.
+        target: "link", "ensemble", "worker", "manager", or "idle", an ensemble that hosts nothing: what is struck.
         text: what happens to it.
         begin, end: make it so on a host, and no more.
         seconds: between the two.
@@ -132,6 +133,16 @@ def clock(
     )  # fmt: skip
 
 
+def full_disk_of_outputs(lab: Lab, host: str) -> None:
+    lab.fill(host)
+    lab.signal("m", signal.SIGSTOP)
+
+
+def room_for_outputs(lab: Lab, host: str) -> None:
+    lab.signal("m", signal.SIGCONT)
+    lab.empty(host)
+
+
 def kill_workers(lab: Lab, host: str) -> None:
     for pid in lab.workers(host):
         os.kill(pid, signal.SIGKILL)
@@ -167,8 +178,8 @@ FAULTS = [
     still("still-manager", "manager", 1, 5, spares=True),
     still("still-manager-long", "manager", 6, 10, spares=True,
           promise="ensembles go on without it, and their outputs wait"),
-    Fault("full-disk", "manager", "finds the disk of its log full for 3 s", lambda lab, host: lab.fill(),
-          lambda lab, host: lab.empty(), 3, 5, spares=True, promise="up to 1 MB of lines wait until there is room"),
+    Fault("full-disk", "manager", "finds the disk of its log full for 3 s", lambda lab, host: lab.fill(host),
+          lambda lab, host: lab.empty(host), 3, 5, spares=True, promise="up to 1 MB of lines wait until there is room"),
     no_descriptors("ensemble"),
     no_descriptors("manager"),
     memory("ensemble", SHORT, 5, spares=True),
@@ -182,6 +193,16 @@ FAULTS = [
     clock("clock-step", "has its monotonic clock jump ahead by 500 ms, as after a pause of its host, and stand still as"
           " long 2 s later", 2, 5, Bend(monotonic=HALF), promise="what is jumped over is counted as skipped"),
     clock("clock-drift", "has a clock that gains 0.2 ms a second for 5 s", 5, 5, Bend(drift=200_000), spares=True),
+    Fault("full-disk-ensemble", "ensemble", "finds its disk full while the manager stands still for 6 s; it keeps"
+          f" {UNDER_WAY} messages of outputs in memory, and others on the disk", full_disk_of_outputs,
+          room_for_outputs, 6, 10, promise="the newest outputs that find no room are left out"),
+    clock("clock-step-manager", "has its monotonic clock jump ahead by 500 ms, and stand still as long 2 s later", 2, 5,
+          Bend(monotonic=HALF), "manager", spares=True, promise="ensembles keep their time"),
+    clock("clock-drift-manager", "has a clock that gains 0.2 ms a second for 5 s", 5, 5, Bend(drift=200_000), "manager",
+          spares=True),
+    Fault("kill-idle", "idle", "dies (`kill -9`), and is started again after 3 s", lambda lab, host: lab.kill(host),
+          lambda lab, host: lab.begin(host), 3, 5, spares=True, restarts=True),
+    still("still-idle", "idle", 6, 5, spares=True),
 ]  # fmt: skip
 """All faults. An ensemble that is struck is the one on which the stream lives that may move."""
 
@@ -205,9 +226,9 @@ class Found(NamedTuple):
 
 
 def hosts_of(faults: Sequence[Fault], mover: str) -> list[str]:
-    """Which host each fault strikes: the manager's, that of the stream that may move, then `a`."""
+    """Which host each fault strikes: the manager's, the idle one, or that of the stream that may move, then `a`."""
     ensembles = iter((mover, "a"))
-    return ["m" if fault.target == "manager" else next(ensembles) for fault in faults]
+    return [{"manager": "m", "idle": IDLE}.get(fault.target) or next(ensembles) for fault in faults]
 
 
 CUT_OFF = {"kill-manager", "no-descriptors-ensemble"}
@@ -236,6 +257,9 @@ def strike(lab: Lab, *faults: Fault) -> Found:
     mover, before = lab.mover_and_counts()
     struck = hosts_of(faults, mover)
     promised = faults[0] if len(faults) == 1 else together(*faults)
+    for host in set(struck) - set(lab.processes):
+        lab.begin(host)
+        lab.is_there(host)
     processes = {host: lab.pid(host) for host in lab.processes}
     began, twice = lab.latest(), lab.twice()
     ends, over = [], 0
@@ -284,31 +308,41 @@ def strike(lab: Lab, *faults: Fault) -> Found:
     restarted = [host for host, pid in processes.items() if lab.pid(host) != pid and host not in again]
     if restarted:
         problems.append(f"processes were restarted: {restarted}")
+    if IDLE in lab.processes:
+        lab.leave(IDLE)
     problems += lab.said_badly()
     return Found(seconds, missing, counted, "".join(sorted(struck)), problems)
 
 
 Pair = tuple[Fault, Fault]
 
+ALONE = ("manager", "idle")
+"""Targets of which there is one."""
+
+
+PART = 23
+"""Faults that are drawn before those behind them in the table: one that is added leaves earlier pairs as they are."""
+
 
 def pairs(count: int, seed: int) -> list[Pair]:
     """So many pairs of faults that strike different processes; each fault is in one before any is in a second."""
     chance = random.Random(seed)
+    parts = itertools.cycle([FAULTS[at : at + PART] for at in range(0, len(FAULTS), PART)])
     found: list[Pair] = []
     pool: list[Fault] = []
     while len(found) < count:
-        if len(pool) < 2 or {fault.target for fault in pool} == {"manager"}:
-            more = [fault for fault in FAULTS if fault not in pool]
+        if len(pool) < 2 or (len({fault.target for fault in pool}) == 1 and pool[0].target in ALONE):
+            more = [fault for fault in next(parts) if fault not in pool]
             chance.shuffle(more)
             pool += more
         one = pool.pop(0)
-        other = next(each for each in pool if {one.target, each.target} != {"manager"})
+        other = next(each for each in pool if one.target not in ALONE or each.target != one.target)
         pool.remove(other)
         found.append((one, other))
     return found
 
 
-COUNT, SEED = 12, 1
+COUNT, SEED = 14, 1
 """The pairs of the document."""
 
 
@@ -319,7 +353,7 @@ def evidence(found: Found) -> str:
     counted = sum(found.counted.get(kind, 0) for kind in LOSSES)
     counts = "all counted" if counted >= sum(found.missing.values()) else f"{counted} counted"
     where = f"{other} instants missing"
-    if found.struck != "m":
+    if set(found.struck) & set(ENSEMBLES):
         where = f"{struck} instants missing in what depends on it, {other} elsewhere"
     return f"whole after {found.whole:.1f} s; {where}; {counts}; none twice"
 
@@ -406,6 +440,7 @@ OTHERS = "others"
 TESTS = [
     "test_overload.py::test_ten_times_the_load_is_bounded_counted_and_answered",
     "test_worker_memory.py::test_a_worker_over_its_memory_is_replaced_and_the_firing_is_named",
+    "test_healing.py::test_a_killed_worker_is_replaced_and_its_instances_go_on",
     "test_links.py::test_an_ensemble_that_stood_still_is_reached_directly_when_it_goes_on",
     "test_realtime.py::test_an_ensemble_keeps_time_before_all_others_and_its_worker_is_an_ordinary_process",
     "test_manager_killed.py::test_each_output_of_a_stream_arrives_once_and_the_ensembles_run_on",

@@ -1,8 +1,8 @@
 """The fault laboratory: a manager and three ensembles as real processes under load, each on a host of its own.
 
 a ---- m ---- b    each host is a network namespace, each line a link that can suffer (`bad_link`). `m` forwards, so
-       |           all see one another, and all have keys. Or all are on one host with a loopback of its own, and
-       c           without keys (`keys=False`).
+      / |          all see one another, and all have keys. Or all are on one host with a loopback of its own, and
+     c   d         without keys (`keys=False`). `d` has no ensemble until a fault starts one, which hosts nothing.
 
 Five streams of 50 values a second: one lives on each ensemble, one goes from `a` by `b` to `c`, and one lives on `b`
 and may go on on `c`. The log of the manager says which instants of which stream have come.
@@ -73,9 +73,12 @@ def main(trigger):
 STREAMS = {"on_a": "a", "on_b": "b", "on_c": "c", "chain": "abc", "moves": "bc"}
 """By stream, the ensembles on which it may depend."""
 
-HOSTS = {"m": 0, "a": 1, "b": 2, "c": 3}
+HOSTS = {"m": 0, "a": 1, "b": 2, "c": 3, "d": 4}
 
-ENSEMBLES = "abc"
+ENSEMBLES, IDLE = "abc", "d"
+
+UNDER_WAY = 100
+"""Messages of outputs that an ensemble keeps in memory: what it makes in a second or two. Others wait on its disk."""
 
 
 class Bend(NamedTuple):
@@ -147,9 +150,9 @@ class Lab:
             self._made.append(host)
             tool("ip", "-n", self.name(host), "link", "set", "lo", "up")
         if self.keys:
-            ends = [((self.name("m"), f"to-{host}"), (self.name(host), "wire")) for host in ENSEMBLES]
+            ends = [((self.name("m"), f"to-{host}"), (self.name(host), "wire")) for host in ENSEMBLES + IDLE]
             self.links = Links(self.folder / "rules", ends)
-        for host in ENSEMBLES if self.keys else ():
+        for host in ENSEMBLES + IDLE if self.keys else "":
             net = f"10.78.{HOSTS[host]}"
             tool("ip", "-n", self.name("m"), "addr", "add", f"{net}.1/24", "dev", f"to-{host}")
             tool("ip", "-n", self.name(host), "addr", "add", f"{net}.2/24", "dev", "wire")
@@ -159,8 +162,8 @@ class Lab:
         if self.keys:
             tool(*self.within("m"), "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
             keys = self.folder / "keys"
-            init_authority(keys, [f"10.78.{HOSTS[host]}.1" for host in ENSEMBLES] + ["127.0.0.1"])
-            for host in ENSEMBLES:
+            init_authority(keys, [f"10.78.{HOSTS[host]}.1" for host in ENSEMBLES + IDLE] + ["127.0.0.1"])
+            for host in ENSEMBLES + IDLE:
                 issue(keys, host, [f"10.78.{HOSTS[host]}.2"])
             issue(keys, "op", role="operator")
         try:
@@ -173,10 +176,9 @@ class Lab:
         with contextlib.suppress(OSError, RuntimeError):  # without a compiler Python's UTC is bent alone
             tool("cc", "-shared", "-fPIC", "-O1", "-o", str(made), str(source))
             self._preloaded = str(made)
-        disk = self.folder / "disk"
-        disk.mkdir()
-        tool("mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(disk))
         for host in HOSTS:
+            self.disk(host).mkdir()
+            tool("mount", "-t", "tmpfs", "-o", f"size={48 if host == 'm' else 4}m", "tmpfs", str(self.disk(host)))
             (self.folder / f"clock-{host}").write_bytes(bytes(24))
             (self.folder / f"boot-{host}").write_text(f"{HOSTS[host]:08}-0000-4000-8000-000000000000\n")
         self.begin("m")
@@ -191,8 +193,12 @@ class Lab:
 
     @property
     def log(self) -> Path:
-        """The manager's log of outputs, on a disk of its own."""
-        return self.folder / "disk" / "out.jsonl"
+        """The manager's log of outputs."""
+        return self.disk("m") / "out.jsonl"
+
+    def disk(self, host: str) -> Path:
+        """The disk of a host: of the manager's for the log, of the others for files without a name."""
+        return self.folder / f"disk-{host}"
 
     def name(self, host: str) -> str:
         """The namespace of a host."""
@@ -215,7 +221,8 @@ class Lab:
         """Start a command of ours on a host; its clock can be bent, and its host's boot id is its own."""
         boot = f"mount --bind {self.folder / f'boot-{host}'} /proc/sys/kernel/random/boot_id"
         shell = f'{boot if self.keys else ":"} && exec "$@"'
-        environment = [f"TICKTALK_FAULT_CLOCK={self.folder / f'clock-{host}'}"]
+        environment = [f"TICKTALK_FAULT_CLOCK={self.folder / f'clock-{host}'}", f"TMPDIR={self.disk(host)}"]
+        environment.append(f"TICKTALK_FAULT_UNDER_WAY={UNDER_WAY}")
         if self._preloaded:
             environment.append(f"LD_PRELOAD={self._preloaded}")
         path = Path(__file__).with_name("fault_clock")
@@ -275,10 +282,16 @@ class Lab:
         process.popen.wait(20)
         self.ended.append(process)
 
+    def leave(self, host: str) -> None:
+        """End an ensemble as a user would: it leaves."""
+        process = self.processes.pop(host)
+        process.end()
+        self.ended.append(process)
+
     def link(self, host: str, rule: Rule) -> None:
         """Let the packets of a host's link suffer, in both directions."""
         assert self.links is not None, "there are no links on one host"
-        self.links.set(ENSEMBLES.index(host), rule)
+        self.links.set((ENSEMBLES + IDLE).index(host), rule)
 
     def bend(self, host: str, to: Bend) -> None:
         """Bend the clock of a host's processes."""
@@ -290,15 +303,15 @@ class Lab:
         _, hard = resource.prlimit(self.pid(host), resource.RLIMIT_NOFILE)
         resource.prlimit(self.pid(host), resource.RLIMIT_NOFILE, (most or hard, hard))
 
-    def fill(self) -> None:
-        """Leave no room on the disk of the log."""
-        with open(self.log.parent / "filler", "wb", buffering=0) as file, contextlib.suppress(OSError):
+    def fill(self, host: str) -> None:
+        """Leave no room on the disk of a host."""
+        with open(self.disk(host) / "filler", "wb", buffering=0) as file, contextlib.suppress(OSError):
             while file.write(bytes(4096)):
                 pass
 
-    def empty(self) -> None:
+    def empty(self, host: str) -> None:
         """Make room again."""
-        (self.log.parent / "filler").unlink()
+        (self.disk(host) / "filler").unlink()
 
     def mover_and_counts(self) -> tuple[str, Counter[str]]:
         """The ensemble on which the stream lives that may move; and what all have counted, by kind."""
@@ -393,5 +406,6 @@ class Lab:
             group.end()
         for host in self._made:
             subprocess.run(["ip", "netns", "del", self.name(host)], capture_output=True)
-        subprocess.run(["umount", str(self.folder / "disk")], capture_output=True)
+        for host in HOSTS:
+            subprocess.run(["umount", str(self.disk(host))], capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faults import COUNT, DOCUMENT, FAULTS, PAIR, ROW, SEED, TESTS, pairs, promises, together, tried
+from faults import ALONE, COUNT, DOCUMENT, FAULTS, PAIR, ROW, SEED, TESTS, pairs, promises, together, tried
 from lab import Lab, lacking
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +58,7 @@ def test_each_pair_has_a_row_with_what_both_of_its_faults_promise_and_its_figure
 def test_each_fault_and_each_pair_was_seen_to_fail() -> None:
     changes = DOCUMENT.read_text().partition("These changes of the code were tried:")[2]
     alone, _, rest = changes.partition("\nThese were")
-    elsewhere = {"clock-drift"}  # in simulated time: it is less than a busy machine measures
+    elsewhere = {"clock-drift", "clock-drift-manager"}  # in simulated time: it is less than a busy machine measures
     assert {fault.name for fault in FAULTS} - elsewhere == {*re.findall(r"`([\w-]+)`", alone)}
     of_pairs = re.findall(r"^\| [^|]+ \| `([\w-]+)`, `([\w-]+)`[^|]* \| [^|]+ \|$", rest, re.MULTILINE)
     assert sorted(of_pairs) == sorted((one.name, other.name) for one, other in pairs(COUNT, SEED))
@@ -67,7 +67,7 @@ def test_each_fault_and_each_pair_was_seen_to_fail() -> None:
 def test_a_pair_promises_no_more_than_each_of_its_faults() -> None:
     for one, other in pairs(100, 5):
         both, each = together(one, other), (one, other)
-        assert {one.target, other.target} != {"manager"}
+        assert one.target != other.target or one.target not in ALONE
         assert both.within == max(fault.within for fault in each)
         assert both.spares <= min(fault.spares for fault in each)
         assert both.counted <= min(fault.counted for fault in each)

@@ -1,7 +1,8 @@
-"""A clock that tests bend: loaded by the processes of the fault laboratory, and by nothing else.
+"""A clock that tests bend, and a bound that they set: loaded by the processes of the fault laboratory only.
 
 The file that `TICKTALK_FAULT_CLOCK` names holds three numbers (as `struct` "=qqq"): nanoseconds that are added to UTC,
 nanoseconds that are added to the monotonic clock, and a drift of it in nanoseconds per second since its begin.
+`TICKTALK_FAULT_UNDER_WAY` is how many messages of outputs an ensemble keeps in memory: further ones wait on its disk.
 """
 
 from __future__ import annotations
@@ -34,3 +35,12 @@ if path:
     if "LD_PRELOAD" not in os.environ:  # else all libraries see it (`realtime.c`)
         time.time_ns = lambda: time_ns() + unpack(bent)[0]
         time.time = lambda: time.time_ns() / 1e9
+
+under_way = os.environ.get("TICKTALK_FAULT_UNDER_WAY")
+if under_way:
+    import tempfile
+
+    tempfile.tempdir = os.environ["TMPDIR"]  # else another folder is taken if that one is full at first
+    from ticktalk.hosted import until_taken
+
+    until_taken.UNDER_WAY = int(under_way)
