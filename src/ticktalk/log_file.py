@@ -92,7 +92,7 @@ class LogFile:
                 self._file.flush()
             else:
                 self._to_descriptor()
-        except (OSError, ValueError) as error:  # ValueError: the user has closed the file
+        except Exception as error:  # the user's file may be closed, or raise whatever it does
             self._fails(error)
         else:
             if self.failure:
@@ -114,7 +114,7 @@ class LogFile:
             return
         try:
             self._file.write(text)
-        except (OSError, ValueError) as error:
+        except Exception as error:
             self.left_out += 1
             self._fails(error)
 

@@ -7,6 +7,8 @@ The structs that cross between devices hold fields in the order in which they ar
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
@@ -39,7 +41,7 @@ class DeployRequest(msgspec.Struct):
     graph: TTGraph
     name: str | None = None
     mapping: Mapping[str, str] | None = None
-    reply: Any = None
+    reply: Future[Any] | None = None
     weights: Weights | None = None
 
 
@@ -54,9 +56,9 @@ class StartRequest(msgspec.Struct):
     """
 
     graph: str
-    inputs: dict[str, Any] = {}
+    inputs: Mapping[str, Any] = {}
     start_tick: int | None = None
-    reply: Any = None
+    reply: Future[Any] | None = None
     length: int | None = None
     again: bool = True
 
@@ -65,14 +67,14 @@ class StopRequest(msgspec.Struct):
     """End a graph; `reply` gets what was lost (`Reports.losses`), or the error."""
 
     graph: str
-    reply: Any = None
+    reply: Future[Any] | None = None
 
 
 class DrainRequest(msgspec.Struct):
     """Move all that lives on an ensemble, then let it go; `reply` gets None when it is empty, or the error."""
 
     ensemble: str
-    reply: Any = None
+    reply: Future[Any] | None = None
 
 
 class SetRequest(msgspec.Struct):
@@ -80,29 +82,29 @@ class SetRequest(msgspec.Struct):
 
     graph: str
     sq: str
-    period: grid.Period | None = None
+    period: int | Fraction | None = None
     phase: int | None = None
-    reply: Any = None
+    reply: Future[Any] | None = None
 
 
 class StatusRequest(msgspec.Struct):
     """Ask without further details; `reply` gets plain JSON data."""
 
-    reply: Any = None
+    reply: Future[Any] | None = None
 
 
 class OutputsRequest(msgspec.Struct):
     """Ask for the latest outputs of a graph; `reply` gets JSON lines, or the error."""
 
     graph: str
-    reply: Any = None
+    reply: Future[Any] | None = None
 
 
 class ProfileRequest(msgspec.Struct):
     """Ask for the costs of a graph's bodies; `reply` gets function, times and token sizes, for each ensemble."""
 
     graph: str
-    reply: Any = None
+    reply: Future[Any] | None = None
 
 
 # Deployments, starts and ends.

@@ -87,6 +87,8 @@ class TTProcess:
 
     def handle_message(self, msg: Message) -> None:
         """Respond to a message meant for this process; any other is ignored without notification."""
+        if not isinstance(msg, Message) or not isinstance(msg.msg_type, enum.Enum):
+            return
         handler = self.handlers.get(msg.msg_type)
         if handler is not None and msg.recipient_name == RECIPIENTS[msg.msg_type.__class__]:
             try:

@@ -8,6 +8,7 @@ times are root ticks; `tick` is the time of the note, by the clock of the ensemb
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from typing import Any, Literal
 
 import msgspec
@@ -418,7 +419,7 @@ class WatchRequest(msgspec.Struct):
 
     graph: str
     arc: str
-    reply: Any = None
+    reply: Future[Any] | None = None
 
 
 class WatchArc(msgspec.Struct, frozen=True):

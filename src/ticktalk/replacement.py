@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -56,10 +57,10 @@ class ReplaceRequest(msgspec.Struct):
     name: str | None = None
     drop_state: list[str] = []
     watch: int = WATCH
-    inputs: dict[str, Any] = {}
+    inputs: Mapping[str, Any] = {}
     mapping: Mapping[str, str] | None = None
     weights: Weights | None = None
-    reply: Any = None
+    reply: Future[Any] | None = None
 
 
 class Changes(msgspec.Struct):

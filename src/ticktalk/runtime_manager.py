@@ -23,6 +23,7 @@ from ticktalk.hosted.body_costs import Meter
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.events import Event
 from ticktalk.manager.reports import Costs, Losses
+from ticktalk.manager.request_types import check_callback
 from ticktalk.manager.state import GraphState
 from ticktalk.mapping.ensembles import check_port
 from ticktalk.mapping.weights import Weights
@@ -120,7 +121,7 @@ class TTRuntimeManager:
         graph: TTGraph,
         *,
         name: str | None = None,
-        drop_state: Iterable[str] = (),
+        drop_state: Iterable[str] | str = (),
         watch: int = WATCH,
         inputs: Mapping[str, Any] | None = None,
         mapping: Mapping[str, str] | None = None,
@@ -142,7 +143,8 @@ class TTRuntimeManager:
         Raises:
             TTError: it cannot be replaced, or has failed; then the old version goes on.
         """
-        request = ReplaceRequest(graph, name, list(drop_state), watch, dict(inputs or {}), mapping, reply=Future())
+        dropped = [drop_state] if isinstance(drop_state, str) else list(drop_state)
+        request = ReplaceRequest(graph, name, dropped, watch, inputs or {}, mapping, reply=Future())
         return cast("Changes | None", self._ask_later(RuntimeMsg.REPLACE, request))
 
     def set_grid(
@@ -179,19 +181,26 @@ class TTRuntimeManager:
 
     def on_event(self, callback: Callable[[str], None]) -> None:
         """Call `callback` with a line for everything that happens: joins, losses, graphs that are done."""
+        check_callback(callback)
         self.watch(lambda event: callback(str(event)))
 
     def watch(self, callback: Callable[[Event], None]) -> None:
-        """Call `callback` with everything that happens as a value (`ticktalk.manager.events`)."""
-        self.process.requests.watch(callback)
+        """Call `callback` with everything that happens as a value (`ticktalk.manager.events`).
+
+        In simulation it is called at the simulated time of that (`sim.now`), on devices in a thread of callbacks.
+        """
+        self.process.requests.watch(self._called(callback))
 
     def on_output(self, callback: Callable[[OutputToken], None]) -> None:
-        """Call `callback` with every output token that reaches the manager, in order of arrival."""
-        self.process.outputs.listeners.append(callback)
+        """Call `callback` with every output token that reaches the manager, in order of arrival (as `watch`)."""
+        self.process.outputs.listeners.append(self._called(callback))
 
     def on_error(self, callback: Callable[[FiringError], None]) -> None:
-        """Call `callback` with every error of a firing."""
-        self.process.errors.listeners.append(callback)
+        """Call `callback` with every error of a firing (as `watch`)."""
+        self.process.errors.listeners.append(self._called(callback))
+
+    def _called(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
+        return check_callback(callback)
 
     @property
     def errors(self) -> list[FiringError]:
@@ -263,8 +272,8 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         self.simulation = Simulation.of(sim)
         driver = SimulationDriver(self.simulation)
         super().__init__(log_file, name, driver=driver)
-        if network_delay < 0:
-            raise ValueError(f"a network delay is 0 or more microseconds, not {network_delay}")
+        if not isinstance(network_delay, int) or network_delay < 0:
+            raise ValueError(f"a network delay is 0 or more whole microseconds, not {network_delay!r}")
         if movable:
             self.simulation.make_movable()
         self.simulation.network.delay = network_delay or self.simulation.network.delay
@@ -305,30 +314,24 @@ class TTRuntimeManagerSim(TTRuntimeManager):
             TTRuntimeError: it is not instantiated.
             TTInputError: a value is missing, or for no input.
         """
-        request = carry.StartRequest(_name(graph), dict(inputs or {}), reply=Future(), length=length)
+        request = carry.StartRequest(_name(graph), inputs or {}, reply=Future(), length=length)
         return cast("int", self._ask(RuntimeMsg.EXECUTE_GRAPH, request))
 
     def on_output(self, callback: Callable[[OutputToken], None], *, notes: bool = False) -> None:
         """Call `callback` with every output token, at its simulated time of arrival (`sim.now`).
 
         Args:
-            callback: is given the token.
             notes: it takes note and does nothing else: nothing of the simulation is changed or asked, and `sim.now`
                 may be of before. That is faster where outputs are many.
         """
         if notes:
-            self._noting.add(callback)
-            super().on_output(callback)
+            self._noting.add(check_callback(callback))
+            self.process.outputs.listeners.append(callback)
         else:
-            super().on_output(self.simulation.told_in_time(callback))
+            super().on_output(callback)
 
-    def on_error(self, callback: Callable[[FiringError], None]) -> None:
-        """Call `callback` with every error of a firing, at its simulated time (`sim.now`)."""
-        super().on_error(self.simulation.told_in_time(callback))
-
-    def watch(self, callback: Callable[[Event], None]) -> None:
-        """Call `callback` with everything that happens as a value, at its simulated time (`sim.now`)."""
-        super().watch(self.simulation.told_in_time(callback))
+    def _called(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
+        return self.simulation.told_in_time(super()._called(callback))
 
     def _ask_later(self, kind: RuntimeMsg, request: Any) -> Any:
         self.send_to_runtime(message(kind, request))
@@ -435,7 +438,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
             TTRuntimeError: it is not instantiated, goes on and is not to be started `again`, or the start is past.
             TTInputError: a value is missing, or for no input.
         """
-        start = carry.StartRequest(_name(graph), dict(inputs or {}), start_tick, Future(), length, again)
+        start = carry.StartRequest(_name(graph), inputs or {}, start_tick, Future(), length, again)
         return cast("int", self._ask(RuntimeMsg.EXECUTE_GRAPH, start))
 
     def wait(self, graph: TTGraph | str | None = None, timeout: float | None = None) -> bool:
@@ -481,20 +484,19 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         self._handle.manager.on_shut_down = callback
 
     def on_output(self, callback: Callable[[OutputToken], None]) -> None:
-        """Call `callback` with every output token, in order of arrival, in a thread of its own."""
-        super().on_output(self._handle.callbacks.wrap(lambda token: callback(opened(token))))
+        """Call `callback` with every output token, in order of arrival (as `watch`)."""
+        check_callback(callback)
+        super().on_output(lambda token: callback(opened(token)))
 
-    def on_error(self, callback: Callable[[FiringError], None]) -> None:
-        """Call `callback` with every error of a firing, in a thread of its own."""
-        super().on_error(self._handle.callbacks.wrap(callback))
-
-    def watch(self, callback: Callable[[Event], None]) -> None:
-        """Call `callback` with everything that happens as a value, in a thread of its own."""
-        super().watch(self._handle.callbacks.wrap(callback))
+    def _called(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
+        return self._handle.callbacks.wrap(super()._called(callback))
 
     def _result(self, reply: Future[Any]) -> Any:
         return self._handle.result_of(reply)
 
 
-def _name(graph: TTGraph | str) -> str:
-    return graph if isinstance(graph, str) else graph.name
+def _name(graph: TTGraph | GraphState | str) -> str:
+    """The name of a graph that is named, compiled or instantiated; the manager refuses anything else."""
+    if isinstance(graph, GraphState):
+        return graph.title
+    return graph.name if isinstance(graph, TTGraph) else graph

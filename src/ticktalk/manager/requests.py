@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from ticktalk.engine.forwarding import arc_name
-from ticktalk.errors import TTError, TTRuntimeError
+from ticktalk.errors import InvalidMessageError, TTError, TTRuntimeError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.deploy import Deploy
 from ticktalk.manager.driver import Driver, Send
@@ -27,11 +27,12 @@ from ticktalk.manager.liveness import Liveness
 from ticktalk.manager.outputs import Errors, Outputs
 from ticktalk.manager.replace import Replace
 from ticktalk.manager.reports import Losses, Reports
+from ticktalk.manager.request_types import misfit, wrong_field
 from ticktalk.manager.state import GraphState, ManagerState
 from ticktalk.manager.status import status
 from ticktalk.manager.taken_outputs import Taking
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.messages import ROWS, NetMsg, RuntimeMsg, SyncMsg
+from ticktalk.messages import NetMsg, RuntimeMsg, SyncMsg
 from ticktalk.payloads import (
     DeployRequest,
     DrainRequest,
@@ -43,7 +44,7 @@ from ticktalk.payloads import (
     StatusRequest,
     WorkerDeath,
 )
-from ticktalk.printable import bounded, line
+from ticktalk.printable import line
 from ticktalk.records import WatchArc, WatchRequest
 from ticktalk.source_problems import did_you_mean
 from ticktalk.time import TTToken
@@ -92,8 +93,7 @@ class Requests:
             state, send, self.tell, driver, self.heal, self.deploy, self.taking, self.replace, self.reports
         )
         now = driver.now
-        self.handlers: dict[enum.Enum, Callable[[Any], object]] = {
-            # Messages of ensembles.
+        of_ensembles: dict[enum.Enum, Callable[[Any], object]] = {
             RuntimeMsg.FIRING_ERROR: self.errors.take,
             RuntimeMsg.WORKER_DIED: self._worker_died,
             RuntimeMsg.JOIN: self._join,
@@ -106,6 +106,9 @@ class Requests:
             RuntimeMsg.PLACED: self._placed,
             RuntimeMsg.HANDED: self._handed,
             RuntimeMsg.SWITCHED: self.replace.switched,
+        }
+        self.handlers: dict[enum.Enum, Callable[[Any], object]] = {
+            kind: partial(_take, kind, act) for kind, act in of_ensembles.items()
         }
         # Requests whose results come later.
         self._answer_later(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, self.deploy.deploy)
@@ -183,13 +186,15 @@ class Requests:
 
         `changes`: it may change what the manager knows, so the answer waits until that is written.
         """
-        wanted = ROWS[kind].payload
 
         def handler(payload: Any) -> None:
             request = _request(payload)
-            if not isinstance(request, wanted):
-                what = f"{kind.name} carries a {wanted.__name__} ({ROWS[kind].doc})"
-                logger.error("%s", line(f"{what}, not {bounded(repr(payload), 100)}"))
+            if wrong := misfit(kind, request) or wrong_field(kind, request):
+                reply = getattr(request, "reply", None)
+                if isinstance(reply, Future):
+                    reply.set_exception(TypeError(wrong))
+                else:
+                    logger.error("%s", line(wrong))
                 return
             later: Future[Any] = request.reply or Future()
             if changes and self._driver.keeps_state:
@@ -281,6 +286,13 @@ class Requests:
         if not self._driver.rows_kept:
             raise TTRuntimeError("a simulation keeps no outputs: take them by on_output, or from the log file")
         return list(self.deploy.state_of(request.graph).rows)
+
+
+def _take(kind: enum.Enum, act: Callable[[Any], object], payload: Any) -> None:
+    """Take a message of an ensemble."""
+    if wrong := misfit(kind, payload):
+        raise InvalidMessageError(wrong)
+    act(payload)
 
 
 def _when_written(driver: Driver, send: Send, ensemble: str, kind: enum.Enum, payload: Any) -> None:
