@@ -14,7 +14,7 @@ from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.errors import TTRuntimeError
 from ticktalk.log_file import LogFile
 from ticktalk.mapping.ensembles import EnsembleInfo, check_ensemble_name
-from ticktalk.messages import NetMsg, message
+from ticktalk.messages import NetMsg, RuntimeMsg, message
 from ticktalk.payloads import FiringError
 from ticktalk.printable import block, line
 from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTNetworkManager
@@ -205,10 +205,30 @@ class TTEnsemble:
             self._handle = None
 
     def stop(self) -> None:
-        """End `run_phy`; from any thread."""
+        """End `run_phy`, from any thread; in simulation, leave at the present tick. What lived here goes on elsewhere.
+
+        Raises:
+            TTRuntimeError: (simulation) it is the manager's own ensemble, or SQs live here and cannot move.
+        """
         self._stop_wanted = True
         if self._handle is not None:
             self._handle.stop()
+        elif self._simulation is not None:
+            self._leave(self._simulation)
+
+    def _leave(self, simulation: Simulation) -> None:
+        site = simulation.sites.get(self.name)
+        if site is None or site.host is not self.host or not site.alive:
+            return  # it has left, or failed
+        if self.is_runtime_mgr:
+            raise TTRuntimeError(f"{self.name!r} is the manager's own ensemble: it ends with the manager")
+        why_not = simulation.cannot_move() if self.host is not None and self.host.prepared else None
+        if why_not is not None:
+            raise TTRuntimeError(why_not)
+        simulation.agenda.now = simulation.now()
+        bodies = self.processes[2]
+        site.duties.checkpoints.leave(lambda: bodies.tell(RuntimeMsg.LEAVE, self.name))
+        simulation.settle()
 
     @property
     def routing_table(self) -> dict[str, str]:

@@ -190,6 +190,12 @@ class Simulation:
             if site.host is not None:
                 site.host.movable = True
 
+    def cannot_move(self) -> str | None:
+        """The reason why SQs cannot move; None: they can."""
+        if self.movable:
+            return None
+        return "SQs do not move in this simulation: make its manager with TTRuntimeManagerSim(..., movable=True)"
+
     def start(self, process: TTProcess) -> simpy.Process:
         """Run a process of an ensemble in this simulation."""
         self._turns.add(process)
@@ -206,6 +212,11 @@ class Simulation:
                 context.close()
             if site.cores is not None:
                 site.cores.fail()
+
+    def leave(self, name: str) -> None:
+        """An ensemble has left the system: nothing of it fires any more, and its name is free."""
+        self.fail(name)
+        self.remove(name)
 
     def slow(self, name: str, factor: Fraction) -> None:
         """The bodies of an ensemble that start from now on take `factor` times as long as at first."""

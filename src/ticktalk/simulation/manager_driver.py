@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from ticktalk.counters import merged
 from ticktalk.engine.context import Context
@@ -10,6 +12,7 @@ from ticktalk.hosted.body_metrics import metrics_of
 from ticktalk.hosted.silence import all_stuck
 from ticktalk.manager.driver import Driver, Usage
 from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.messages import RuntimeMsg
 from ticktalk.network_keys import OUTPUT
 from ticktalk.payloads import IdleReport
 from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTNetworkManager, TTRuntimeManagerProcess
@@ -35,6 +38,7 @@ class SimulationDriver(Driver):
     ) -> None:
         """Connect the manager's process with the simulation, and with the other processes of its own ensemble."""
         name = process.requests.state.manager.name
+        process.handlers[RuntimeMsg.LEAVE] = partial(self._left, process.handlers[RuntimeMsg.LEAVE])
         site = self._simulation.sites[name]
         site.take_output, site.take_error = process.outputs.add, process.errors.add
         self._simulation.flushes.append(process.outputs.flush)
@@ -46,11 +50,16 @@ class SimulationDriver(Driver):
         site.interface.open(network.receive)
         self._simulation.settle()
 
+    def _left(self, forget: Callable[[Any], object], name: Any) -> None:
+        """An ensemble leaves by itself; one that the manager has let go is empty, and may join again."""
+        forget(name)
+        site = self._simulation.sites.get(name)
+        if site is not None and not site.left and name != site.manager:
+            self._simulation.leave(name)
+
     def cannot_move(self) -> str | None:
         """The reason why SQs cannot move."""
-        if self._simulation.movable:
-            return None
-        return "SQs do not move in this simulation: make its manager with TTRuntimeManagerSim(..., movable=True)"
+        return self._simulation.cannot_move()
 
     def checkpoint_period(self) -> int:
         """Ticks between two checkpoints."""
