@@ -25,7 +25,7 @@ from ticktalk.manager.events import Event
 from ticktalk.manager.reports import Costs, Losses
 from ticktalk.manager.request_types import check_callback
 from ticktalk.manager.state import GraphState
-from ticktalk.mapping.ensembles import check_port
+from ticktalk.mapping.ensembles import check_ensemble_name, check_port
 from ticktalk.mapping.weights import Weights
 from ticktalk.messages import Message, RuntimeMsg, message
 from ticktalk.no_garbage import no_garbage
@@ -56,7 +56,7 @@ class TTRuntimeManager:
         self, log_file: Any, name: str = DEFAULT_RUNTIME_MANAGER_NAME, *, driver: Driver | None = None
     ) -> None:
         self.log_file = log_file
-        self.name = name
+        self.name = check_ensemble_name(name)
         self.process = TTRuntimeManagerProcess(log_file, queue.SimpleQueue(), name, driver=driver)
 
     def instantiate_and_map_graph(
@@ -376,7 +376,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         state: a folder for what the manager knows: if it dies, one made with the same folder goes on; None: not kept.
 
     Raises:
-        ValueError: a port is out of range.
+        ValueError: a port, or another number, is out of range, or the name is none.
         TTRuntimeError: the port is in use, the host has no such address, credentials are missing, or the state's folder
             cannot be used.
     """
@@ -455,7 +455,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         """
         return self._handle.wait(None if graph is None else _name(graph), timeout)
 
-    def wait_for_ensembles(self, names: Iterable[str], timeout: float | None = None) -> list[str]:
+    def wait_for_ensembles(self, names: Iterable[str] | str, timeout: float | None = None) -> list[str]:
         """Wait until these ensembles have joined; the names of those that have not within `timeout` seconds."""
         return self._handle.wait_for_ensembles(names, timeout)
 

@@ -49,7 +49,7 @@ from ticktalk.physical.taking_back import NO_ANSWER, TakingBack
 from ticktalk.physical.timekeeping.garbage import Garbage, loaded_before
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.trust.trust import Trust
-from ticktalk.physical.workers.memory import check_limit
+from ticktalk.physical.workers.memory import check_workers
 
 logger = logging.getLogger("ticktalk")
 
@@ -103,7 +103,7 @@ class EnsembleHandle:
     ) -> None:
         check_limits(ENSEMBLE)
         check_memory()
-        check_limit(worker_memory, workers)
+        check_workers(workers, worker_memory)
         check_address(manager)
         check_port(rx_port, "rx_port")
         check_port(tx_port, "tx_port")

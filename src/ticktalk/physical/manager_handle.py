@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future, wait
-from typing import Any
+from typing import Any, NoReturn
 
 from ticktalk.defaults import MAX_VALUE
 from ticktalk.engine.components import Components
@@ -21,7 +21,7 @@ from ticktalk.physical.network.link import PortInUseError
 from ticktalk.physical.node import Node
 from ticktalk.physical.system import boot_id
 from ticktalk.physical.trust.trust import Trust, is_loopback
-from ticktalk.physical.workers.memory import check_limit
+from ticktalk.physical.workers.memory import check_workers
 from ticktalk.processes import TTRuntimeManagerProcess
 
 PORT_TRIES = 10
@@ -45,6 +45,7 @@ class ManagerHandle:
             `TTRuntimeManagerPhysical`.
 
     Raises:
+        ValueError: there cannot be so many workers.
         TTRuntimeError: the port is in use, the host has no such address, credentials are missing, or workers cannot
             have this limit of memory.
     """
@@ -66,7 +67,7 @@ class ManagerHandle:
     ) -> None:
         check_limits(ENSEMBLE)
         check_memory()
-        check_limit(worker_memory, workers)
+        check_workers(workers, worker_memory)
         secure = credentials is not None
         if not secure and not is_loopback(ip):
             if not insecure:
@@ -123,8 +124,11 @@ class ManagerHandle:
         while not self._answers_no_more.is_set() and not wait([reply], LOOK).done:
             pass
         if not reply.done():
-            raise TTRuntimeError("this runtime manager has ended")
+            self._refuse()
         return reply.result()
+
+    def _refuse(self) -> NoReturn:
+        raise TTRuntimeError("this runtime manager has ended")
 
     def wait(self, graph: str | None, timeout: float | None) -> bool:
         """Wait until the contexts of a graph (None: of all) are done; whether they are after `timeout` seconds.
@@ -144,11 +148,12 @@ class ManagerHandle:
             self._process.requests.deploy.state_of(graph)
         return self.manager.not_ended(graph)
 
-    def wait_for_ensembles(self, names: Iterable[str], timeout: float | None) -> list[str]:
+    def wait_for_ensembles(self, names: Iterable[str] | str, timeout: float | None) -> list[str]:
         """Wait until these have joined; the names of those that have not after `timeout` seconds."""
+        awaited = [names] if isinstance(names, str) else list(names)  # they are gone through again and again
         until = None if timeout is None else time.monotonic() + timeout
         while True:
-            missing = [name for name in names if name not in self._process.state.ensembles]
+            missing = [name for name in awaited if name not in self._process.state.ensembles]
             if not missing or self.closed or (until is not None and time.monotonic() >= until):
                 return missing
             time.sleep(0.01)
@@ -174,6 +179,7 @@ class ManagerHandle:
         told.wait(WRITE_LIMIT)
         self.node.close()
         self._answers_no_more.set()
+        self._process.wake = self._refuse
         self.callbacks.close()
         self._process.outputs.close()
         if self.manager.store is not None:

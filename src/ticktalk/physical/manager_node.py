@@ -83,6 +83,8 @@ class ManagerNode(Driver):
     def __init__(
         self, checkpoint: int = CHECKPOINT_PERIOD, state: str | None = None, name: str = "", address: str = ""
     ) -> None:
+        if not isinstance(checkpoint, int) or checkpoint < 0:
+            raise ValueError(f"checkpoint is {checkpoint!r}: a number of microseconds, or 0 for none")
         self._checkpoint = checkpoint
         self.store = None if state is None else StateStore(state, name, address)
         self.known = None if self.store is None else self.store.known

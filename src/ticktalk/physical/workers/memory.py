@@ -30,12 +30,17 @@ def problem(limit: int, workers: int) -> str:
     return ""
 
 
-def check_limit(limit: int, workers: int) -> None:
-    """See that workers can have this limit.
+def check_workers(workers: int, limit: int) -> None:
+    """See that there can be such workers, and that they can have this limit.
 
     Raises:
-        TTRuntimeError: they cannot; the message says why.
+        ValueError: `workers` is none of 0, 1 and 2.
+        TTRuntimeError: they cannot have the limit; the message says why.
     """
+    if workers not in (0, 1, 2):
+        raise ValueError(
+            f"workers is {workers!r}: 1 (all bodies but harmless ones are in a worker), 2 (all) or 0 (none)"
+        )
     if why := problem(limit, workers):
         raise TTRuntimeError(f"worker_memory={limit}: {why}")
 
