@@ -113,7 +113,7 @@ def test_a_requester_gets_the_error_of_a_message_made_by_hand(manager: TTRuntime
 
 
 @pytest.mark.parametrize("kind", list(RuntimeMsg))
-@pytest.mark.parametrize("payload", [None, 5, "nobody", (), {}, [], object()], ids=repr)
+@pytest.mark.parametrize("payload", [None, 5, "nobody", (), {}, [], object()], ids=type)
 def test_a_message_with_the_content_of_none_has_no_effect(
     manager: TTRuntimeManagerSim, kind: RuntimeMsg, payload: Any
 ) -> None:
