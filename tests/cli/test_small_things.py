@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pty
@@ -9,6 +10,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -16,9 +18,10 @@ import yaml
 from commands import ticktalk
 from ticktalk.cli.arguments import own_components
 from ticktalk.cli.main import COMMANDS
+from ticktalk.cli.new import new
 from ticktalk.cli.placement import placement
 from ticktalk.cli.tables import add, not_written, table, terminal
-from ticktalk.errors import TTMappingError
+from ticktalk.errors import TTError, TTMappingError
 from ticktalk.language.compiler import compile_source
 from ticktalk.manager.events import StateNotWritten
 
@@ -66,6 +69,23 @@ def test_a_new_project_hides_no_installed_module(name: str, tmp_path: Path) -> N
     done = ticktalk("new", name, cwd=tmp_path)
     assert done.returncode == 2 and f"the installed module '{name}' would be hidden" in done.stderr
     assert not (tmp_path / name).exists()
+
+
+def test_a_new_project_without_room_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Path.write_text
+
+    def full(path: Path, *arguments: Any) -> int:
+        if path.name == "README.md":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, *arguments)
+
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "write_text", full)
+        with pytest.raises(TTError, match="pump: cannot be made: No space left on device"):
+            new("pump")
+    new("pump")
+    assert (tmp_path / "pump" / "README.md").exists()
 
 
 def test_tables_are_not_cut_where_they_are_piped(capsys: pytest.CaptureFixture[str]) -> None:

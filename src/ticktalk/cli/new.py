@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -123,10 +124,14 @@ def new(
     folder = Path(name)
     try:
         folder.mkdir()
-        for file, text in FILES.items():
-            (folder / file.replace("NAME", name)).write_text(text.replace("NAME", name), "utf-8")
     except FileExistsError:
         raise TTError(f"{folder}: there is something of that name already: choose another") from None
     except OSError as error:
+        raise TTError(f"{folder}: cannot be made: {error.strerror}") from None
+    try:
+        for file, text in FILES.items():
+            (folder / file.replace("NAME", name)).write_text(text.replace("NAME", name), "utf-8")
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)  # so that it can be tried again
         raise TTError(f"{folder}: cannot be made: {error.strerror}") from None
     print(f"made {folder}: a program, drivers, a test and a deployment; {folder / 'README.md'} says what to try")
