@@ -446,9 +446,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
 
         Args:
             graph: the graph, or its name.
-            timeout: seconds; None: for ever.
-
-        Returns whether it is done, or was stopped.
+            timeout: seconds, after which the answer is False if it is not done (or stopped) by then; None: for ever.
 
         Raises:
             TTRuntimeError: there is no such graph.
@@ -470,11 +468,10 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         return cast("Costs", self._ask(RuntimeMsg.PROFILE, carry.ProfileRequest(_name(graph), Future())))
 
     def record(self, recorder: Any, file: str = "") -> None:
-        """Have all that happens in contexts that start from now on told to a `ticktalk.recording.recorder.Recorder`.
+        """Have a `ticktalk.recording.recorder.Recorder` told all that happens in contexts that start from now on.
 
         Args:
-            recorder: is told.
-            file: where it writes, for `status`.
+            recorder: is told; it writes to `file`, which `status` names.
         """
         node = self._handle.manager
         node.recorder, node.records, node.recording = recorder, True, file
