@@ -297,6 +297,28 @@ def test_only_a_long_sleep_to_an_instant_is_followed_by_a_rehearsal(
     assert calls == ["slept", *[loop._wakes_at] * rehearsed] and not loop._early, "once, and after the sleep"
 
 
+def test_sockets_are_looked_at_again_only_after_a_while(running: Running) -> None:
+    """Also by a timekeeper that does not sleep; one that has slept knows that none is ready."""
+    loop: Any = running.loop
+    ours, theirs = socket.socketpair()
+    seen: list[int] = []
+    looks: list[int] = []
+    poll = loop._descriptors.poll
+    loop._descriptors.poll = lambda timeout: looks.append(len(seen)) or poll(timeout)
+    running.loop.watch(ours.fileno(), lambda readable, writable: seen.append(ours.recv(1)[0]))
+    loop._looked = 1 << 62
+    theirs.send(b"1")
+    loop._turn()
+    assert not looks and not seen
+    loop._looked = 0
+    loop._turn()
+    loop._turn()
+    assert looks == [0] and seen == [ord("1")]
+    loop.forget(ours.fileno())
+    ours.close()
+    theirs.close()
+
+
 def test_a_timekeeper_rehearses_an_instant_before_it_comes_and_sends_before_it_too(running: Running) -> None:
     """Frames of a rehearsal are sent as a job: its thread may block, and another one keeps time then."""
     done: list[str] = []

@@ -77,6 +77,8 @@ class Outbox:
     def next(self) -> tuple[str, Frames] | None:
         """The key and the frames to send next; None: nothing waits."""
         waits = self.waits
+        if not waits:
+            return None
         try:
             key, part, join, size = waits.popleft()
         except IndexError:

@@ -56,6 +56,9 @@ FREED = 500_000
 TURN = 5_000
 """Microseconds for which arrivals are handled before timers are looked at again."""
 
+GLANCE = 200
+"""Microseconds after a look at the sockets in which no turn looks again: a token takes several turns."""
+
 EARLY = 0.0006
 """Seconds before an instant at which a long sleep is interrupted once. Most of its lateness comes from waking core and
 caches. They are awake by the instant. Time is left for a rehearsal (`before_instant`), too, here and where it is heard:
@@ -127,6 +130,7 @@ class Loop:
         self._wakes_at = 0  # when the sleeping timekeeper will look at its timers again (root ticks)
         self._to_tick = False  # whether that is a timer of the agenda
         self._woken = False  # the last sleep has ended early: descriptors are ready, or the wake has come
+        self._looked = 0  # when it was seen last which sockets are ready (monotonic microseconds)
         self._early = False  # the last sleep has ended early: an instant is near
         self.before_instant: Callable[[int], None] | None = None
         self.at_rest: Callable[[int], bool] | None = None
@@ -344,7 +348,8 @@ class Loop:
                 if job is not None and not self._lend(job):
                     return
                 self._thread = thread
-                continue
+                if self._jobs or self._inbox:
+                    continue
             wait = self._until_next()
             if wait <= 0 or (self.at_rest is not None and self.at_rest(wait)):
                 continue
@@ -354,6 +359,7 @@ class Loop:
                 self._role.rest(monotonic_us() + wait + LOAN)
                 mutex.release()
                 self._woken = self._sleep(wait / 1e6)
+                self._looked = monotonic_us()
                 mutex.acquire()
                 self._thread = thread
                 if self._early:
@@ -422,14 +428,15 @@ class Loop:
         clock, agenda = self.clock, self.agenda
         if self._first[0] < NEVER and clock.now() >= self._first[0]:
             self._do_first()
-        if self._watched or self._woken:
+        now = monotonic_us()
+        if self._woken or (self._watched and now - self._looked > GLANCE):
             # With no sockets to workers, only the wake is there, and it is to be taken only if it ended the sleep.
-            self._woken = False
+            self._woken, self._looked = False, now
             for descriptor, events in self._descriptors.poll(0):
                 ready = self._watched.get(descriptor)
                 if ready is not None:
                     self._guarded(ready, bool(events & READABLE), bool(events & WRITABLE))
-        now = monotonic_us()
+            now = monotonic_us()
         until = now + TURN
         for _ in range(len(self._inbox)):
             stamp, call, arguments = self._inbox.popleft()
