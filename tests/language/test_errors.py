@@ -26,6 +26,7 @@ BODY = [
     ("x = f", 1, 5, "`f` is not a value", "`f(...)`"),
     ("x = print(a)", 1, 5, "`print` has no meaning in a graph", "body of an SQ"),
     ("x = abs(a)", 1, 9, "`abs` is computed at compile time", "`ABS(...)`"),
+    ("x = max([a, b, 1])", 1, 9, "`max` is computed at compile time", "write an SQ"),
     ("x = len(a)", 1, 9, "`len` is computed at compile time", "SQ"),
     ("x = SQify(f)", 1, 5, "SQify is a decorator", ""),
     ("x = component('gpu')", 1, 5, "component()", "call it there"),

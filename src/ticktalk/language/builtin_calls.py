@@ -38,7 +38,9 @@ class BuiltinCalls(Arguments):
         lowered = [self.lower(argument.given, argument.place) for argument in arguments]
         if None in lowered:
             what = f"`{name}` is computed at compile time, but this is an arc"
-            instead = f"write `{name.upper()}(...)`" if name.upper() in BY_NAME else "write an SQ that does it"
+            row = BY_NAME.get(name.upper())
+            fits = row is not None and len(arguments) == len(row.inputs)
+            instead = f"write `{name.upper()}(...)`" if fits else "write an SQ that does it"
             raise self.refused(arguments[lowered.index(None)].where, what, instead)
         positional, keywords = _known(arguments, lowered)
         self.spend(node, sum(map(folding.steps_over, (*positional, *keywords.values()))))
