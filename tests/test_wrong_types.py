@@ -37,6 +37,13 @@ def main(trigger):
 """
 
 
+class Unshown:
+    """A value that cannot be shown."""
+
+    def __repr__(self) -> str:
+        raise AttributeError("it has no content yet")
+
+
 def stream() -> TTGraph:
     return compile_source(STREAM, "prog.py", "prog")
 
@@ -61,6 +68,7 @@ def goes_on(manager: TTRuntimeManagerSim) -> bool:
     ("ask", "told"),
     [
         (lambda m: m.execute_graph(None), "EXECUTE_GRAPH: graph is None, which is not of type str"),
+        (lambda m: m.execute_graph(Unshown()), "EXECUTE_GRAPH: graph is <Unshown instance at"),
         (lambda m: m.execute_graph("prog", [1]), r"inputs is \[1\], which is not of type Mapping"),
         (lambda m: m.execute_graph("prog", {5: 1}), r"inputs is \{5: 1\}"),
         (lambda m: m.execute_graph("prog", length="5ms"), r"length is '5ms', which is not of type int \| None"),

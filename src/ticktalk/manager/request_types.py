@@ -6,6 +6,7 @@ They are checked before anything is done. Messages of other devices are checked 
 from __future__ import annotations
 
 import enum
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import UnionType
@@ -14,6 +15,9 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 from ticktalk.mapping.weights import Weights
 from ticktalk.messages import ROWS
 from ticktalk.printable import bounded
+
+_SHORT = reprlib.Repr()  # it fails nowhere, though a `__repr__` of the user's may: the requester waits for an answer
+_SHORT.maxstring = _SHORT.maxother = 100
 
 
 def check_callback(callback: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -72,4 +76,4 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    return bounded(repr(value), 100)
+    return bounded(_SHORT.repr(value), 100)
