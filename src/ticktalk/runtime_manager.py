@@ -449,7 +449,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
             timeout: seconds, after which the answer is False if it is not done (or stopped) by then; None: for ever.
 
         Raises:
-            TTRuntimeError: there is no such graph.
+            TTRuntimeError: there is no such graph, nor was one of that name stopped lately.
         """
         return self._handle.wait(None if graph is None else _name(graph), timeout)
 

@@ -5,13 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from systems import LIMIT
 
+from ticktalk.language.compiler import compile_source
 from ticktalk.messages import message
 from ticktalk.payloads import StatusRequest
 from ticktalkpython.Ensemble import TTEnsemble
 from ticktalkpython.Error import TTRuntimeError
 from ticktalkpython.IPC import Message, Recipient, RuntimeMsg
 from ticktalkpython.RuntimeManager import TTRuntimeManagerPhysical
+
+STREAM = """
+from ticktalk import *
+@STREAMify
+def src(trigger):
+    return 1
+@GRAPHify
+def main(trigger):
+    return src(trigger, TTPeriod=ms(50))
+"""
 
 
 @pytest.mark.parametrize(
@@ -52,3 +64,19 @@ def test_a_manager_in_use_and_after_its_end() -> None:
         manager.send_to_runtime(message(RuntimeMsg.STATUS, StatusRequest()))
     with pytest.raises(TTRuntimeError, match="this runtime manager has ended"):
         manager.status()
+
+
+def test_a_graph_that_was_stopped_as_another_version_counts_as_done() -> None:
+    """Also long after that version took over: then the former one has been forgotten."""
+    first, second = (compile_source(STREAM.replace("1", value), "prog.py", "prog") for value in "12")
+    manager = TTRuntimeManagerPhysical(None, "127.0.0.1", 0, 0, workers=0)
+    try:
+        manager.instantiate_and_map_graph(first)
+        manager.replace_graph(second)
+        manager.process.state.ended.clear()
+        manager.stop_graph("prog")
+        assert manager.wait("prog", LIMIT)
+        with pytest.raises(TTRuntimeError, match="there is no graph named 'other' here"):
+            manager.wait("other")
+    finally:
+        manager.stop()

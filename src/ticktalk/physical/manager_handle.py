@@ -23,6 +23,7 @@ from ticktalk.physical.system import boot_id
 from ticktalk.physical.trust.trust import Trust, is_loopback
 from ticktalk.physical.workers.memory import check_workers
 from ticktalk.processes import TTRuntimeManagerProcess
+from ticktalk.replacement import title_of
 
 PORT_TRIES = 10
 """Ports that a manager tries which were free when it looked."""
@@ -144,7 +145,7 @@ class ManagerHandle:
         return True
 
     def _not_ended(self, graph: str | None) -> list[threading.Event]:
-        if graph is not None and graph not in self._process.state.ended:
+        if graph is not None and graph not in map(title_of, self._process.state.ended):
             self._process.requests.deploy.state_of(graph)
         return self.manager.not_ended(graph)
 
