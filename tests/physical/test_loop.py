@@ -16,7 +16,8 @@ import pytest
 from systems import LIMIT
 
 from ticktalk.engine.agenda import Agenda
-from ticktalk.physical.timekeeping.loop import LOAN, LONG, REHEARSAL, Job, Loop
+from ticktalk.physical.timekeeping import loop as loop_module
+from ticktalk.physical.timekeeping.loop import GLANCE, LOAN, LONG, REHEARSAL, Job, Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock
 
 pytestmark = pytest.mark.usefixtures("means")
@@ -297,8 +298,10 @@ def test_only_a_long_sleep_to_an_instant_is_followed_by_a_rehearsal(
     assert calls == ["slept", *[loop._wakes_at] * rehearsed] and not loop._early, "once, and after the sleep"
 
 
-def test_sockets_are_looked_at_again_only_after_a_while(running: Running) -> None:
+def test_sockets_are_looked_at_again_only_after_a_while(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also by a timekeeper that does not sleep; one that has slept knows that none is ready."""
+    time = [loop_module.monotonic_us()]
+    monkeypatch.setattr(loop_module, "monotonic_us", lambda: time[0])
     loop: Any = running.loop
     ours, theirs = socket.socketpair()
     seen: list[int] = []
@@ -306,11 +309,13 @@ def test_sockets_are_looked_at_again_only_after_a_while(running: Running) -> Non
     poll = loop._descriptors.poll
     loop._descriptors.poll = lambda timeout: looks.append(len(seen)) or poll(timeout)
     running.loop.watch(ours.fileno(), lambda readable, writable: seen.append(ours.recv(1)[0]))
-    loop._looked = 1 << 62
+    loop._looked = time[0]
     theirs.send(b"1")
     loop._turn()
+    time[0] += GLANCE
+    loop._turn()
     assert not looks and not seen
-    loop._looked = 0
+    time[0] += 1
     loop._turn()
     loop._turn()
     assert looks == [0] and seen == [ord("1")]
