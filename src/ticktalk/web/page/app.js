@@ -369,11 +369,11 @@ function plot(canvas, row) {
     const levels = [...new Set(row.map(([, , text]) => text))], many = levels.length > MOST_LEVELS;
     const level = (text) => many ? 1 : levels.indexOf(text);  // of many values it is only shown when they came
     const last = many ? 2 : Math.max(1, levels.length - 1);
-    const y = (text) => 6 + (height - 15) * level(text) / last;
+    const y = (text) => 4 + (height - 19) * level(text) / last;  // below each there is room for its name
     for (const [tick, , text] of row) context.fillRect(x(tick) - 1.5, y(text), 3, 3);
     if (levels.length < 2 || levels.length > MOST_NAMED) return;
     context.fillStyle = style.getPropertyValue("--soft"); context.font = "10px system-ui, sans-serif";
-    for (const text of levels) context.fillText(text, 4, y(text) + (y(text) < height / 2 ? 14 : -4), width - 8);
+    for (const text of levels) context.fillText(text, 4, y(text) + 12, width - 8);
   }
 }
 
