@@ -197,7 +197,7 @@ class Lab:
         return self.disk("m") / "out.jsonl"
 
     def disk(self, host: str) -> Path:
-        """The disk of a host: of the manager's for the log, of the others for files without a name."""
+        """The disk of a host: the manager's is for the log, that of an ensemble for files without a name."""
         return self.folder / f"disk-{host}"
 
     def name(self, host: str) -> str:

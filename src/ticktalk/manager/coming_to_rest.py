@@ -1,4 +1,4 @@
-"""The rest of a version of a graph: its ensembles are asked until nothing happens, in two equal rounds."""
+"""The way of a graph's version to rest: its ensembles are asked until nothing happens, in two equal rounds."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ class Reports:
         self._await(state, lacking, then)
 
     def recounted(self, state: GraphState, then: Callable[[], None]) -> None:
-        """Call `then` when it was asked once more what starts have lost that have ended, or `SETTLE` later."""
+        """Ask once more what ended starts have lost; call `then` when all have answered, or `SETTLE` later."""
         lacking = _lacking(state)
         if self._is_seen(state, lacking):
             then()

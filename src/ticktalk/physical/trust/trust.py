@@ -26,7 +26,7 @@ WARN_BEFORE = timedelta(days=7)
 
 
 class Trust:
-    """A process's proof of who it is, and its knowledge of others.
+    """A process's proof of its identity, and its knowledge of others.
 
     Args:
         name: of its ensemble; a command's may be any.
