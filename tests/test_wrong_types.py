@@ -98,6 +98,16 @@ def test_a_wrong_argument_is_told_and_changes_nothing(
     assert not any(isinstance(event, Defect) for event in events), "the user's mistake is no defect of the manager"
 
 
+def test_numpy_s_whole_numbers_are_whole_numbers(manager: TTRuntimeManagerSim) -> None:
+    numpy = pytest.importorskip("numpy")
+    manager.set_grid("prog", "src-1", period=numpy.int64(2_000), phase=numpy.int32(500))
+    values: list[Any] = []
+    manager.on_output(lambda token: values.append(token.value))
+    manager.execute_graph("prog", length=numpy.int64(4_600))
+    manager.simulation.run()
+    assert values == [1, 2, 3]
+
+
 def test_a_wrong_request_without_requester_is_logged(
     manager: TTRuntimeManagerSim, caplog: pytest.LogCaptureFixture
 ) -> None:

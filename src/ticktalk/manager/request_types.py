@@ -6,9 +6,11 @@ They are checked before anything is done. Messages of other devices are checked 
 from __future__ import annotations
 
 import enum
+import operator
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from numbers import Integral
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -41,10 +43,13 @@ def misfit(kind: enum.Enum, payload: Any) -> str:
 
 
 def wrong_field(kind: enum.Enum, request: Any) -> str:
-    """The reason why a field of a request cannot be what it is; empty: all can."""
+    """The reason why a field of a request cannot be what it is; empty: all can. NumPy's whole numbers become `int`."""
     written = ROWS[kind].payload.__annotations__
     for name, hint in _hints(kind).items():
         value = getattr(request, name)
+        if isinstance(value, Integral) and not isinstance(value, int):
+            value = operator.index(value)
+            setattr(request, name, value)
         if not _fits(value, hint):
             return f"{kind.name}: {name} is {_shown(value)}, which is not of type {written[name]}"
     return ""
