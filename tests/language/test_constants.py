@@ -116,6 +116,45 @@ def test_constants_of_the_module():
     assert drawn(compile_source(text, "p.py", "p")) == ["LIST-1(3, 7, 'y', 1, 2, [3, 4], 5, 9, a)*"]
 
 
+MATH = """\
+from ticktalk import *
+import math
+import math as m
+from math import pi, tau, inf as infinity
+N = 8
+STEP = 2 * math.pi / N
+ANGLES = [k * STEP for k in range(N)]
+ROOT = m.sqrt(2)
+RADIANS = math.radians
+class Filter:
+    Q = 1 / math.sqrt(2)
+"""
+OF_MATH = [
+    "STEP, ANGLES, ROOT, Filter.Q, pi / 180, tau, infinity, -m.inf, m.e",
+    "math.floor(2.7), m.ceil(2.1), math.sin(STEP), math.hypot(3, 4), RADIANS(90), math.gcd(12, 18), math.isqrt(17)",
+    "[round(math.cos(2 * pi * k / N), 6) for k in range(N)], math.log(8, 2), math.isclose(pi, 3.14, abs_tol=0.01)",
+    "math.factorial(20), math.comb(10, 3), math.perm(5), math.perm(5, 2), math.lcm(4, 6), math.prod([2, 3], start=4)",
+    "math.fsum([0.1] * 10), math.dist([0, 0], [3, 4]), math.modf(2.5), math.frexp(8), math.floor(us(7) / us(2))",
+]
+
+
+@pytest.mark.parametrize("expression", OF_MATH)
+def test_math_is_computed_as_python_computes_it(expression):
+    graph = compile_source(f"{MATH}@GRAPHify\ndef main(a):\n    return {expression}\n", "p.py", "p")
+    namespace: dict[str, object] = {}
+    exec(MATH, namespace)
+    assert decode_constant(graph.sqs[0].ports[0].constant[0]) == eval(expression, namespace)
+
+
+def test_all_of_math_is_known_by_a_star_import_too():
+    constants = sorted(name for name, value in vars(math).items() if isinstance(value, float) and name != "nan")
+    listed = ", ".join(constants)
+    text = f"from ticktalk import *\nfrom math import *\n@GRAPHify\ndef main(a):\n  return {listed}, pow(2, 3)\n"
+    expected = (*(getattr(math, name) for name in constants), 8.0)
+    found = decode_constant(compile_source(text, "p.py", "p").sqs[0].ports[0].constant[0])
+    assert found == expected and type(found[-1]) is float
+
+
 CLASSES = """\
 import enum
 from dataclasses import dataclass

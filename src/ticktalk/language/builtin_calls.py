@@ -38,9 +38,9 @@ class BuiltinCalls(Arguments):
         lowered = [self.lower(argument.given, argument.place) for argument in arguments]
         if None in lowered:
             what = f"`{name}` is computed at compile time, but this is an arc"
-            row = BY_NAME.get(name.upper())
+            row = BY_NAME.get(name.rpartition(".")[2].upper())
             fits = row is not None and len(arguments) == len(row.inputs)
-            instead = f"write `{name.upper()}(...)`" if fits else "write an SQ that does it"
+            instead = f"write `{row.name}(...)`" if row is not None and fits else "write an SQ that does it"
             raise self.refused(arguments[lowered.index(None)].where, what, instead)
         positional, keywords = _known(arguments, lowered)
         self.spend(node, sum(map(folding.steps_over, (*positional, *keywords.values()))))

@@ -6,12 +6,13 @@ An operation that needs more than `LIMIT` items, characters or steps is refused,
 from __future__ import annotations
 
 import ast
+import math
 import operator
 import re
 import reprlib
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 from ticktalk.durations import WRITTEN
@@ -54,6 +55,22 @@ BUILTINS: dict[str, Callable[..., Any]] = {
     "zip": lambda *a, **k: list(zip(*a, **k)),  # noqa: B905 (the program says whether it is strict)
     **{name: partial(lambda function, *a, **k: _written(function(*a, **k)), unit) for name, unit in WRITTEN.items()},
 }
+
+_MATH_WITHIN_BOUNDS: dict[str, Callable[..., Any]] = {
+    "comb": lambda n, k, /: _sized(_whole(min(k, n - k)) * _bits(n), math.comb, n, k),
+    "factorial": lambda n, /: _sized(_whole(n) * _bits(n), math.factorial, n),
+    "perm": lambda n, k=None, /: _sized(_whole(n if k is None else k) * _bits(n), math.perm, n, k),
+    "prod": lambda numbers, /, *, start=1: reduce(partial(fold, operator.mul), numbers, start),
+    "sumprod": lambda p, q, /: _sum_of_products(p, q),
+}
+"""Functions of `math` whose result can be out of all proportion to what they are given."""
+
+MATH: dict[str, Any] = {
+    name: _MATH_WITHIN_BOUNDS.get(name, member) for name, member in vars(math).items() if not name.startswith("_")
+}
+"""The constants and functions of the module `math`, which are known at compile time."""
+
+_CALLED = BUILTINS | {f"math.{name}": function for name, function in MATH.items() if callable(function)}
 
 _STR_METHODS = frozenset({
     "capitalize", "casefold", "center", "count", "endswith", "find", "format", "index", "isalnum", "isalpha",
@@ -118,20 +135,22 @@ def fold(function: Callable[..., Any], *operands: Any) -> Any:
 
 
 def fold_builtin(name: str, arguments: Sequence[Any], keywords: dict[str, Any]) -> Any:
-    """The call of a builtin of `BUILTINS`; iterators become lists."""
+    """The call of a builtin of `BUILTINS`, or of `math.sqrt` and the like; iterators become lists."""
     iterates = name not in ("range", "len", "bool", "repr", "str", "slice")
     for argument in (*arguments, *keywords.values()):
         _check_size(argument)
         _refuse_if(iterates and isinstance(argument, range) and _length(argument) > LIMIT)
     if name == "pow" and len(arguments) == 2:
         _check_growth(operator.pow, arguments)
+    if name.startswith("math."):
+        _refuse_if(sum(map(_bits, arguments)) > _BITS)
     if name == "round":
         _refuse_if(any(_is_large(places) for places in (*arguments[1:], *keywords.values())))
     for argument in arguments if name == "sum" else ():
         # Sums of sequences copy every partial result.
         items = argument if isinstance(argument, (list, tuple)) else []
         _refuse_if(sum(_length(item) for item in items if isinstance(item, (list, tuple))) * len(items) > LIMIT)
-    return _run(BUILTINS[name], *arguments, **keywords)
+    return _run(_CALLED[name], *arguments, **keywords)
 
 
 def fold_method(value: Any, name: str, arguments: Sequence[Any], keywords: dict[str, Any]) -> Any:
@@ -260,8 +279,30 @@ def _check_growth(function: Callable[..., Any], operands: Sequence[Any]) -> None
 def _run(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
     try:
         return function(*arguments, **keywords)
+    except CannotFold:
+        raise
     except Exception as error:
         raise CannotFold(f"{type(error).__name__}: {error}") from None
+
+
+def _sized(bits: int, function: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of a function of whole numbers, which has at most about so many bits."""
+    _refuse_if(bits > _BITS)
+    return function(*arguments)
+
+
+def _sum_of_products(p: Any, q: Any) -> Any:
+    for pair in zip(p, q, strict=False):
+        _check_growth(operator.mul, pair)
+    return vars(math)["sumprod"](p, q)  # which Python 3.11 does not have
+
+
+def _whole(number: Any) -> int:
+    return number if isinstance(number, int) else 0
+
+
+def _bits(number: Any) -> int:
+    return _whole(number).bit_length()
 
 
 def _length(value: Any) -> int:

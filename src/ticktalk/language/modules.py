@@ -11,9 +11,11 @@ from pathlib import Path
 
 from ticktalk.errors import Problem
 from ticktalk.graph.graph import TTFunction
+from ticktalk.language import folding
 from ticktalk.language.evaluation import UNKNOWN, Foreign, Meaning, Reference
 from ticktalk.language.expressions import reference_to
 from ticktalk.language.function_templates import KNOWN, OLDER, PACKAGES, Template
+from ticktalk.language.graph_draft import Constant
 from ticktalk.language.imported_modules import ImportedModules
 from ticktalk.language.scope import ModuleScope, elsewhere
 from ticktalk.language.sibling_modules import file_beside, installed, read_source
@@ -124,9 +126,11 @@ class Modules:
     ) -> Meaning | None:
         """The module of a dotted name, which is called `shown`; None if it is not to be found."""
         top = name.split(".")[0]
-        if top in (self._program, *PACKAGES) or top in sys.builtin_module_names:
+        if top in (self._program, *PACKAGES):
             return None
-        place = self._beside(name)
+        place = None if top in sys.builtin_module_names else self._beside(name)
+        if place is None and name == "math":
+            return Reference("file", name, member=_of_math)
         if place is None and libraries and top not in sys.stdlib_module_names and self._beside(top) is None:
             place = installed(name)
         if place is None:
@@ -167,6 +171,14 @@ class Modules:
 
     def _beside(self, name: str) -> Path | None:
         return None if self._directory is None else file_beside(self._directory, name)
+
+
+def _of_math(name: str) -> Meaning:
+    """The meaning of a name in the module `math`."""
+    if name not in folding.MATH:
+        return Foreign(f"`math` has no `{name}`", did_you_mean(name, folding.MATH) or "mend its name")
+    found = folding.MATH[name]
+    return Reference("builtin", f"math.{name}") if callable(found) else Constant(found)
 
 
 def _of_older(module: str, name: str) -> Meaning | None:

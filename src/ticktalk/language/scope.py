@@ -243,7 +243,6 @@ def is_main_guard(statement: ast.stmt) -> bool:
 
 WRITTEN_OUT = {
     "datetime": "write a time as `ms(100)` or `s(2)`, or ",
-    "math": "write a constant as a literal, or ",
     "numpy": "write a constant as a literal, or ",
 }
 """The beginning of a hint, by the module whose constant stands in a graph."""
