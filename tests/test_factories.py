@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from commands import ticktalk
+from ticktalk.error_hints import EXTRAS
 from ticktalk.errors import TTError
 from ticktalk.factories import check_factory, make_driver
-from ticktalk.module_search import EXTRAS
 
 FILES = {
     "drv_plain.py": "import json as j\nfrom json import loads\nclass Camera:\n    class Front: pass\ndef make(): pass\n"

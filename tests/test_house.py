@@ -28,7 +28,7 @@ SEMANTICS_LINES = 3_000
 RINGS = [
     # Shared by all: tables and plain data.
     "errors source_problems defaults durations counters json_text printable repeats log_file input_file time",
-    "instructions ranges series stuck values module_search output_log memory_payloads no_garbage",
+    "instructions ranges series stuck values error_hints module_search output_log memory_payloads no_garbage",
     "graph language mapping yaml_file saved_state heartbeats payloads",
     "records replacement messages factories network_interface network_keys",
     # The meaning of a program.

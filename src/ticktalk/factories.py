@@ -16,9 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ticktalk.error_hints import told
 from ticktalk.errors import TTError
 from ticktalk.input_file import read_source_text
-from ticktalk.module_search import find_module, told
+from ticktalk.module_search import find_module
 from ticktalk.source_problems import did_you_mean
 
 

@@ -6,17 +6,6 @@ import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 
-EXTRAS = {
-    "mcap": "record",
-    "numpy": "numpy",
-    "paho": "mqtt",
-    "psutil": "telemetry",
-    "pyarrow": "parquet",
-    "rosbags": "rosbag",
-    "serial": "serial",
-}
-"""Top-level modules that programs and drivers may want, and the extra of TickTalk that brings them."""
-
 
 def find_module(name: str, folders: Sequence[str] = ()) -> ModuleSpec | None:
     """The specification of a module, None if there is none; `folders` go before those of `sys.path`.
@@ -37,17 +26,3 @@ def find_module(name: str, folders: Sequence[str] = ()) -> ModuleSpec | None:
     except (ImportError, AttributeError, ValueError):
         return None
     return found
-
-
-def told(error: BaseException) -> str:
-    """The text of an error that a statement raised; of a module that cannot be imported, what to do, too."""
-    text = f"{type(error).__name__}: {error}"
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        top = error.name.partition(".")[0]
-        if top in EXTRAS:
-            text += f"; install it there: pip install 'ticktalk[{EXTRAS[top]}]'"
-        else:
-            text += f"; install what has it there, or lay {top!r} beside the program"
-    elif isinstance(error, ImportError) and "relative import" in str(error):
-        text += "; the program is in no package: write the import without its leading dots"
-    return text

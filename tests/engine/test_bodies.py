@@ -446,6 +446,22 @@ ERRORS = {
         10,
         "KeyError",
     ),
+    "in a name of the module, which is assigned": (
+        "COUNT = 0\n@SQify\ndef f(t):\n    COUNT += 1",
+        5,
+        "UnboundLocalError: cannot access local variable 'COUNT' where it is not associated with a value; "
+        "bind it above; what is kept for the next firing is in `sq_state`",
+    ),
+    "in an array that others may have": (
+        "import numpy as np\n@SQify\ndef f(t):\n    a = np.frombuffer(b'12', 'u1')\n    a[0] = 1",
+        6,
+        "ValueError: assignment destination is read-only; other SQs may have it, too: change a copy, `a.copy()`",
+    ),
+    "in an import of a module that is not there": (
+        "@SQify\ndef f(t):\n    import mcapx",
+        4,
+        "ModuleNotFoundError: No module named 'mcapx'; install what has it there, or lay 'mcapx' beside the program",
+    ),
     "SystemExit": ("import sys\n@SQify\ndef f(t):\n    sys.exit('bye')", 5, "SystemExit"),
 }
 

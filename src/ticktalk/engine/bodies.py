@@ -22,6 +22,7 @@ from typing import Any
 
 from ticktalk.engine.components import component
 from ticktalk.engine.this_firing import firing
+from ticktalk.error_hints import told
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTFunction, TTGraph
 from ticktalk.graph.needed_modules import imported_modules
@@ -30,7 +31,6 @@ from ticktalk.graph.travelled_modules import TravelledModules
 from ticktalk.instructions import INSTRUCTIONS
 from ticktalk.language.decorators import DECORATORS, undecorated
 from ticktalk.language.own_names import OwnNames, OwnNamesOfGraph, in_instance
-from ticktalk.module_search import told
 from ticktalk.time import TTClock, TTEmpty, TTTime, TTToken
 from ticktalk.values.classes import class_in
 from ticktalk.values.codec import value_decoder

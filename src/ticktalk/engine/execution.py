@@ -13,6 +13,7 @@ from typing import Any
 from ticktalk.engine.bodies import GraphCode
 from ticktalk.engine.components import Components, running
 from ticktalk.engine.this_firing import Firing, telling
+from ticktalk.error_hints import hint
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
 from ticktalk.instructions import INSTRUCTIONS, ON_TOKENS, Results, Setting
@@ -275,10 +276,10 @@ def firing_error(
     code.show_in_tracebacks()
     text = _traceback(sq, code, error)
     try:
-        message = bounded(str(error))
+        message, remedy = bounded(str(error)), hint(error)
     except Exception:
-        message = "(its message cannot be shown)"
-    what = f"{type(error).__name__}: {message}" if message else type(error).__name__
+        message, remedy = "(its message cannot be shown)", ""
+    what = (f"{type(error).__name__}: {message}" if message else type(error).__name__) + remedy
     finite = [int(tick) if abs(tick) != float("inf") else None for tick in (start, stop)]
     return FiringError(sq.name, ensemble, finite[0], finite[1], file, line, what.replace("\n", " "), text)
 

@@ -1,0 +1,36 @@
+"""What to do about an error that a program's code raised, where Python's own words do not say it."""
+
+from __future__ import annotations
+
+EXTRAS = {
+    "mcap": "record",
+    "numpy": "numpy",
+    "paho": "mqtt",
+    "psutil": "telemetry",
+    "pyarrow": "parquet",
+    "rosbags": "rosbag",
+    "serial": "serial",
+}
+"""Top-level modules that programs and drivers may want, and the extra of TickTalk that brings them."""
+
+
+def told(error: BaseException) -> str:
+    """The text of an error that a statement raised, with what to do."""
+    return f"{type(error).__name__}: {error}{hint(error)}"
+
+
+def hint(error: BaseException) -> str:
+    """What to do about an error, after a semicolon; "" if Python has said it all."""
+    text = ""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        top = error.name.partition(".")[0]
+        text = f"install what has it there, or lay {top!r} beside the program"
+        if top in EXTRAS:
+            text = f"install it there: pip install 'ticktalk[{EXTRAS[top]}]'"
+    elif isinstance(error, ImportError) and "relative import" in str(error):
+        text = "the program is in no package: write the import without its leading dots"
+    elif isinstance(error, UnboundLocalError):
+        text = "bind it above; what is kept for the next firing is in `sq_state`"
+    elif isinstance(error, ValueError) and str(error).endswith(" is read-only"):  # of NumPy
+        text = "other SQs may have it, too: change a copy, `a.copy()`"
+    return text and f"; {text}"
