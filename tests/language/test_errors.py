@@ -123,6 +123,7 @@ BODY = [
     ("match a:\n  case 1: pass", 1, 1, "`match` has no meaning", ""),
     ("import random\nx = random.random()", 1, 1, "`random` is imported in a graph", "module level"),
     ("import math\nx = math.sin(a)", 2, 14, "`math.sin` is computed at compile time, but this is an arc", "an SQ"),
+    ("from ticktalk.Clocks import TTClock", 1, 1, "there is no module `ticktalk.Clocks`", "`from ticktalk import TTCl"),
     ("from math import sqrt\nx = sqrt(a)", 2, 10, "`math.sqrt` is computed at compile time", "write `SQRT(...)`"),
     ("import math\nx = f(a)\ny = math.sqrt(-1)", 3, 5, "ValueError: math domain error", ""),
     ("import math\nx = math.sqr(2)", 2, 5, "`math` has no `sqr`", "did you mean `sqrt`?"),
@@ -253,6 +254,15 @@ FILES = [
         48,
         "`tag + 50` cannot be computed of `str` and `int`",
         "in `tag, data = stream(...)` the first is the tag",
+    ),
+    ("from ticktalk.SQs import *\n" + GRAPH, 1, 1, "there is no module `ticktalk.SQs`", "write `import ticktalk`"),
+    ("import ticktalkpython.SQs\n" + GRAPH, 1, 1, "there is no module `ticktalkpython.SQs`", "`import ticktalk`"),
+    (
+        "from ticktalk.Clocks import TTClock as C, x\n" + GRAPH,
+        1,
+        1,
+        "no module `ticktalk.Clocks`",
+        "write `from ticktalk import TTClock`",
     ),
     ("from other import SQify\n@SQify\ndef f(x): pass\n@GRAPHify\ndef main(a): return f(a)\n", 5, 21, "not an SQ", ""),
 ]

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from importlib import import_module
 
 from ticktalk.language.function_templates import KNOWN, Function, is_ticktalk
+from ticktalk.module_search import find_module
 from ticktalk.source_problems import Problems, did_you_mean
 
 _BY_TEXT = frozenset({"globals", "locals", "vars", "exec", "setattr"})
@@ -72,7 +73,10 @@ def _may_be_bound(name: str, tree: ast.Module) -> bool:
     for node in ast.walk(tree):
         match node:
             case ast.ImportFrom(module=module, names=[ast.alias(name="*")]):
-                if not is_ticktalk(module) or name in getattr(import_module(str(module)), "__all__", ()):
+                if not is_ticktalk(module) or find_module(str(module)) is None:
+                    return True
+                ours = import_module(str(module))
+                if name in getattr(ours, "__all__", dir(ours)):
                     return True
             case ast.Global(names=names) if name in names:
                 return True

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ticktalk.errors import Problem
 from ticktalk.instructions import BY_NAME
+from ticktalk.module_search import find_module
 from ticktalk.source_problems import Problems
 
 PACKAGES = ("ticktalk", "ticktalkpython")
@@ -46,6 +47,23 @@ def our_names(statement: ast.Import | ast.ImportFrom) -> dict[str, str]:
             if alias.name != "*" and is_ticktalk(statement.module):
                 bound[alias.asname or alias.name] = f"{statement.module}.{alias.name}"
     return bound
+
+
+def missing_modules(statement: ast.Import | ast.ImportFrom) -> list[str]:
+    """The modules of ours that an import names and that are not there: `ticktalk.Clocks`."""
+    if isinstance(statement, ast.Import):
+        names = [alias.name for alias in statement.names]
+    else:
+        names = [statement.module or ""] if statement.level == 0 else []
+    return [name for name in names if is_ticktalk(name) and find_module(name) is None]
+
+
+def refuse_missing_modules(statement: ast.Import | ast.ImportFrom, problems: Problems) -> None:
+    """Report the import of a module of ours that is not there."""
+    for name in missing_modules(statement):
+        names = [alias.name for alias in statement.names if construct_at(alias.name)]
+        instead = f"write `from ticktalk import {', '.join(names)}`" if names else "write `import ticktalk`"
+        problems.report(statement, f"there is no module `{name}`", instead)
 
 
 def imported_names(statement: ast.Import | ast.ImportFrom) -> list[str]:

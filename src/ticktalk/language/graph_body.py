@@ -14,7 +14,13 @@ from ticktalk.language.bindings import bound_names
 from ticktalk.language.call_arguments import Argument
 from ticktalk.language.evaluation import UNKNOWN, GiveUp, Listing, NoValue, Reference, Unknown, Value
 from ticktalk.language.expressions import Expressions, reference_to, refused_form
-from ticktalk.language.function_templates import check_body, is_ticktalk, our_names, parameters_of
+from ticktalk.language.function_templates import (
+    check_body,
+    is_ticktalk,
+    our_names,
+    parameters_of,
+    refuse_missing_modules,
+)
 from ticktalk.language.graph_draft import Arc, Constant, GraphDraft, PortDraft, SQDraft, TooLarge
 from ticktalk.language.graphs_in_graphs import Ending, Frame, GraphCalls, local_names
 from ticktalk.mapping.ensembles import check_ensemble_name
@@ -319,6 +325,7 @@ class GraphBody(GraphCalls):
         self.draft.constraints = [*self.draft.constraints, TTConstraintSpec(texts["name"], texts["components"])]
 
     def _import(self, statement: ast.Import | ast.ImportFrom) -> None:
+        refuse_missing_modules(statement, self.problems)
         ours = our_names(statement)
         for alias in statement.names:
             bound = alias.asname or (alias.name if isinstance(statement, ast.ImportFrom) else alias.name.split(".")[0])

@@ -29,6 +29,7 @@ from ticktalk.language.function_templates import (
     is_ticktalk,
     our_names,
     read_template,
+    refuse_missing_modules,
     stream_settings_in,
 )
 from ticktalk.language.graph_draft import Constant
@@ -108,6 +109,7 @@ class ModuleScope:
                 self._refuse_decorated(statement.body)
                 self.meanings[statement.name] = class_name(statement, self._constants)
             case ast.Import() | ast.ImportFrom():
+                refuse_missing_modules(statement, self._problems)
                 self._read_import(statement)
             case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
                 for target, value in assignments(statement):
