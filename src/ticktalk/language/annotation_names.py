@@ -34,7 +34,7 @@ def check_names(node: Function, tree: ast.Module, bound: Collection[str], proble
     for annotation in filter(None, [node.returns, *(each.annotation for each in parameters)]):
         for name, quoted in _names(annotation):
             known = name in bound or name in KNOWN or name in own or hasattr(builtins, name)
-            if not known and not _may_be_bound(name, tree):
+            if not known and not may_be_bound(name, tree):
                 what = f"`{name}` is not defined, but an annotation names it"
                 instead = did_you_mean(name, bound) or "import it, or define it at module level"
                 problems.report(annotation, what, instead, harmless=quoted or _as_text(tree))
@@ -68,7 +68,7 @@ def _as_text(tree: ast.Module) -> bool:
     return any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in tree.body)
 
 
-def _may_be_bound(name: str, tree: ast.Module) -> bool:
+def may_be_bound(name: str, tree: ast.Module) -> bool:
     """True if a star import, a `global` statement or a text may bind a name of a module."""
     for node in ast.walk(tree):
         match node:

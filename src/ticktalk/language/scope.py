@@ -9,6 +9,7 @@ from functools import partial
 
 from ticktalk.language.annotation_names import check_names
 from ticktalk.language.bindings import ClassName, assigned_meanings, assignments, bound_names, class_name, not_known
+from ticktalk.language.body_names import warn_of_names
 from ticktalk.language.evaluation import (
     Foreign,
     Home,
@@ -155,6 +156,7 @@ class ModuleScope:
             own = self._problems.beside()
             template = read_template(node, kind, self.imports, self.bound, own)
             check_names(node, self.tree, self.bound, own)
+            warn_of_names(node, self.tree, self.bound, own)
             template.module, template.file, template.mistakes = self.home.name, own.file, own.found
             self.templates[name] = template
             self.meanings[name] = Reference("function", name, template, home=self.home)
