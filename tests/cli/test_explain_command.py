@@ -388,8 +388,52 @@ def test_an_instant_that_did_not_come_is_no_fault_of_the_period(tmp_path: Path) 
     settings = {**NOW, "lidar": {**NOW["lidar"], "TTPhase": "0"}}
     assert (690_000, 710_000) not in outputs_of(tmp_path, pair(settings), file, events=str(events))
     told = ticktalk("explain", file, "--missing", "show-1@700ms").stdout
-    assert "cam-1: its instant at 700ms did not come; the nearest has [390ms, 410ms): its ensemble had failed" in told
+    assert (
+        "cam-1: its instant at 700ms did not come; the nearest has [390ms, 410ms): its ensemble 'a' had failed" in told
+    )
+    assert "nothing is recorded there after 400ms" in told
     assert "TTDataIntervalWidth" not in told and "TTPhase" not in told
+
+
+SPARE = """
+from ticktalk import *
+@STREAMify
+def cam(t):
+    return 7
+@SQify
+def twice(x):
+    return 2 * x
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name=["box", "spare"]):
+        x = cam(trigger, TTPeriod=ms(250))
+    with TTConstraint(name=["pole", "other"]):
+        return twice(x)
+"""
+
+
+@pytest.mark.parametrize("time", ["2s", "2750ms"])
+def test_what_is_missing_because_its_ensemble_was_down_names_that(tmp_path: Path, time: str) -> None:
+    (tmp_path / "prog.py").write_text(SPARE)
+    (tmp_path / "events.yaml").write_text("- {at: 1s, fail: box}\n- {at: 6s, fail: pole}\n")
+    file, events = str(tmp_path / "run.mcap"), str(tmp_path / "events.yaml")
+    run = ["simulate", str(tmp_path / "prog.py"), "--until", "10s", "--network-delay", "1ms", "--events", events]
+    assert ticktalk(*run, "--record", file).exit_code == 0
+    told = ticktalk("explain", file, "--missing", f"twice-1@{time}").stdout.splitlines()
+    assert told[1] == f"  twice-1: nothing that holds at {time.replace('2750ms', '2.75s')} came on `x`"
+    assert told[2].startswith(
+        f"    cam-1: its instant at {time.replace('2750ms', '2.75s')} did not come: its ensemble 'box'"
+    )
+    assert told[2].endswith(
+        "had failed or was cut off: nothing of it is recorded there after 750ms, and it went on on 'spare' at 3s"
+    )
+    assert len(told) == 3  # no change of the program is tried
+    told = ticktalk("explain", file, "--missing", "twice-1@7s").stdout.splitlines()
+    assert told[1].endswith(
+        "which cam-1 sent at 7s: it was lost; its ensemble 'pole' had failed or was cut off: nothing of it is recorded"
+        " there after 5.751s, and it went on on 'other' at 8s"
+    )
+    assert "did send" in ticktalk("explain", file, "--missing", "cam-1@9s").stdout
 
 
 def test_a_token_that_was_lost_on_its_way_is_no_fault_of_the_program(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from ticktalk.durations import instant_text
 from ticktalk.engine.prepared_graph import wiring_of
 from ticktalk.graph.graph import TTGraph
 from ticktalk.records import AnyRecord, Counted, Deadline, Decided, Fired, InstanceMoved, Received, Sent, TokenLeft
@@ -99,6 +100,35 @@ class _Instance:
     passed: Came | None = None  # (of a plan B) the deadline that passed last: it fires at once
 
 
+@dataclass(frozen=True)
+class Absence:
+    """A time in which an SQ was on no ensemble that others heard: its own had failed, or was cut off.
+
+    Attributes:
+        ensemble: where it was.
+        since: the tick of the last note of it there; of an SQ that did not go on, of anything there.
+        until: the tick at which it went on; None: it did not.
+        there: the ensemble on which it went on.
+    """
+
+    ensemble: str
+    since: int
+    until: int | None = None
+    there: str = ""
+
+    @property
+    def text(self) -> str:
+        """What is known of it, after the name of the SQ."""
+        what = f"its ensemble {self.ensemble!r} had failed"
+        if self.until is None:
+            return f"{what}, was cut off or stood still: nothing is recorded there after {instant_text(self.since)}"
+        again = " again" * (self.there == self.ensemble)
+        return (
+            f"{what} or was cut off: nothing of it is recorded there after {instant_text(self.since)}, and it went on"
+            f" on {self.there!r}{again} at {instant_text(self.until)}"
+        )
+
+
 def _middle(came: Came) -> Tick:
     return came.record.start + (came.record.stop - came.record.start) // 2
 
@@ -119,6 +149,7 @@ class History:
         deadlines: by SQ, what became of its deadlines.
         counted: by SQ, its counters that went up.
         last: the tick of the last record.
+        host_of: by SQ, the ensemble that hosted it last.
     """
 
     def __init__(self, graph: TTGraph, records: Iterable[tuple[str, AnyRecord]], begun: int = 0) -> None:
@@ -136,16 +167,44 @@ class History:
         self._sends_for = {sq.plan_b: sq.name for sq in graph.sqs if sq.plan_b is not None and sq.will_continue}
         self._instances: defaultdict[tuple[str, str], _Instance] = defaultdict(_Instance)
         self._numbers: dict[str, tuple[int, int]] = {}  # by arc, the last number there, and what is added to it
+        self.host_of: dict[str, str] = {}
+        self._absences: defaultdict[str, list[Absence]] = defaultdict(list)
+        self._noted: dict[str, int] = {}  # by ensemble, its last record
+        self._noted_of: dict[str, int] = {}  # by SQ, its last record on its host
+        self._handed_over: set[str] = set()
         home: dict[str, str] = {}  # by SQ that moved, where it came to last
         for ensemble, record in records:
             self.take(ensemble, record)
             self.last = max(self.last, record.tick)
+            self._hosted(ensemble, record)
             if isinstance(record, InstanceMoved) and record.here:
                 home[record.sq] = ensemble
         for (ensemble, sq), former in self._instances.items():
             for came in former.came.values() if ensemble != home.get(sq, ensemble) else ():
                 if not came.used and came.left is None:
                     came.moved = home[sq]
+
+    def absence(self, sq: str, tick: int) -> Absence | None:
+        """The time without an ensemble in which an SQ was at a tick; None: it was on one, as far as is known."""
+        for each in self._absences[sq]:
+            if each.until is not None and each.since <= tick <= each.until:
+                return each
+        host = self.host_of.get(sq)
+        return Absence(host, self._noted[host]) if host is not None and self._noted[host] < tick else None
+
+    def _hosted(self, ensemble: str, record: AnyRecord) -> None:
+        sq, host = record.sq, self.host_of.get(record.sq)
+        self._noted[ensemble] = record.tick
+        comes = isinstance(record, InstanceMoved) and record.here
+        if comes and host is not None and sq not in self._handed_over:
+            self._absences[sq].append(Absence(host, self._noted_of[sq], record.tick, ensemble))
+        if comes or host is None:
+            self._handed_over.discard(sq)
+            self.host_of[sq] = host = ensemble
+        if ensemble == host:  # else it was cut off, and its notes have come later
+            self._noted_of[sq] = record.tick
+            if isinstance(record, InstanceMoved) and not record.here:
+                self._handed_over.add(sq)
 
     def waiting(self) -> Iterator[dict[int, Came]]:
         """The tokens at each SQ on each ensemble, by their numbers there."""

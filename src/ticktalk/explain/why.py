@@ -227,7 +227,11 @@ def _missing(
                 came.record.arc == lost.arc and came.record.token > lost.number for came in history.came[sq.name]
             )
             made.outside |= later
-            fate = "was lost on its way: by a cut, a failure, a full inbox" if later else "had not come by the end"
+            absence = history.absence(sq.name, lost.tick)
+            if absence is not None and absence.until is not None:
+                fate = f"was lost; {absence.text}"
+            else:
+                fate = "was lost on its way: by a cut, a failure, a full inbox" if later else "had not come by the end"
             say(
                 f"{sq.name}: `{sq.ports[port].name}` never got the token {interval_text(lost.start, lost.stop)}, which"
                 f" {lost.sq} sent at {instant_text(lost.tick)}: it {fate}"
@@ -259,6 +263,9 @@ def _missing(
 
 def _to_hold(history: History, sq: TTSQ, tick: int) -> Iterator[Change]:
     """The changes of a stream with which a token of it may hold at a tick."""
+    absence = history.absence(sq.name, tick)
+    if absence is not None and absence.until is not None:
+        return
     if any(each.kind == "skipped" and abs(each.tick - tick) <= 2 * sq.every for each in history.counted[sq.name]):
         yield Change(sq.name, "TTMissed", 0, f'TTMissed="catch-up" of {sq.name}')
     if _instant_for(history, sq, tick) is not None and history.firings[sq.name]:
@@ -320,6 +327,9 @@ def _sent_in_vain(history: History, sq: TTSQ, port: int, tick: int) -> Sent | No
 
 def _no_instant(history: History, sq: TTSQ, tick: int) -> str:
     instant = _instant_for(history, sq, tick)
+    absence = None if instant is None else history.absence(sq.name, instant)
+    if instant is not None and absence is not None and absence.until is not None:
+        return f"its instant at {instant_text(instant)} did not come: {absence.text}"
     around = 2 * max(sq.width, int(sq.every))
     counted = [each for each in history.counted[sq.name] if abs(each.tick - tick) <= around and each.kind != "lost"]
     if counted:
@@ -332,13 +342,12 @@ def _no_instant(history: History, sq: TTSQ, tick: int) -> str:
     near = min(history.firings[sq.name], key=lambda firing: distance(tick, firing.start, firing.stop))
     if tick >= near.stop and near.tick + sq.every > history.last:
         there = interval_text(near.start, near.stop)
-        return f"its last instant has {there}, and what is recorded ends at {instant_text(history.last)}: a longer run"
+        ends = f"its last instant has {there}, and what is recorded ends at {instant_text(history.last)}"
+        return f"{ends}: a longer run, or its ensemble {near.ensemble!r} had failed"
     if instant is not None:
-        return (
-            f"its instant at {instant_text(instant)} did not come; the nearest has"
-            f" {interval_text(near.start, near.stop)}: its ensemble"
-            " had failed, was cut off or stood still, or its inputs did not hold then"
-        )
+        why = absence.text if absence is not None else "it was cut off or stood still, or its inputs did not hold then"
+        nearest = interval_text(near.start, near.stop)
+        return f"its instant at {instant_text(instant)} did not come; the nearest has {nearest}: {why}"
     return (
         f"no instant has an interval that holds this tick; the nearest is {interval_text(near.start, near.stop)}:"
         " a wider TTDataIntervalWidth, a shorter TTPeriod, or another TTPhase"
