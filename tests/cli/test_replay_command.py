@@ -59,6 +59,17 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return path, done.stdout
 
 
+def test_an_output_is_told_with_the_ensemble_that_gave_it(tmp_path: Path) -> None:
+    program = PROGRAM.replace('name="a"', 'name=["a", "spare"]')
+    (tmp_path / "prog.py").write_text(program.replace("random.random()", "0"))
+    (tmp_path / "events.yaml").write_text("- {at: 450ms, fail: a}\n")
+    path, events = str(tmp_path / "run.mcap"), str(tmp_path / "events.yaml")
+    run = ["simulate", str(tmp_path / "prog.py"), "--until", "4s", "--events", events, "--record", path]
+    done = ticktalk(*run, "--network-delay", "1ms")
+    assert " on a: " in done.stdout and " on spare: " in done.stdout
+    assert ticktalk("replay", path).stdout == done.stdout
+
+
 def of_sq(text: str, sq: str) -> list[dict]:
     return [row for row in map(json.loads, text.splitlines()) if row["sq"] == sq]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import simpy
 
+from commands import ticktalk
 from programs import HEAD
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.language.compiler import compile_source
@@ -67,18 +68,37 @@ def test_its_status_is_that_of_the_run(tmp_path: Path) -> None:
     assert now["sent"]["count-1/1"] == 19
 
 
+def test_an_ensemble_that_is_lost_and_its_spare_are_listed_as_such(tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(PROGRAM.replace('name="a"', 'name=["a", "spare"]'))
+    (tmp_path / "events.yaml").write_text("- {at: 450ms, fail: a}\n")
+    path, events = str(tmp_path / "run.mcap"), str(tmp_path / "events.yaml")
+    done = ticktalk("simulate", str(tmp_path / "prog.py"), "--until", "4s", "--events", events, "--record", path)
+    assert done.returncode == 0, done.stderr
+    recording = read_recording(path)
+    replay = Replay(recording.setups[0], recording.records())
+    system = ReplayedSystem(replay, "runtime-manager")
+    replay.go(1_000_000)
+    early = system.status(1_000_000)
+    assert [each["name"] for each in early["ensembles"]] == ["a", "b", "runtime-manager"] and early["lost"] == []
+    replay.go()
+    late = system.status(replay.last_tick)
+    assert [each["name"] for each in late["ensembles"]] == ["b", "spare", "runtime-manager"]
+    assert late["lost"] == ["a"]
+    assert {*late["graphs"][0]["mapping"].values()} == {"b", "spare"}
+
+
 def test_the_page_of_a_replay_stays_until_it_is_ended(tmp_path: Path) -> None:
     (tmp_path / "prog.py").write_text(PROGRAM)
     path = str(tmp_path / "run.mcap")
-    ticktalk = [sys.executable, "-m", "ticktalk.cli.entry"]
+    command = [sys.executable, "-m", "ticktalk.cli.entry"]
     done = subprocess.run(
-        [*ticktalk, "simulate", str(tmp_path / "prog.py"), "--until", "2s", "--record", path],
+        [*command, "simulate", str(tmp_path / "prog.py"), "--until", "2s", "--record", path],
         capture_output=True,
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
     with subprocess.Popen(
-        [*ticktalk, "replay", path, "--web", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "replay", path, "--web", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as run:
         try:
             assert run.stderr is not None and run.stdout is not None

@@ -296,7 +296,7 @@ def outputs_of(
         if token.tick >= begin:
             compared[token.arc] += 1
         if token.arc in arcs:
-            ensemble = setup.host_of.get(token.sq, "")
+            ensemble = replay.host_of.get(token.sq, "")
             value = replay.load(token.value) if token.value else None
             ends = token.start, token.stop
             outputs.append((token.tick, OutputToken(setup.title, value, *ends, token.sq, ensemble, setup.context)))

@@ -10,7 +10,7 @@ from typing import Any
 from ticktalk.hosted.completion import Completion
 from ticktalk.hosted.silence import all_stuck
 from ticktalk.manager.outputs import Errors, Outputs
-from ticktalk.manager.state import ContextState, EnsembleState, GraphState, ManagerState
+from ticktalk.manager.state import ContextState, EnsembleState, GraphState, LostEnsemble, ManagerState
 from ticktalk.manager.status import status
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.payloads import IdleReport
@@ -33,13 +33,13 @@ class ReplayedSystem:
         self._replay = replay
         setup = replay.setup
         names = dict.fromkeys(host for host in setup.host_of.values() if host and host != manager)
-        ensembles = {name: EnsembleState(EnsembleInfo(name)) for name in names}
         context = ContextState(setup.context, setup.start_tick, {}, setup.until, 0, Completion({manager, *names}))
         graph = GraphState(
             replay.graph, dict(setup.host_of), [*names], set(), state="running", contexts={setup.context: context}
         )
-        self.state = ManagerState(EnsembleInfo(manager), ensembles, graphs={setup.title: graph})
+        self.state = ManagerState(EnsembleInfo(manager), {}, graphs={setup.title: graph})
         self._graph, self._context = graph, context
+        self._known = dict.fromkeys(setup.host_of.values())  # in the order in which they came to host something
         self.outputs = Outputs(self.state)
         self.outputs.begin(context)
         replay.on_error = Errors(self.state).add
@@ -47,8 +47,10 @@ class ReplayedSystem:
     def status(self, tick: int) -> dict[str, Any]:
         """The status at a root tick, up to which the replay has gone."""
         replay, name, context = self._replay, self._replay.setup.title, self._replay.context
-        for ensemble in self.state.ensembles.values():
-            ensemble.heard = tick
+        self._known |= dict.fromkeys(replay.host_of.values())
+        there = [each for each in self._known if each not in ("", self.state.manager.name, *replay.lost)]
+        self.state.ensembles = {each: EnsembleState(EnsembleInfo(each), heard=tick) for each in there}
+        self.state.lost = {each: LostEnsemble(EnsembleInfo(each)) for each in self._known if each in replay.lost}
         self._graph.host_of = dict(replay.host_of)
         counts = {sq: dict(kinds) for sq, kinds in context.counters.by_sq.items()}
         sent = {arc: {"": number} for arc, number in replay.tokens.items()}

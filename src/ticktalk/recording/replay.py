@@ -97,6 +97,7 @@ class Replay:
         last_tick: the tick of the last record.
         ended: by SQ, how many firings have ended.
         host_of: by SQ, its ensemble now.
+        lost: ensembles whose SQs went on elsewhere without being handed over, and to which none has come since.
         overflowed: by SQ, what was dropped in the recorded run because too many waited; here nothing is.
 
     Raises:
@@ -145,6 +146,7 @@ class Replay:
         self.ended: dict[str, int] = {}
         self.overflowed: Counter[str] = Counter()
         self.host_of = dict(setup.host_of)
+        self.lost: frozenset[str] = frozenset()
         self._came_to: dict[int, str] = {}  # by id of a record that an SQ came: to which ensemble
         self._ending = False  # a body, in place of a firing rule, sends what is sent now
         self._take_in(records)
@@ -212,8 +214,7 @@ class Replay:
 
     def running(self, sq: str) -> list[RecordedFiring]:
         """An SQ's firings whose bodies have not ended."""
-        body = self._bodies.get(sq)
-        return list(body.waiting) if body is not None else []
+        return list(self._bodies[sq].waiting) if sq in self._bodies else []
 
     def without_state(self, sq: str) -> bool:
         """True if the `sq_state` of an SQ is not what it was: its body did not run here, or raised."""
@@ -310,8 +311,7 @@ class Replay:
         body = self._bodies.get(fired.sq)
         self.ended[fired.sq] = self.ended.get(fired.sq, 0) + 1
         results = group.sent.pop(fired.sq, [])
-        sender = fired.sq
-        leader = group.leader
+        sender, leader = fired.sq, group.leader
         if leader != fired.sq and self._by_name[leader].will_continue:
             results, sender = group.sent.pop(leader, []), leader
         if body is not None:
@@ -376,7 +376,8 @@ class Replay:
         if not moved.here:
             group.handed_over = True
             return
-        self.host_of[name] = self._came_to[id(moved)]
+        former, self.host_of[name] = self.host_of[name], self._came_to[id(moved)]
+        self.lost = (self.lost if group.handed_over else self.lost | {former}) - {self.host_of[name], ""}
         group.coming.append(moved)
         if name != group.leader:
             return  # its deadline comes next: they are wired to one another
