@@ -175,7 +175,7 @@ def test_sqs_that_no_other_could_host_stay_on_an_ensemble_that_may_only_be_cut_o
     else:
         assert sides(world, "count-1") == [("b", 250, 13750)]
         assert told == [8100 * MS]
-    assert bool(world.told("'b' has ended, because connections to")) is fails
+    assert bool(world.told("'b' has ended: SQs that only it could host may go on elsewhere")) is fails
     assert world.hosts()["count-1"] == ("e" if fails else "b")
 
 

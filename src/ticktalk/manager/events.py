@@ -99,10 +99,15 @@ class Ended(Event, frozen=True):
 
     name: str
     address: str
-    sentence = (
-        "{0.name!r} has ended, because connections to {0.address} are refused: SQs that only it could host may go"
-        " on elsewhere. Let firewalls between drop packets: one that refuses connections looks the same"
-    )
+
+    def text(self) -> str:
+        go_on = "SQs that only it could host may go on elsewhere"
+        if self.address == self.name:  # in simulation
+            return f"{self.name!r} has ended: {go_on}"
+        return (
+            f"{self.name!r} has ended, because connections to {self.address} are refused: {go_on}."
+            " Let firewalls between drop packets: one that refuses connections looks the same"
+        )
 
 
 class Back(Event, frozen=True):
