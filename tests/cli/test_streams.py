@@ -51,6 +51,43 @@ def test_a_reader_that_goes_away_ends_a_simulation_quietly(program: Path, jsonl:
         assert process.stderr.read() == ""
 
 
+ORDERED = """\
+from ticktalk import STREAMify, SQify, GRAPHify, TTConstraint
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+@SQify
+def same(x):
+    if x == 2:
+        print("two")
+    return 1 // (x - 4)
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="a"):
+        return same(src(trigger, TTPeriod=100_000))
+"""
+
+
+def test_results_and_all_else_in_one_pipe_are_in_order(program: Path, tmp_path: Path) -> None:
+    program.write_text(ORDERED)
+    (tmp_path / "events.yaml").write_text("- {at: 650ms, fail: a}\n- {at: 1050ms, recover: a}\n")
+    command = [*TICKTALK, "simulate", "--until", "1300ms", "--events", str(tmp_path / "events.yaml"), str(program)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    lines = done.stdout.splitlines()
+    assert [line.split(")")[0] for line in lines[:4]] == [
+        "[75ms, 125ms",
+        "[same-1] two",
+        "[175ms, 225ms",
+        "[275ms, 325ms",
+    ]
+    assert "ZeroDivisionError" in lines[4] and lines[5].startswith("[475ms, 525ms)")
+    assert lines[7] == "650ms: 'a' fails"
+    back = lines.index("1.05s: 'a' joins")
+    assert not any(line.startswith("[") for line in lines[7:back]) and lines[back + 2].startswith("[")
+
+
 def test_results_of_a_run_come_as_they_are_made_and_a_reader_that_goes_away_ends_it(program: Path) -> None:
     program.write_text(ENDLESS.replace("1000", "500_000"))
     command = [*TICKTALK, "run", "--until", "100s", "--jsonl", str(program)]

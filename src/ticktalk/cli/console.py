@@ -7,8 +7,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import IO, TextIO
+from contextlib import contextmanager, suppress
+from typing import IO, Any, TextIO, cast
 
 from ticktalk.cli.streams import StdoutGone
 from ticktalk.counters import KINDS, Counts
@@ -69,7 +69,11 @@ class Results:
     Args:
         jsonl: one JSON object per token; else a line for people.
         end: called once when stdout takes nothing more; it may raise `ResultsGone`.
-        flush: seconds between two flushes into a file or a pipe; slower results are flushed one by one.
+        flush: seconds between two flushes into a file or a pipe; slower results are flushed one by one. Without end,
+            they are flushed before other printing only.
+
+    Attributes:
+        elsewhere: takes the other printing.
     """
 
     def __init__(self, jsonl: bool, end: Callable[[], None], flush: float = math.inf) -> None:
@@ -147,6 +151,8 @@ class Results:
             self._saved = None
         if self._out.isatty():
             self._flush = 0.0
+        if self._flush == math.inf:
+            self.elsewhere = cast(TextIO, _AfterResults(sys.stderr, self._out))
         FLUSHES.append(self._out.flush)
         return self
 
@@ -163,6 +169,23 @@ class Results:
             except OSError:
                 pass  # told already
         return kind is not None and issubclass(kind, ResultsGone)
+
+
+class _AfterResults:
+    """Stands in for stderr: the results before what is written stand before it, also where both are one pipe."""
+
+    def __init__(self, stderr: TextIO, results: TextIO) -> None:
+        self._stderr = stderr
+        self._results = results
+
+    def write(self, text: str) -> int:
+        """Write, after the results."""
+        with suppress(OSError):  # they have no reader any more: the next result says so
+            self._results.flush()
+        return self._stderr.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stderr, name)
 
 
 def started(graph: str, context: int, at: int | None) -> str:
