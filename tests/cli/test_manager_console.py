@@ -17,7 +17,7 @@ import typer
 from terminals import Terminal
 from ticktalk.cli import prompt, remote
 from ticktalk.cli.ending import metric_lines
-from ticktalk.cli.manager_command import _Console
+from ticktalk.cli.manager_command import _Console, tell_if_forgotten
 from ticktalk.cli.prompt import _Above
 from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.state import GraphState, ManagerState
@@ -59,6 +59,14 @@ class Runtime:
 @pytest.fixture
 def console() -> _Console:
     return _Console(Runtime(), threading.Event())  # type: ignore[arg-type]
+
+
+def test_a_manager_that_keeps_nothing_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for state, log in [("none", None), (str(tmp_path), None), (None, tmp_path / "out.jsonl")]:
+        tell_if_forgotten(state, log)
+    assert capsys.readouterr().err == ""
+    tell_if_forgotten(None, None)
+    assert capsys.readouterr().err.count("--state DIR keeps it") == 1
 
 
 class Version:

@@ -127,6 +127,7 @@ def manager(
         if sys.stdin.isatty() and sys.stdout.isatty():
             on_interrupt(stopped.set)
             console = _Console(runtime, stopped)
+            tell_if_forgotten(state, log)
             with console.prompt() as prompt:
                 threading.Thread(target=console.read, args=(prompt.ask,), daemon=True).start()
                 while not stopped.wait(0.2):
@@ -137,6 +138,7 @@ def manager(
             runtime.on_error(say)
             on_interrupt(stopped.set)
             say(f"the manager listens at {runtime.address}{_since(runtime)}")
+            tell_if_forgotten(state, log)
             with shown_apart(DEFAULT_RUNTIME_MANAGER_NAME, not workers):
                 while not stopped.wait(0.2):
                     pass
@@ -159,6 +161,12 @@ def state_folder(state: str | None, log: Path | None) -> str | None:
         beside = log is not None and (log.is_file() or (not log.exists() and log.parent.is_dir()))
         return f"{log}.state" if beside else None
     return None if state == "none" else state
+
+
+def tell_if_forgotten(state: str | None, log: Path | None) -> None:
+    """Say that the next manager will not go on, where nobody has asked for that."""
+    if state is None and state_folder(state, log) is None:
+        say("what this manager knows is not kept: after a kill, none goes on where it was; --state DIR keeps it")
 
 
 def _since(runtime: TTRuntimeManagerPhysical) -> str:
