@@ -282,7 +282,7 @@ class Runner:
         os.chdir(self.folder)
         sys.path.insert(0, str(self.folder))
         try:
-            doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=said.append)
+            doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS).run(test, out=said.append)
         finally:
             os.chdir(before)
             sys.path[:] = path

@@ -76,6 +76,19 @@ def test_the_reference_names_each_construct_and_each_setting() -> None:
     assert [name for name in sorted({*DECORATORS, *CONSTRUCTS, *ALL_KEYWORDS}) if name not in page] == []
 
 
+def test_a_session_that_differs_is_told_and_one_that_does_not_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also under `pytest -v`: `doctest` looks at the words of the command line."""
+    monkeypatch.setattr("sys.argv", ["pytest", "-v"])
+    page = tmp_path / "page.md"
+    page.write_text("```pycon\n>>> 1 + 1\n2\n```\n")
+    Runner(tmp_path / "files").run(page)
+    page.write_text("```pycon\n>>> 1 + 1\n3\n```\n")
+    with pytest.raises(AssertionError, match="the Python session differs"):
+        Runner(tmp_path / "others").run(page)
+
+
 def test_lists_made_from_the_code_have_a_place() -> None:
     marks = [mark["name"] for page in pages() for mark in MARK.finditer((DOCS / page).read_text("utf-8"))]
     assert sorted(marks) == sorted(MADE)
