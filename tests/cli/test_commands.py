@@ -18,6 +18,13 @@ def test_each_command_is_loaded_and_shows_its_help(name):
     assert " ".join(shown.output.split()).find(COMMANDS[name].help) > 0
 
 
+@pytest.mark.parametrize("words", [[], ["keys"]])
+def test_lists_of_commands_show_whole_sentences(words):
+    shown = CliRunner().invoke(app_of(words), [*words, "--help"], env={"COLUMNS": "80"}).output
+    listed = shown.partition("Commands:\n")[2].split("\n\n")[0].splitlines()
+    assert len(listed) > 4 and [line for line in listed if not line.endswith(".") or line.endswith("...")] == []
+
+
 def loaded(*words):
     """The modules that a call of `ticktalk` loads."""
     script = (

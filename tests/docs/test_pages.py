@@ -76,6 +76,10 @@ def test_the_reference_names_each_construct_and_each_setting() -> None:
     assert [name for name in sorted({*DECORATORS, *CONSTRUCTS, *ALL_KEYWORDS}) if name not in page] == []
 
 
+def test_numbers_say_of_what() -> None:
+    assert "--rx-port PORT" in MADE["commands"]() and not re.search(r"<(int|float)", MADE["commands"]())
+
+
 def test_a_session_that_differs_is_told_and_one_that_does_not_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,10 +27,11 @@ def ensemble(
         str | None, typer.Option(metavar="ADDRESS", help="The address on which others reach this ensemble.")
     ] = None,
     rx_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="The port on which it listens; 0: any that is free.")
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="The port on which it listens; 0: any that is free.")
     ] = 0,
     tx_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="The local port of the connection to the manager; 0: any.")
+        int,
+        typer.Option(metavar="PORT", min=0, max=65535, help="The local port of the connection to the manager; 0: any."),
     ] = 0,
     component: options.OwnComponents = None,
     workers: options.Workers = WORKERS,

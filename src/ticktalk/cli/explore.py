@@ -57,11 +57,15 @@ def explore(
         list[str] | None,
         typer.Option(metavar="KIND[:TARGET]=BOUND", help="End with 1 if the bound is smaller: clock:b=30ms."),
     ] = None,
-    runs: Annotated[int, typer.Option(min=0, help="Points that are tried with all that varies at once.")] = RUNS,
+    runs: Annotated[
+        int, typer.Option(metavar="COUNT", min=0, help="Points that are tried with all that varies at once.")
+    ] = RUNS,
     jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", min=1, help="Processes; default: one a processor.")
+        int | None, typer.Option("-j", "--jobs", metavar="COUNT", min=1, help="Processes; default: one a processor.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Seed of the runs and of the search.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="NUMBER", min=0, max=2**31, help="Seed of the runs and of the search.")
+    ] = 0,
     resolution: Annotated[
         str, typer.Option(metavar="DURATION", help="By how much a duration may be found too small.")
     ] = "1us",

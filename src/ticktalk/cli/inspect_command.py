@@ -28,7 +28,9 @@ KEYS = "n: next, p: previous, TIME such as 1.5s: go there, q: quit"
 def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE.mcap", help="A recording (--record).")],
     at: Annotated[str, typer.Option(metavar="TIME", help=f"The moment: {arguments.TIMES}.")] = "0us",
-    step: Annotated[int, typer.Option(help="So many things that happened later; below 0: earlier.")] = 0,
+    step: Annotated[
+        int, typer.Option(metavar="COUNT", help="So many things that happened later; below 0: earlier.")
+    ] = 0,
     sq: Annotated[list[str] | None, typer.Option(metavar="SQ", help="Only these SQs.")] = None,
     json: options.Json = False,
     context: options.Context = None,

@@ -78,7 +78,7 @@ def issue(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Default: DIR/NAME.json.")
     ] = None,
 ) -> None:
-    """Make credentials for an ensemble, an operator or a viewer: one file to copy there.
+    """Make credentials for an ensemble, an operator or a viewer. They are one file to copy there.
 
     Without --address, a name that had credentials keeps its addresses.
     """
@@ -105,7 +105,7 @@ def rotate(
         int, typer.Option("--days", metavar="N", min=1, max=3650, help="(2nd step) How long the former one is trusted.")
     ] = authority.OTHER_TRUSTED_FOR.days,
 ) -> None:
-    """Renew the authority, in two steps without a pause; each issues all credentials anew.
+    """Renew the authority, in two steps without a pause. Each issues all credentials anew.
 
     Start each process again with its new file, in any order, before the second step and after it.
     """

@@ -81,7 +81,9 @@ def echo(
     graph: OfGraph,
     arc: Arc,
     manager: options.Manager,
-    count: Annotated[int, typer.Option("--count", min=1, help="End after so many tokens.")] = sys.maxsize,
+    count: Annotated[
+        int, typer.Option("--count", metavar="COUNT", min=1, help="End after so many tokens.")
+    ] = sys.maxsize,
     plot: Annotated[bool, typer.Option("--plot", help="Draw numbers over time, in one line.")] = False,
     credentials: options.Credentials = None,
     as_json: options.Json = False,
@@ -169,7 +171,9 @@ def rate(
     graph: OfGraph,
     arc: Arc,
     manager: options.Manager,
-    count: Annotated[int, typer.Option("--count", min=1, help="End after so many lines.")] = sys.maxsize,
+    count: Annotated[
+        int, typer.Option("--count", metavar="COUNT", min=1, help="End after so many lines.")
+    ] = sys.maxsize,
     credentials: options.Credentials = None,
 ) -> None:
     with Remote(manager, credentials) as remote, _until_interrupted():
@@ -193,7 +197,9 @@ def rate(
 def top(
     manager: options.Manager,
     every: Annotated[str, typer.Option(metavar="DURATION", help="How often to look.")] = "1s",
-    count: Annotated[int, typer.Option("--count", min=1, help="End after so many looks.")] = sys.maxsize,
+    count: Annotated[
+        int, typer.Option("--count", metavar="COUNT", min=1, help="End after so many looks.")
+    ] = sys.maxsize,
     credentials: options.Credentials = None,
 ) -> None:
     from rich.console import Group

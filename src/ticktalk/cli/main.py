@@ -26,7 +26,9 @@ class CommandRow(NamedTuple):
 
 
 COMMANDS = {
-    "new": CommandRow("new", "new", "Make a project to start from: a program, drivers, a test and a deployment."),
+    "new": CommandRow(
+        "new", "new", "Make a project to start from. It has a program, drivers, a test and a deployment."
+    ),
     "compile": CommandRow(
         "compile_command", "compile_command", "Compile a program to a graph file. The program is not run."
     ),
@@ -39,58 +41,63 @@ COMMANDS = {
     ),
     "simulate": CommandRow("simulate", "simulate", "Run a program in simulated time."),
     "run": CommandRow(
-        "run", "run", "Run a program in real time on this machine: a manager, and one OS process per ensemble."
+        "run", "run", "Run a program in real time on this machine. A manager starts, and one OS process per ensemble."
     ),
     "manager": CommandRow(
-        "manager_command", "manager", "The runtime manager: ensembles join it, graphs are deployed to it."
+        "manager_command", "manager", "The runtime manager: ensembles join it. Graphs are deployed to it."
     ),
     "ensemble": CommandRow(
         "ensemble_command",
         "ensemble",
-        "Take part in a system on this device, until Ctrl-C or until the manager ends it.",
+        "Take part in a system on this device. Ctrl-C ends that, or the manager.",
     ),
     "map": CommandRow("map", "map_command", "Map a graph to the ensembles of a deployment file."),
     "deploy": CommandRow(
-        "remote", "deploy", "Map a graph, distribute it to the ensembles, and wait until all are ready."
+        "remote", "deploy", "Map a graph, and distribute it to the ensembles. The command ends when all are ready."
     ),
     "start": CommandRow("remote", "start", "Start a graph that was deployed."),
-    "stop": CommandRow("remote", "stop", "End a graph, or the whole system: the manager and every ensemble."),
+    "stop": CommandRow("remote", "stop", "End a graph, or the whole system. That is the manager and every ensemble."),
     "drain": CommandRow(
-        "remote", "drain", "Move all instances on an ensemble to others, losing nothing, then let the ensemble end."
+        "remote", "drain", "Move all instances on an ensemble to others, losing nothing. Then the ensemble ends."
     ),
     "set": CommandRow(
         "remote",
         "set_grid",
-        "Change a stream's period or phase while it runs, from its next instant on; a stream that catches up"
-        " (TTMissed) runs those that are past first, as they were due.",
+        "Change a stream's period or phase while it runs. The change counts from its next instant on. A stream that"
+        " catches up (TTMissed) runs those that are past first, as they were due.",
     ),
     "status": CommandRow("remote", "status", "The ensembles, the graphs on them, and their states."),
     "outputs": CommandRow(
         "remote",
         "outputs",
-        "The outputs of a graph, one JSON object a line: the latest, and with --follow those to come.",
+        "The outputs of a graph, one JSON object a line. These are the latest, and with --follow those to come.",
     ),
     "echo": CommandRow("live", "echo", "The tokens of any arc of a running graph, as they are sent."),
     "rate": CommandRow("live", "rate", "How many tokens a second an arc carries, and how evenly."),
     "top": CommandRow("live", "top", "A running system at a glance, again and again."),
     "replay": CommandRow(
-        "replay", "replay", "Compute a recorded run once more, and compare each token; 1 where it departs."
+        "replay",
+        "replay",
+        "Compute a recorded run once more, and compare each token. The status is 1 where it departs.",
     ),
     "inspect": CommandRow(
-        "inspect_command", "inspect", "What a recorded run looked like at some time: ports, states, deadlines."
+        "inspect_command", "inspect", "A recorded run at some time: its ports, states and deadlines."
     ),
     "doctor": CommandRow(
-        "doctor", "doctor", "Look for what would get in the way here, and at a manager; says what to do."
+        "doctor", "doctor", "Look for what would get in the way here, and at a manager. Each finding says what to do."
     ),
     "explain": CommandRow("explain_command", "explain", "The tokens that an output came from, or why none came."),
     "explore": CommandRow(
         "explore",
         "explore",
-        "Search, in simulation, up to which delay, loss and clock error a program's outputs stay the same.",
+        "Search how much delay, loss and clock error a program stands. In simulation, its outputs stay the same within"
+        " the bounds found.",
     ),
     "export": CommandRow("export", "export", "A log of outputs as a table: CSV, Parquet, or flat JSON lines."),
     "keys": CommandRow(
-        "keys", "keys_app", "Credentials: the right to take part in a system on a network and to sign its code."
+        "keys",
+        "keys_app",
+        "Credentials for a system on a network. They give the right to take part, and to sign its code.",
     ),
 }
 

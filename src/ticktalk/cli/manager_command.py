@@ -64,9 +64,11 @@ COMPLETED = sorted({line.split()[0] for line in HELP.splitlines() if line[0] != 
 def manager(
     ip: Annotated[str, typer.Option(metavar="ADDRESS", help="The address on which ensembles reach it.")] = "127.0.0.1",
     rx_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="The port on which it listens; 0: any that is free.")
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="The port on which it listens; 0: any that is free.")
     ] = RX_PORT,
-    tx_port: Annotated[int, typer.Option(min=0, max=65535, help="The local port of outgoing connections; 0: any.")] = 0,
+    tx_port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="The local port of outgoing connections; 0: any.")
+    ] = 0,
     log: options.Log = None,
     component: options.OwnComponents = None,
     workers: options.Workers = WORKERS,

@@ -46,10 +46,18 @@ Mapping = Annotated[
 ]
 Workers = Annotated[
     int,
-    typer.Option(min=0, max=2, help="1: bodies in worker processes, but for harmless ones; 2: all of them; 0: none."),
+    typer.Option(
+        metavar="0|1|2",
+        min=0,
+        max=2,
+        help="1: bodies in worker processes, but for harmless ones; 2: all of them; 0: none.",
+    ),
 ]
 MaxValue = Annotated[
-    int, typer.Option(min=1, help="Bytes of the longest value that a body may send; a longer one is an error.")
+    int,
+    typer.Option(
+        metavar="BYTES", min=1, help="Bytes of the longest value that a body may send; a longer one is an error."
+    ),
 ]
 WorkerMemory = Annotated[
     str, typer.Option(metavar="SIZE", help="What a worker process may take for itself, such as 500MB; 0: any amount.")
@@ -90,7 +98,8 @@ Web = Annotated[
     str | None, typer.Option("--web", metavar="[IP:]PORT", help="Show the system on a page, to be opened in a browser.")
 ]
 Context = Annotated[
-    int | None, typer.Option("--context", min=1, help="Which start, where there are several; default: the last.")
+    int | None,
+    typer.Option("--context", metavar="NUMBER", min=1, help="Which start, where there are several; default: the last."),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if a body raised.")]
 Manager = Annotated[

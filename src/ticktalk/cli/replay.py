@@ -48,7 +48,10 @@ SHOWN = 10
 def replay(
     file: Annotated[Path, typer.Argument(metavar="FILE.mcap", help="A recording (--record).")],
     speed: Annotated[
-        float | None, typer.Option(min=0.001, help="So many times as fast as it was; default: as fast as possible.")
+        float | None,
+        typer.Option(
+            metavar="FACTOR", min=0.001, help="So many times as fast as it was; default: as fast as possible."
+        ),
     ] = None,
     since: Annotated[
         str | None, typer.Option("--from", metavar="TIME", help=f"Compare and show from then on: {arguments.TIMES}.")

@@ -66,7 +66,12 @@ def simulate(
     strict: options.Strict = False,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, max=2**32 - 1, help="Seed the random numbers of bodies (Python's, NumPy's) and of links."),
+        typer.Option(
+            metavar="NUMBER",
+            min=0,
+            max=2**32 - 1,
+            help="Seed the random numbers of bodies (Python's, NumPy's) and of links.",
+        ),
     ] = None,
     summary: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="Write counters and the number of errors as JSON.")
@@ -75,7 +80,8 @@ def simulate(
         Path | None, typer.Option(metavar="FILE.yaml", help="Many runs: the settings of each, or those that vary.")
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", min=1, help="Runs at a time (--runs); default: one a processor.")
+        int | None,
+        typer.Option("-j", "--jobs", metavar="COUNT", min=1, help="Runs at a time (--runs); default: one a processor."),
     ] = None,
     dask: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="The Dask scheduler that does the runs (--runs).")
