@@ -17,7 +17,7 @@ from ticktalk.manager.events import Defect
 from ticktalk.messages import message
 from ticktalk.payloads import DeployRequest, SetRequest, StartRequest, StopRequest
 from ticktalkpython.Ensemble import TTEnsemble
-from ticktalkpython.Error import TTRuntimeError
+from ticktalkpython.Error import TTInputError, TTRuntimeError
 from ticktalkpython.Graph import TTGraph
 from ticktalkpython.IPC import Message, Recipient, RuntimeMsg
 from ticktalkpython.RuntimeManager import TTRuntimeManager, TTRuntimeManagerProcess, TTRuntimeManagerSim
@@ -70,7 +70,6 @@ def goes_on(manager: TTRuntimeManagerSim) -> bool:
         (lambda m: m.execute_graph(None), "EXECUTE_GRAPH: graph is None, which is not of type str"),
         (lambda m: m.execute_graph(Unshown()), "EXECUTE_GRAPH: graph is <Unshown instance at"),
         (lambda m: m.execute_graph("prog", [1]), r"inputs is \[1\], which is not of type Mapping"),
-        (lambda m: m.execute_graph("prog", {5: 1}), r"inputs is \{5: 1\}"),
         (lambda m: m.execute_graph("prog", length="5ms"), r"length is '5ms', which is not of type int \| None"),
         (lambda m: m.execute_graph("prog", length=True), "length is True"),
         (lambda m: m.stop_graph(5), "STOP_GRAPH: graph is 5"),
@@ -96,6 +95,12 @@ def test_a_wrong_argument_is_told_and_changes_nothing(
         ask(manager)
     assert goes_on(manager)
     assert not any(isinstance(event, Defect) for event in events), "the user's mistake is no defect of the manager"
+
+
+def test_a_name_of_an_input_that_is_no_text_is_told_with_the_inputs(manager: TTRuntimeManagerSim) -> None:
+    with pytest.raises(TTInputError, match=r"5 is no input \(the inputs of graph 'prog': trigger\)"):
+        manager.execute_graph("prog", {5: 1})
+    assert goes_on(manager)
 
 
 def test_numpy_s_whole_numbers_are_whole_numbers(manager: TTRuntimeManagerSim) -> None:

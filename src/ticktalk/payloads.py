@@ -56,7 +56,7 @@ class StartRequest(msgspec.Struct):
     """
 
     graph: str
-    inputs: Mapping[str, Any] = {}
+    inputs: Mapping[Any, Any] = {}
     start_tick: int | None = None
     reply: Future[Any] | None = None
     length: int | None = None
