@@ -543,4 +543,16 @@ KNOWN = {
             Command(6_972_970, "heal", ("a", "b")),
         ),
     ),
+    "a new version runs until the tick at which the old one goes on, though the manager dies before that": Plan(
+        57357,
+        ("a", "b", "c"),
+        4,
+        0,
+        0,
+        (
+            Command(1_273_489, "fall", ("back",), 3916),
+            Command(1_273_489, "replace", ("fails",), 3 * S),
+            Command(2_232_639, "follow", ("a",)),
+        ),
+    ),
 }

@@ -340,7 +340,7 @@ class Replace:
 
     def _ask_anew(self, replacement: ReplaceState) -> None:
         """After a restart of the manager: ensembles may not have heard that the new version ends, and it runs there."""
-        if self._state.awaited:
+        if self._state.awaited or self._driver.now() < replacement.changes.at:  # a question holds streams at once
             self._later(LOOK, replacement, self._ask_anew)
         else:
             rest.begin(replacement, self._leaving(replacement), "back", self._driver.now() + rest.BACK_LIMIT)
