@@ -555,4 +555,16 @@ KNOWN = {
             Command(2_232_639, "follow", ("a",)),
         ),
     ),
+    "an ensemble rests if the next manager dies, too, before it has answered; all else is right": Plan(
+        61626,
+        ("a", "b"),
+        8,
+        0,
+        0,
+        (
+            Command(1_510_163, "die", ("b",)),
+            Command(1_599_363, "follow", ("b",)),
+            Command(2_308_177, "die", ("a",)),
+        ),
+    ),
 }

@@ -17,6 +17,7 @@ from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.errors import TTError
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.arc_numbers import ContextArcs
+from ticktalk.hosted.lease import Times
 from ticktalk.manager.deploy import Deploy
 from ticktalk.manager.events import Gone, NotBack
 from ticktalk.manager.state import GraphState
@@ -106,6 +107,7 @@ class Watch:
         self._lines: list[Logged] = []
         self._rests: list[str] = []  # ensembles whose lease ended though nothing was lost
         self._renewed: set[str] = set()  # graphs of which SQs were placed anew in a version that has ended
+        self._unanswered: dict[str, int] = {}  # ensembles whose manager died when they had just asked it: when it did
 
     def __enter__(self) -> None:
         wire, watch = Context._wire, self
@@ -184,21 +186,29 @@ class Watch:
         EnsembleHost.hold = self._hold  # type: ignore[method-assign]
 
     def _note_rest(self, name: str) -> None:
-        """An ensemble's lease has ended. That is a loss, and where nothing else was lost it needs a cause."""
+        """An ensemble's lease has ended. That is a loss, and where nothing else was lost it needs a cause.
+
+        It may be too far away. Or the next manager died, too, before it had answered: there is time for one question.
+        """
         run = self.run
+        unanswered = run.world.now - self._unanswered.get(name, -Times().lease) < Times().lease
         takes = Counter[tuple[str, ...]]()
         for command in run.plan.commands:
             if command.kind in ("slow", "late") and {*command.who} == {name, MANAGER}:
                 for way in (command.who, command.who[::-1])[: 2 if command.kind == "slow" else 1]:
                     takes[way] = max(takes[way], command.much)
-        if takes.total() > (FOUND if run.restarts else HEARD):
+        if unanswered or takes.total() > (FOUND if run.restarts else HEARD):
             run.lossy = True
         if not run.lossy and name not in run.revoked:
             self._rests.append(f"{name} at {run.world.now / S} s")
 
     def forget(self) -> None:
-        """The manager has died: it has told nobody of what is not on its disk."""
+        """The manager has died: it has told nobody of what is not on its disk, and answers no question."""
         self._generations.clear()
+        for name, ensemble in self.run.world.ensembles.items():
+            member = ensemble.member
+            if member._asked_at > max(member._heard_at, member._joined_at) and not member._nobody:
+                self._unanswered[name] = self.run.world.now
 
     # While it runs.
 
