@@ -14,7 +14,7 @@ GRAPH = "@GRAPHify\ndef main(a):\n  return f(a)\n"
 
 def warned(text: str, recwarn: pytest.WarningsRecorder) -> list[str]:
     recwarn.clear()
-    compile_source(f"from ticktalk import *\n{text}\n{GRAPH}", "p.py", "p")
+    compile_source(f"from ticktalk import SQify, STREAMify, GRAPHify\n{text}\n{GRAPH}", "p.py", "p")
     return [str(each.message) for each in recwarn if each.category is TTWarning]
 
 
@@ -50,6 +50,7 @@ MAY_BE_THERE = {
     "made by a global statement": "@SQify\ndef f(x):\n  global N\n  N = 1\n  return N",
     "made by another function": "def make():\n  global N\n  N = 1\n@SQify\ndef f(x):\n  make()\n  return N",
     "deleted": "N = 1\ndel N\n@SQify\ndef f(x): return N",
+    "of TickTalk's star import": "from ticktalk import *\n@SQify\ndef f(x): return metric(x), TTGraph",
     "of a star import": "from os.path import *\n@SQify\ndef f(x): return join(x)",
     "made by a text": "exec('N = 1')\n@SQify\ndef f(x): return N",
     "made in globals()": "globals()['N'] = 1\n@SQify\ndef f(x): return N",
