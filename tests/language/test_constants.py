@@ -1,11 +1,13 @@
 """Constants are computed as Python computes them, and loops are unrolled."""
 
 import math
+import re
 
 import pytest
 from snippets import compiled, drawn
 
 from ticktalk import ms, us  # noqa: F401 (the expressions use them)
+from ticktalk.errors import TTSyntaxError
 from ticktalk.graph.constants import decode_constant
 from ticktalk.language.compiler import compile_source
 
@@ -180,12 +182,24 @@ class Level(enum.IntEnum):
     LOW = 1
     LEAST = 1
     HIGH = LOW + 4
+class Same(enum.Enum):
+    ONE = 1
+    ALIAS = 1.0
+    _own = 3
+class Left(Base):
+    pass
+class Right(Base):
+    names = ("c",)
+class Both(Left, Right):
+    pass
 CONFIG = Config
+str(Config.SCALE)
 """
 OF_CLASSES = [
     "Config.SCALE, Config.rate, Base.rate, Config.names, CONFIG.BOTH[1], Config.Inner.DEEP['k'] + 1",
     "Mode.A.value, Mode.A.name, Counted.C.name, Level.HIGH.value, Level.LEAST.name",
     "[n for n in Config.names], ms(Level.HIGH.value), f'{Config.SCALE}'",
+    "Same.ALIAS.value, Same.ALIAS.name, Same._own.value, Both.names, Both.rate",
 ]
 
 
@@ -195,6 +209,35 @@ def test_constants_of_classes_and_enumerations_are_those_of_python(expression):
     namespace: dict[str, object] = {}
     exec(CLASSES, namespace)
     assert decode_constant(graph.sqs[0].ports[0].constant[0]) == eval(expression, namespace)
+
+
+OTHER_THAN_WRITTEN = [
+    ("class C:\n  T = {}\n  T['x'] = 1", "C.T", "`C.T` (line 5)"),
+    ("T = []\nclass C:\n  T.append(1)", "T", "`T` (line 4)"),
+    ("class C:\n  class D: N = 1\n  D.N = 2", "C.D.N", "`C.D` is changed in line 5"),
+    ("class C: N = 1\nclass D(C): pass\nC.N = 2", "D.N", "`C` is changed in line 5"),
+    ("class C: N = 1\nD = C\nD.N = 2", "C.N", "`D` is changed in line 5"),
+    ("class C: T = []\nsorted(C.T)", "C.T", "`C` is changed in line 4"),
+    ("class C(NamedTuple): N: int = 1", "C.N", "the base `NamedTuple`"),
+    ("class C:\n  N = 1\n  def __init_subclass__(cls): cls.N = 2\nclass D(C): pass", "D.N", "the base `C`"),
+    ("@dataclass(slots=True)\nclass C: N: int = 1", "C.N", "`C` is a class"),
+    ("class A: pass\nclass B(A): pass\nclass C(A, B): N = 1", "C.N", "`C` is a class"),
+    ("class E(str, Enum): A = 1", "E.A.value", "`E.A.value` is not known"),
+    ("class E(IntEnum): A = True", "E.A.value", "`E.A.value` is not known"),
+    ("class E(Enum):\n  A = 1\n  def __init__(self, x): self._value_ = 2 * x", "E.A.value", "`E.A.value` is not known"),
+    ("class B(Enum):\n  def __new__(cls, x): pass\nclass E(B): A = 1", "E.A.value", "`E.A.value` is not known"),
+    ("@dataclass\nclass D: x: int\nclass E(D, Enum): A = 1", "E.A.value", "`E.A.value` is not known"),
+    ("class E(Enum):\n  A = 1\n  @property\n  def name(self): return 'a'", "E.A.name", "`E.A.name` is not known"),
+    ("class E(Enum):\n  A = 1\n  def f(self): pass", "E.f", "`E.f` (line 5)"),
+]
+"""Code, an expression that may not have the value that is written there, and a part of the message."""
+
+
+@pytest.mark.parametrize(("code", "expression", "message"), OTHER_THAN_WRITTEN)
+def test_attributes_of_classes_that_may_be_others_than_those_written_are_not_known(code, expression, message):
+    head = "from enum import *; from dataclasses import *; from typing import *\nfrom ticktalk import *\n"
+    with pytest.raises(TTSyntaxError, match=re.escape(message)):
+        compile_source(f"{head}{code}\n@GRAPHify\ndef main(a): return [{expression}]\n", "p.py", "p")
 
 
 def test_a_chain_of_thousands_compiles_quickly():

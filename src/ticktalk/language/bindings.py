@@ -1,24 +1,16 @@
-"""The names that statements bind, and the meanings of those that are known at compile time.
-
-A class is no value in a graph, but `Config.RATE` is one: it is what is assigned to `RATE` in the class or its base. Of
-an enumeration `Mode.FAST.value` and `Mode.FAST.name` are known.
-"""
+"""The names that statements bind or change, and the meanings of those that are known at compile time."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
 from ticktalk.language.evaluation import Foreign, GiveUp, Listing, Meaning, Reference
 from ticktalk.language.expressions import Expressions
 from ticktalk.language.function_templates import DECORATORS, imported_names
 from ticktalk.language.graph_draft import Constant
-from ticktalk.source_problems import did_you_mean
 
-_ENUMS = frozenset({"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag", "ReprEnum"})
-_LEAVE_CONSTANTS = frozenset({"dataclass", "final", "unique", "total_ordering"})
-"""Decorators after which a class has the constants that its body assigns."""
+Compound = (ast.If, ast.Try, ast.TryStar, ast.With, ast.AsyncWith, ast.For, ast.AsyncFor, ast.While, ast.Match)
 
 
 def bound_names(statement: ast.stmt, only_assigned: bool = False) -> set[str]:
@@ -110,98 +102,37 @@ def not_known(name: str, statement: ast.stmt) -> Foreign:
     return Foreign(f"`{name}` (line {statement.lineno}) is not known at compile time", instead)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ClassName(Foreign):
-    """A class: it has no meaning in a graph, but its constants have.
+def changed_names(statement: ast.stmt) -> Iterator[tuple[str, str]]:
+    """Names whose values a statement may change in place: `CONFIG["x"] = 1`, `NAMES.append(1)`, `C.N = 1`.
 
-    Attributes:
-        shown: its qualified name.
-        own: the meanings of the names that its body binds.
-        bases: those of its base classes that are known.
-        is_enum: it is an enumeration; then `own` has the members.
+    Each with the attribute if only one of it is read, as in `print(C.N)`; else with "".
     """
-
-    shown: str
-    own: Mapping[str, Meaning]
-    bases: Sequence[ClassName] = ()
-    is_enum: bool = False
-
-    def member(self, name: str) -> Meaning:
-        """The constant of that name, or why it is none."""
-        found = self._find(name)
-        if found is not None:
-            return found
-        instead = did_you_mean(name, self.own) or "bind it to a literal in the class, or use it in the body of an SQ"
-        return Foreign(f"`{self.shown}.{name}` is not known at compile time", instead)
-
-    def _find(self, name: str) -> Meaning | None:
-        if name in self.own:
-            return self.own[name]
-        return next((found for base in self.bases if (found := base._find(name)) is not None), None)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class EnumMember(Foreign):
-    """A member of an enumeration: a graph knows its name and its value.
-
-    Attributes:
-        title: its name; that of an alias is the name of the first member of that value.
-        value: its value, or why it is not known.
-    """
-
-    title: str
-    value: Meaning
-
-    def member(self, name: str) -> Meaning | None:
-        """Its name or its value."""
-        known: dict[str, Meaning] = {"name": Constant(self.title), "value": self.value}
-        return known.get(name)
+    waiting: list[ast.AST] = []
+    match statement:
+        case ast.ClassDef(body=body):
+            for inner in body:
+                yield from changed_names(inner)
+        case ast.Assign(targets=targets) | ast.Delete(targets=targets):
+            waiting = list(targets)
+        case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
+            waiting = [target]
+        case _ if isinstance(statement, (ast.Expr, *Compound)) and not is_main_guard(statement):
+            waiting = [statement]
+    while waiting:
+        match waiting.pop():
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute, ctx=ast.Load()):
+                yield name, attribute
+            case ast.Name(id=name, ctx=ast.Load() | ast.Del()):
+                yield name, ""
+            case node:
+                waiting.extend(ast.iter_child_nodes(node))
 
 
-def class_name(node: ast.ClassDef, constants: Expressions, around: str = "") -> Foreign:
-    """The meaning of a class; `around`: the name, with a dot, of the class in which it stands."""
-    shown = f"{around}{node.name}"
-    what, instead = f"`{shown}` is a class, which has no meaning in a graph", "use it in the body of an SQ"
-    if node.keywords or not all(_last_name(each) in _LEAVE_CONSTANTS for each in node.decorator_list):
-        return Foreign(what, instead)
-    constants.scopes = [{}]
-    bases = [base for base in map(constants.evaluate, node.bases) if isinstance(base, ClassName)]
-    own: dict[str, Meaning] = {}
-    for statement in node.body:
-        for name in bound_names(statement):
-            own[name] = not_known(f"{shown}.{name}", statement)
-        if isinstance(statement, ast.ClassDef):
-            own[statement.name] = class_name(statement, constants, f"{shown}.")
-        for target, value in assignments(statement):
-            own |= assigned_meanings(constants, target, value, statement, own, f"{shown}.")
-    is_enum = any(_last_name(base) in _ENUMS for base in node.bases) or any(base.is_enum for base in bases)
-    return ClassName(what, instead, shown, _with_members(shown, own) if is_enum else own, bases, is_enum)
-
-
-def _with_members(shown: str, own: Mapping[str, Meaning]) -> dict[str, Meaning]:
-    """The names that the body of an enumeration binds, with members in place of their values."""
-    titles: list[tuple[object, str]] = []
-    members: dict[str, Meaning] = {}
-    for name, value in own.items():
-        members[name] = value
-        if name.startswith("_"):
-            continue
-        title = name
-        if isinstance(value, Constant):
-            title = next((title for same, title in titles if same == value.value), name)
-            titles.append((value.value, title))
-        if "__new__" in own:  # it may set another value
-            value = Foreign(f"`{shown}.{name}.value` is not known at compile time", "use it in the body of an SQ")
-        what = f"`{shown}.{name}` is a member of an enumeration, which a graph does not hand on"
-        instead = f"give `{shown}.{name}.value`, and write `{shown}(...)` in the body of the SQ"
-        members[name] = EnumMember(what, instead, title, value)
-    return members
-
-
-def _last_name(node: ast.expr) -> str:
-    """`dataclass` of `dataclasses.dataclass(frozen=True)`; `Generic` of `Generic[T]`."""
-    if isinstance(node, ast.Call):
-        node = node.func
-    if isinstance(node, ast.Subscript):
-        node = node.value
-    return ast.unparse(node).rpartition(".")[2]
+def is_main_guard(statement: ast.stmt) -> bool:
+    """True if the statement runs only when the program is run as a script: `if __name__ == "__main__":`."""
+    if not isinstance(statement, ast.If):
+        return False
+    nodes = list(ast.walk(statement.test))
+    return any(isinstance(n, ast.Name) and n.id == "__name__" for n in nodes) and any(
+        isinstance(n, ast.Constant) and n.value == "__main__" for n in nodes
+    )

@@ -14,9 +14,10 @@ import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from ticktalk.language.bindings import is_main_guard
 from ticktalk.language.function_templates import PACKAGES
 from ticktalk.language.names_of_module import NamesOfModule
-from ticktalk.language.scope import is_main_guard, statements_in
+from ticktalk.language.scope import statements_in
 
 Tree = Callable[[str], tuple[ast.Module, str] | None]
 """The syntax tree of a module, and its package; None of one that is not looked into."""

@@ -8,8 +8,16 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from ticktalk.language.annotation_names import check_names
-from ticktalk.language.bindings import ClassName, assigned_meanings, assignments, bound_names, class_name, not_known
+from ticktalk.language.bindings import (
+    Compound,
+    assigned_meanings,
+    assignments,
+    bound_names,
+    is_main_guard,
+    not_known,
+)
 from ticktalk.language.body_names import warn_of_names
+from ticktalk.language.classes import after_change, class_meaning
 from ticktalk.language.evaluation import (
     Foreign,
     Home,
@@ -36,8 +44,6 @@ from ticktalk.language.function_templates import (
 from ticktalk.language.graph_draft import Constant
 from ticktalk.module_search import find_module
 from ticktalk.source_problems import Problems
-
-Compound = (ast.If, ast.Try, ast.TryStar, ast.With, ast.AsyncWith, ast.For, ast.AsyncFor, ast.While, ast.Match)
 
 
 class ModuleScope:
@@ -108,7 +114,7 @@ class ModuleScope:
                     what = f"`@{decorated[0]}` decorates functions, not classes"
                     self._problems.report(decorated[1], what, "decorate a `def`")
                 self._refuse_decorated(statement.body)
-                self.meanings[statement.name] = class_name(statement, self._constants)
+                self.meanings[statement.name] = class_meaning(statement, self._constants)
             case ast.Import() | ast.ImportFrom():
                 refuse_missing_modules(statement, self._problems)
                 self._read_import(statement)
@@ -124,7 +130,7 @@ class ModuleScope:
                 for name in bound_names(statement) - self.imports.keys():
                     if name in assigned or not isinstance(self.meanings.get(name), Imported):
                         self.meanings[name] = not_known(name, statement)
-        self._forget_changed(statement)
+        self.meanings.update(after_change(self.meanings, statement))
 
     def _refuse_decorated(self, statements: Iterable[ast.stmt]) -> None:
         """Report the decorated functions among statements that do not stand at module level."""
@@ -203,25 +209,6 @@ class ModuleScope:
         changes = isinstance(found, Listing) or (isinstance(found, Constant) and isinstance(found.value, dict | set))
         return not_known(ast.unparse(value), statement) if changes else found
 
-    def _forget_changed(self, statement: ast.stmt) -> None:
-        """Values changed in place are not known at compile time: `CONFIG["x"] = 1`, `NAMES.append(1)`, `C.N = 1`."""
-        changed: set[str] = set()
-        if isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Delete):
-            targets = statement.targets if isinstance(statement, ast.Assign | ast.Delete) else [statement.target]
-            for target in targets:
-                for inner in ast.walk(target):
-                    if isinstance(inner, ast.Subscript | ast.Attribute) or isinstance(statement, ast.Delete):
-                        changed |= {n.id for n in ast.walk(inner) if isinstance(n, ast.Name)}
-        elif isinstance(statement, (ast.Expr, *Compound)) and not is_main_guard(statement):
-            changed = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name)}
-        for name in changed:
-            found = self.meanings.get(name)
-            if isinstance(found, Listing) or (isinstance(found, Constant) and isinstance(found.value, dict | set)):
-                self.meanings[name] = not_known(name, statement)
-            elif isinstance(found, ClassName):
-                what = f"`{name}` is changed in line {statement.lineno}, so what it has is not known at compile time"
-                self.meanings[name] = Foreign(what, "assign it in the class, or use it in the body of an SQ")
-
 
 def statements_in(statement: ast.stmt) -> Iterator[ast.stmt]:
     """A statement and the statements inside it, without those of functions and classes."""
@@ -233,16 +220,6 @@ def statements_in(statement: ast.stmt) -> Iterator[ast.stmt]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.expr):
             continue
         waiting.extend(reversed(list(ast.iter_child_nodes(node))))
-
-
-def is_main_guard(statement: ast.stmt) -> bool:
-    """True if the statement runs only when the program is run as a script: `if __name__ == "__main__":`."""
-    if not isinstance(statement, ast.If):
-        return False
-    nodes = list(ast.walk(statement.test))
-    return any(isinstance(n, ast.Name) and n.id == "__name__" for n in nodes) and any(
-        isinstance(n, ast.Constant) and n.value == "__main__" for n in nodes
-    )
 
 
 WRITTEN_OUT = {

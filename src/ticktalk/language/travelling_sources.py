@@ -25,7 +25,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from ticktalk.graph.graph import TTFunction, TTStatement
-from ticktalk.language.bindings import bound_names
+from ticktalk.language.bindings import bound_names, is_main_guard
 from ticktalk.language.function_templates import PACKAGES, Template, components_in
 from ticktalk.language.imported_modules import (
     Definition,
@@ -36,7 +36,7 @@ from ticktalk.language.imported_modules import (
     run_by_function,
 )
 from ticktalk.language.names_of_module import NamesOfModule, names_in_texts
-from ticktalk.language.scope import ModuleScope, is_main_guard, statements_in
+from ticktalk.language.scope import ModuleScope, statements_in
 
 BY_TEXT = frozenset({"globals", "exec", "eval"})
 """Functions that reach the module's names by text, wherever they are called."""
