@@ -530,7 +530,7 @@ def test_arrays_arrive_unchanged_while_ensembles_come_and_go(workers: str, tmp_p
     try:
         for name in "abc":
             system.begin(name, "--workers", workers, view=tmp_path / name)
-        assert system.manager.wait_for_ensembles("abc", LIMIT) == []
+        assert system.manager.wait_for_ensembles(list("abc"), LIMIT) == []
         graph = system.deploy(ARRAYS, "arrays", mapping={"src-1": "a", "twice-1": "b", "seen-1": "c"})
         system.manager.execute_graph(graph)
 
