@@ -184,7 +184,7 @@ def after_change(
         found = meanings.get(name)
         if isinstance(found, ClassName):
             read = found.member(attribute) if attribute else None
-            if isinstance(read, EnumMember) or (isinstance(read, Constant) and not _can_change(read)):
+            if isinstance(read, EnumMember) or (isinstance(read, Constant) and not can_change(read)):
                 continue
             what = (
                 f"`{prefix}{name}` is changed in line {statement.lineno}, so what it has is not known at compile time"
@@ -193,12 +193,13 @@ def after_change(
             for each, other in meanings.items():
                 if isinstance(other, ClassName) and issubclass(other.twin, found.twin):
                     lost[each] = why
-        elif _can_change(found):
+        elif can_change(found):
             lost[name] = not_known(prefix + name, statement)
     return lost
 
 
-def _can_change(found: Meaning | Imported | None) -> bool:
+def can_change(found: Meaning | Imported | None) -> bool:
+    """True if statements can change a value in place: a list, a dict or a set."""
     return isinstance(found, Listing) or (isinstance(found, Constant) and isinstance(found.value, dict | set))
 
 

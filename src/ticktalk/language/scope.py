@@ -17,12 +17,11 @@ from ticktalk.language.bindings import (
     not_known,
 )
 from ticktalk.language.body_names import warn_of_names
-from ticktalk.language.classes import after_change, class_meaning
+from ticktalk.language.classes import after_change, can_change, class_meaning
 from ticktalk.language.evaluation import (
     Foreign,
     Home,
     Imported,
-    Listing,
     Meaning,
     ModuleNames,
     Reference,
@@ -41,7 +40,6 @@ from ticktalk.language.function_templates import (
     refuse_missing_modules,
     stream_settings_in,
 )
-from ticktalk.language.graph_draft import Constant
 from ticktalk.module_search import find_module
 from ticktalk.source_problems import Problems
 
@@ -206,8 +204,7 @@ class ModuleScope:
         """The meaning of `camera = devices.camera`, where `devices` may be a library; what may change is unknown."""
         self._constants.scopes = [{name: root.resolve(libraries)}]
         found = self._constants.evaluate(value)
-        changes = isinstance(found, Listing) or (isinstance(found, Constant) and isinstance(found.value, dict | set))
-        return not_known(ast.unparse(value), statement) if changes else found
+        return not_known(ast.unparse(value), statement) if can_change(found) else found
 
 
 def statements_in(statement: ast.stmt) -> Iterator[ast.stmt]:

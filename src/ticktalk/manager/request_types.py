@@ -1,4 +1,4 @@
-"""The types of what the manager is given: callbacks, and the content of messages that Python made.
+"""The types of callbacks, and of the content of messages that Python made, as the manager is given them.
 
 They are checked before anything is done. Messages of other devices are checked where they are decoded (`ranges.py`).
 """
@@ -33,8 +33,8 @@ def check_callback(callback: Callable[[Any], None]) -> Callable[[Any], None]:
     return callback
 
 
-def misfit(kind: enum.Enum, payload: Any) -> str:
-    """The reason why a payload is none of this kind; empty: it is one."""
+def wrong_payload(kind: enum.Enum, payload: Any) -> str:
+    """The reason why a payload is not of this kind; empty: it is."""
     row = ROWS[kind]
     if not _fits(payload, row.payload):
         wanted = getattr(row.payload, "__name__", "str")
@@ -42,14 +42,19 @@ def misfit(kind: enum.Enum, payload: Any) -> str:
     return ""
 
 
+def with_plain_numbers(kind: enum.Enum, request: Any) -> None:
+    """Make whole numbers of other kinds, such as NumPy's, plain ones in the fields of a request."""
+    for name in _hints(kind):
+        value = getattr(request, name)
+        if isinstance(value, Integral) and not isinstance(value, int):
+            setattr(request, name, operator.index(value))
+
+
 def wrong_field(kind: enum.Enum, request: Any) -> str:
-    """The reason why a field of a request cannot be what it is; empty: all can. NumPy's whole numbers become `int`."""
+    """The reason why a field of a request cannot have its value; empty: all can."""
     written = ROWS[kind].payload.__annotations__
     for name, hint in _hints(kind).items():
         value = getattr(request, name)
-        if isinstance(value, Integral) and not isinstance(value, int):
-            value = operator.index(value)
-            setattr(request, name, value)
         if not _fits(value, hint):
             return f"{kind.name}: {name} is {_shown(value)}, which is not of type {written[name]}"
     return ""

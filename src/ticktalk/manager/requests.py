@@ -27,7 +27,7 @@ from ticktalk.manager.liveness import Liveness
 from ticktalk.manager.outputs import Errors, Outputs
 from ticktalk.manager.replace import Replace
 from ticktalk.manager.reports import Losses, Reports
-from ticktalk.manager.request_types import misfit, wrong_field
+from ticktalk.manager.request_types import with_plain_numbers, wrong_field, wrong_payload
 from ticktalk.manager.state import GraphState, ManagerState
 from ticktalk.manager.status import status
 from ticktalk.manager.taken_outputs import Taking
@@ -189,7 +189,11 @@ class Requests:
 
         def handler(payload: Any) -> None:
             request = _request(payload)
-            if wrong := misfit(kind, request) or wrong_field(kind, request):
+            wrong = wrong_payload(kind, request)
+            if not wrong:
+                with_plain_numbers(kind, request)
+                wrong = wrong_field(kind, request)
+            if wrong:
                 reply = getattr(request, "reply", None)
                 if isinstance(reply, Future):
                     reply.set_exception(TypeError(wrong))
@@ -290,7 +294,7 @@ class Requests:
 
 def _take(kind: enum.Enum, act: Callable[[Any], object], payload: Any) -> None:
     """Take a message of an ensemble."""
-    if wrong := misfit(kind, payload):
+    if wrong := wrong_payload(kind, payload):
         raise InvalidMessageError(wrong)
     act(payload)
 
