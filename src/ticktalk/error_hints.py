@@ -1,4 +1,4 @@
-"""What to do about an error that a program's code raised, where Python's own words do not say it."""
+"""Remedies for errors of a program's code, where Python's own words give none."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ EXTRAS = {
 
 
 def told(error: BaseException) -> str:
-    """The text of an error that a statement raised, with what to do."""
+    """The text of an error that a statement raised, with the remedy."""
     return f"{type(error).__name__}: {error}{hint(error)}"
 
 
 def hint(error: BaseException) -> str:
-    """What to do about an error, after a semicolon; "" if Python has said it all."""
+    """The remedy for an error, after a semicolon; "" if Python has said it all."""
     text = ""
     if isinstance(error, ModuleNotFoundError) and error.name:
         top = error.name.partition(".")[0]

@@ -34,7 +34,7 @@ class Again:
 
     Attributes:
         until: the tick of that event.
-        told: how many outputs have reached the manager.
+        told: the number of outputs that have reached the manager.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Again:
         return self._found[self._trace.names.of(value)]
 
     def unchanged(self, of_receivers: Sequence[StandIn]) -> Any:
-        """A value of which each receiver has a copy, as it was sent, if one of them has still to take it."""
+        """A value as it was sent: the copy of a receiver whose body has not had it yet, else of the first one."""
         given = (value for value in of_receivers if id(value) not in self._taken)
         return self._value(next(given, of_receivers[0]))
 
@@ -147,7 +147,7 @@ class Again:
         return handed_on(value) if copy is None else self._value(copy)
 
     def _result(self, queue: deque[int], body: Any, arrange: Any) -> Callable[..., Any]:
-        """Gives what a body gave, while there is something; then it runs."""
+        """A function that gives the results that a body gave; after the last of them the body runs."""
 
         def result(*values: Any) -> Any:
             if not self._next(queue):
@@ -161,7 +161,7 @@ class Again:
         return result
 
     def _given(self, event: PlanEvent) -> Any:
-        """What a body gave, with values as they were sent."""
+        """The result of a body, with values as they were sent."""
         if not event.gives:
             return TTEmpty()
         if event.kind == "run":  # it is kept until the run ends
@@ -182,7 +182,7 @@ class Again:
         return Parts(by_path) if forward.unpack is not None else by_path.get(())
 
     def _results(self, queue: deque[int], general: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
-        """Gives what an SQ on tokens gave, while there is something."""
+        """A function that gives the results of an SQ on tokens; after the last of them its body runs."""
 
         def results(values: tuple[Any, ...], now: int) -> Iterator[Any]:
             if not self._next(queue):

@@ -150,7 +150,7 @@ class Links:
         """Tell the manager of an output of `context` that has come."""
 
     def forget_outputs(self, number: int) -> Callable[[], None]:
-        """Let the manager not be told of the next outputs that reach it, up to a call of what this gives."""
+        """Drop the next outputs that reach the manager, so many at most. A call of the result ends that."""
         return lambda: None
 
     def still(self) -> bool:

@@ -168,7 +168,7 @@ def state_folder(state: str | None, log: Path | None) -> str | None:
 def tell_if_forgotten(state: str | None, log: Path | None) -> None:
     """Say that the next manager will not go on, where nobody has asked for that."""
     if state is None and state_folder(state, log) is None:
-        say("what this manager knows is not kept: after a kill, none goes on where it was; --state DIR keeps it")
+        say("this manager keeps no state: after a kill, the next one begins anew; --state DIR keeps it")
 
 
 def _since(runtime: TTRuntimeManagerPhysical) -> str:

@@ -118,7 +118,7 @@ class Absence:
 
     @property
     def text(self) -> str:
-        """What is known of it, after the name of the SQ."""
+        """The known facts of it, to stand after the name of the SQ."""
         what = f"its ensemble {self.ensemble!r} had failed"
         if self.until is None:
             return f"{what}, was cut off or stood still: nothing is recorded there after {instant_text(self.since)}"

@@ -291,7 +291,7 @@ class Reports:
         return summed([state.former.counts, *each], state.host_of)
 
     def errors(self, graph: GraphState) -> dict[str, int]:
-        """By SQ, how many firings of a graph raised; without those of which none did."""
+        """By SQ, the number of its firings that raised; SQs without any are left out."""
         return {sq: kinds["errors"] for sq, kinds in self.counts(graph.name).items() if kinds.get("errors")}
 
     def losses(self, state: GraphState) -> Losses:

@@ -201,8 +201,8 @@ class Membership:
     def _go_on(self, asked: int, session: bytes | None) -> None:
         """The manager has answered the heartbeat sent at `asked`, in this session of its.
 
-        It may have sent other hosts for held SQs before. So these go on after all such messages. What it had not sent
-        when it died, its next start sends: an answer of the former one does not say any more that all has come.
+        It may have sent other hosts for held SQs before. So these go on after all such messages. After its death, its
+        next start sends the others. Then an answer of the former start no longer says that all have come.
         """
         node = self._node
         if session != self._guard.session_of(node.manager):

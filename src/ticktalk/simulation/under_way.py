@@ -160,7 +160,7 @@ class UnderWay(Links):
         self._sites[self.manager].take_output_of(sent, None)
 
     def forget_outputs(self, number: int) -> Callable[[], None]:
-        """Let the manager not be told of the next outputs that reach it, up to a call of what this gives."""
+        """Drop the next outputs that reach the manager, so many at most. A call of the result ends that."""
         site = self._sites[self.manager]
         tell, left = site.take_output, iter(range(number))
         site.take_output = lambda output: tell(output) if next(left, None) is None else None
