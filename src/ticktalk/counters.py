@@ -45,10 +45,12 @@ class Counters:
         self.by_sq: Counts = {}
 
     def add(self, sq: str, kind: str, count: int = 1) -> None:
-        """Count `count` more of `kind` at `sq`."""
+        """Count `count` more of `kind` at `sq`; below zero: so many less."""
         if count:
             kinds = self.by_sq.setdefault(sq, {})
             kinds[kind] = kinds.get(kind, 0) + count
+            if not kinds[kind]:
+                del kinds[kind]
 
 
 def merged(many: Iterable[Counts]) -> Counts:

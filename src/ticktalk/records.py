@@ -86,7 +86,7 @@ class TokenLeft(Record, frozen=True, array_like=True, tag="left"):
 
 
 class Counted(Record, frozen=True, array_like=True, tag="counted"):
-    """A counter of the SQ went up (`counters.KINDS`)."""
+    """A counter of the SQ went up (`counters.KINDS`); that of lost tokens goes down when one comes later."""
 
     kind: str
     count: int

@@ -64,6 +64,32 @@ def test_bundles_count_as_single_tokens_do(
     assert lost == {arc: truth.lost(arc) for arc in ARCS}
 
 
+@given(st.lists(st.integers(1, 30), unique=True), st.booleans())
+def test_a_token_that_comes_after_later_ones_counts_as_lost_no_more(came: list[int], single: bool) -> None:
+    lost: list[int] = []
+    numbers = ArcNumbers(lambda arc, count: lost.append(count), ARCS)
+    bundle = ArcBundle(ARCS[:1])
+    for count, number in enumerate(came, 1):
+        assert numbers.is_new("s/0", number)
+        if single:
+            numbers.receive("s/0", number)
+        else:
+            numbers.receive_together(bundle, number)
+        assert not numbers.is_new("s/0", number)
+        assert sum(lost) == max(came[:count]) - count
+
+
+def test_gaps_from_before_an_instance_moved_close_no_more() -> None:
+    lost: list[int] = []
+    numbers = ArcNumbers(lambda arc, count: lost.append(count), ARCS)
+    for leave in (lambda: numbers.take_over({}, {"s/0": 5}), lambda: numbers.renew(["s"])):
+        numbers.take_over({}, {"s/0": 0})
+        numbers.receive("s/0", 3)
+        leave()
+        numbers.receive("s/0", 1)
+    assert lost == [2, 2]
+
+
 def test_an_instance_that_moved_counts_on() -> None:
     missing: list[tuple[str, int]] = []
     numbers = ArcNumbers(lambda arc, count: missing.append((arc, count)))

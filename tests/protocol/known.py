@@ -11,6 +11,15 @@ LATER = Command(4100 * MS, "heal", ("a", "b"))
 WRITTEN = Command(1000 * MS, "fall", ("hold",))
 """Nothing, as no graph is replaced; but what the manager knows is kept on a disk."""
 
+CUT_FROM_BEFORE = (
+    Command(614_677, "cut", ("a", "b")),
+    Command(2_454_826, "lose", ("a", "runtime-manager")),
+    Command(5_054_826, "heal", ("a", "runtime-manager")),
+    Command(5_352_075, "drain", ("b",)),
+    Command(8_354_826, "heal", ("a", "runtime-manager")),
+)
+"""The tokens of an SQ come from its next host, and a while later those that a cut link to its former one has held."""
+
 
 def followed(takes: int) -> tuple[Command, ...]:
     """The manager dies and is followed at once, where messages to and from one ensemble take so long."""
@@ -567,4 +576,8 @@ KNOWN = {
             Command(2_308_177, "die", ("a",)),
         ),
     ),
+    "tokens that come from an SQ's former host after later ones do not count as lost": Plan(
+        99850, ("a", "b"), 21, 0, 0, CUT_FROM_BEFORE
+    ),
+    "they do not, either, where the start has ended by then": Plan(99850, ("a", "b"), 21, 5 * S, 0, CUT_FROM_BEFORE),
 }

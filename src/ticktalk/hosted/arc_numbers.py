@@ -15,6 +15,9 @@ from ticktalk.payloads import InstanceState
 LEAP = 100_000
 """Tokens that count as lost at most before one that came. An arc further ahead counts on from that one."""
 
+GAPS_KEPT = 100
+"""Gaps of an arc that are remembered: tokens of an SQ's host before may come after its next ones."""
+
 Numbers = int | list[int]
 """Numbers of tokens sent together: one for each arc, or one for all."""
 
@@ -33,7 +36,7 @@ class ArcNumbers:
     """The tokens of one context that one ensemble sends to others or receives from them.
 
     Args:
-        lost: told the number of tokens missing before one that came, and the arc.
+        lost: told an arc, and the number of tokens missing before one that came on it; -1: one of them came later.
         incoming: the arcs on which tokens come here from the start on: those count from the first.
     """
 
@@ -43,6 +46,7 @@ class ArcNumbers:
         self._numbers: dict[str, int] = dict.fromkeys(incoming, 0)  # of the last token that came
         self._sending: list[ArcBundle] = []  # arcs that count as one at present
         self._receiving: list[ArcBundle] = []
+        self._gaps: dict[str, list[range]] = {}  # by arc: numbers that count as lost
         self.left_out: dict[str, dict[str, int]] = {}  # by receiver and SQ: tokens that were not sent there
 
     # Outgoing tokens.
@@ -86,16 +90,36 @@ class ArcNumbers:
     # Incoming tokens.
 
     def receive(self, arc: str, number: int) -> None:
-        """Count a token that came on an arc; a gap before it is counted as lost."""
+        """Count a token that came on an arc; a gap before it is counted as lost, and no more if it comes late."""
         if self._receiving:
             self._settle_received()
         numbers = self._numbers
         # Tokens from before this ensemble took part were not for it.
         ahead = number - numbers.setdefault(arc, number - 1)
         if ahead > 1:
-            self._lost(arc, min(ahead - 1, LEAP))
-        if ahead > 0 or ahead < -LEAP:
+            gap = range(number - min(ahead - 1, LEAP), number)
+            self._gaps[arc] = [*self._gaps.get(arc, ())[1 - GAPS_KEPT :], gap]
+            self._lost(arc, len(gap))
+        if ahead > 0:
             numbers[arc] = number
+        elif ahead < -LEAP:
+            numbers[arc] = number
+            self._gaps.pop(arc, None)
+        elif arc in self._gaps:
+            self._close(arc, number)
+
+    def _close(self, arc: str, number: int) -> None:
+        """A token came after later ones: it does not count as lost any more."""
+        gaps = self._gaps[arc]
+        for at, gap in enumerate(gaps):
+            if number in gap:
+                gaps[at : at + 1] = filter(None, (range(gap.start, number), range(number + 1, gap.stop)))
+                self._lost(arc, -1)
+                return
+
+    def is_new(self, arc: str, number: int) -> bool:
+        """True if a token of this number has not been counted on an arc, as far as is known."""
+        return number > self.numbers.get(arc, 0) or any(number in gap for gap in self._gaps.get(arc, ()))
 
     def receive_together(self, bundle: ArcBundle, numbers: Numbers) -> None:
         """Count a token that came on each arc of a bundle."""
@@ -130,11 +154,14 @@ class ArcNumbers:
         """Count on from the former host of instances that came, on arcs that no other SQ here uses."""
         self.sent.update(sent)
         self.numbers.update(received)
+        for arc in received:
+            self._gaps.pop(arc, None)
 
     def renew(self, sqs: Collection[str]) -> None:
         """SQs have been placed anew: their successors count from where they begin."""
         for arc in [arc for arc in self.numbers if arc.rpartition("/")[0] in sqs]:
             del self._numbers[arc]
+            self._gaps.pop(arc, None)
 
 
 class ContextArcs(ArcNumbers):
@@ -142,7 +169,7 @@ class ContextArcs(ArcNumbers):
 
     Args:
         context: as it is wired here.
-        lost: told of an arc, and the number of tokens missing before one that came on it.
+        lost: as in `ArcNumbers`.
 
     Attributes:
         begun: its start tick has come.

@@ -36,7 +36,7 @@ class Duties:
         saves_at: see `Checkpoints`.
         heard: see `Checkpoints`.
         own: see `EnsembleReports`.
-        lost: told of a context, an arc, and the number of tokens missing before one that came on it.
+        lost: told of a context, and what `ArcNumbers` tells.
 
     Attributes:
         arcs: by graph and context, how many tokens passed on its arcs; of contexts whose SQs can move.

@@ -378,7 +378,7 @@ class Moves:
                 state = states.get(to.sq)
                 if to.sq not in arrived or (state is not None and number <= state.received.get(name, 0)):
                     continue
-                if passed is not None and number > passed.numbers.get(name, 0):
+                if passed is not None and passed.is_new(name, number):
                     passed.receive(name, number)
                 context.syncs[to.sq].receive(to.port, start, stop, value, from_other_ensemble=True)
             context.take_turns(later)

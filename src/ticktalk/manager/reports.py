@@ -351,8 +351,9 @@ class Reports:
 
 
 def _lacking(state: GraphState) -> list[ContextState]:
-    """The starts of a graph that have ended, and lack something that was sent."""
-    return [context for context in state.contexts.values() if context.ended and context.completion.losses]
+    """The starts of a graph that have ended, and lack something that was sent: it may still come."""
+    ended = [context for context in state.contexts.values() if context.ended]
+    return [each for each in ended if any(kinds.get("lost") for kinds in _counts(each.completion).values())]
 
 
 def summed(rows: Sequence[Counts], sqs: Collection[str]) -> Counts:
