@@ -20,6 +20,7 @@ from ticktalk.heartbeats import Voters
 from ticktalk.hosted.lease import ManagerWatch, Times
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.events import Gone
+from ticktalk.manager.liveness import WATCH_PERIOD
 from ticktalk.manager.outputs import Outputs
 from ticktalk.manager.requests import Requests
 from ticktalk.manager.saving import ChangedParts, Keeper, joined
@@ -539,9 +540,36 @@ def test_the_lease_of_an_ensemble_that_was_taken_back_counts_from_then_on() -> N
     watch, lease = ManagerWatch(0), Times().lease
     watch.nobody(1_000_000)
     assert not watch.holds(3_000_000)
-    watch.found(3_000_000)
+    watch.found(2_600_000, 3_000_000)
     assert not watch.holds(3_000_000 + lease - 1)
     assert watch.holds(3_000_000 + lease)
+
+
+@pytest.mark.parametrize("lost_answers", [0, 1])
+def test_an_ensemble_that_is_taken_back_late_is_given_up_after_its_lease(lost_answers: int) -> None:
+    """It goes on as others do not hear the manager either. A last answer reaches it, and stood still with it before."""
+    successor, watch = Successor(known_at(5 * S), 6 * S), ManagerWatch(0)
+    liveness, graph, lost = successor.requests.liveness, successor.state.graphs["prog"], successor.state.lost
+    b = lost["b"].info
+    asked = successor.tick + Times().restart_patience - 10 * MS
+    questions = [asked + 1800 * MS * again for again in range(lost_answers + 1)]
+    (sq, *_) = [sq for sq, host in known_at(5 * S).graphs["prog"].host_of.items() if host == "b"]
+    for tick in range(7 * S, 25 * S, 10 * MS):
+        successor.run(tick)
+        for name in ("c", "d"):
+            if name in lost:
+                successor.resumes(name)
+            liveness.ping(Ping(name, tick), tick)
+        if questions and tick >= questions[0]:
+            liveness.resumes(b)
+            asked = questions.pop(0)
+        if tick % WATCH_PERIOD == 0:
+            liveness.watch()
+        if graph.host_of[sq] == "c":
+            break
+    watch.found(asked, tick)
+    assert not questions and watch.holds(tick), "its SQs go elsewhere only when it holds them"
+    assert watch.heard < tick, "the answer was taken long after it came, and does not tell of then"
 
 
 def test_where_no_manager_listens_an_ensemble_goes_on_until_the_next_one_would_place_its_sqs_elsewhere() -> None:

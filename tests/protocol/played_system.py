@@ -322,14 +322,14 @@ class Ensemble:
         if self.world.network.refuses(self.name, MANAGER):
             self.node.loop.post(self.member.nobody)
             return
-        before = self.guard.session_of(MANAGER)
+        before, asked = self.guard.session_of(MANAGER), self.node.clock.now()
 
         def answered(answer: joining.ProvenAnswer | None) -> None:
             if answer is None or before in (None, self.guard.read(answer.badge)[1]) or self.member.out:
                 return
             if answer.accepted:
                 welcome = joining.welcomed(answer, self)  # type: ignore[arg-type]
-                self.node.loop.post(self.member.resumed, welcome)
+                self.node.loop.post(self.member.resumed, welcome, asked)
             else:
                 self.node.loop.post(self.member.forgotten, self.name)
 

@@ -92,6 +92,12 @@ class Times(msgspec.Struct, frozen=True):
         return self.restart_patience * 3 // 4
 
     @property
+    def taken_back(self) -> int:
+        """The lease of an ensemble that another start of the manager takes back begins at most so long after its
+        question: the manager, which does not know when its answer comes, counts from then on."""
+        return self.dead_after // 2
+
+    @property
     def given_up_after(self) -> int:
         """A graph that a silent ensemble was preparing is refused after so long: until then it may only be busy."""
         return 5 * self.dead_after
@@ -125,7 +131,7 @@ class ManagerWatch:
     def __init__(self, now: int, dead_after: int = DEAD_AFTER) -> None:
         self.lease, self._vote = Times(dead_after).lease, Times(dead_after).vote
         self.voters = Voters()
-        self._restart_lease = Times(dead_after).restart_lease
+        self._restart_lease, self._taken_back = Times(dead_after).restart_lease, Times(dead_after).taken_back
         self._nobody: int | None = None  # when no process listened at the manager's address
         self.pause = max(1, self.lease // 8)
         self.heard = now
@@ -159,12 +165,12 @@ class ManagerWatch:
         """No process listened at the manager's address at this tick."""
         self._nobody = now
 
-    def found(self, now: int) -> None:
-        """Another start of the manager has taken this ensemble back, which sends it a heartbeat now.
+    def found(self, asked: int, now: int) -> None:
+        """Another start of the manager, asked at a tick, has taken this ensemble back, which sends a heartbeat now.
 
-        The manager awaits that heartbeat, and counts from its arrival.
+        The manager counts from the arrival of that heartbeat, or as if it were long under way (`Times.taken_back`).
         """
-        self.heard = max(self.heard, now)
+        self.heard = max(self.heard, min(now, asked + self._taken_back))
         self._nobody = None
 
     def stepped(self, by: int) -> None:

@@ -103,6 +103,7 @@ class Liveness:
         self._next_look = 0  # where the next such looks begin: each ensemble has its turn
         self._late = 0  # how late it looked since it last excused silence
         self._deaths = Repeats()
+        self._taken_back: set[str] = set()  # ensembles of which no heartbeat has come since then
         self._waits: dict[str, Callable[[], None]] = {}  # by ensemble, the last answer that waits until all is written
 
     # Joining.
@@ -219,6 +220,7 @@ class Liveness:
         if ensemble is None:
             self._send(ping.name, NetMsg.FORGET, ping.name)
             return
+        self._taken_back.discard(ping.name)
         self._see_awaited(ping.name)  # it knows of this manager now, for it seals for it
         ensemble.heard, ensemble.offset, ensemble.uncertainty = received, ping.offset, ping.uncertainty
         ensemble.refused, ensemble.late = ping.refused, ping.late
@@ -377,6 +379,7 @@ class Liveness:
 
     def _miss(self, name: str, *events: Event) -> None:
         """An ensemble is not heard any more."""
+        self._taken_back.discard(name)
         for state in self._state.graphs.values():
             state.changed_late += 1
             for context in state.contexts.values():
@@ -398,10 +401,14 @@ class Liveness:
         return known is not None and info.protocol == PROTOCOL and _same_start(known.info, info)
 
     def resumes(self, info: EnsembleInfo) -> None:
-        """Take an ensemble back that is known as it is."""
-        if info.name in self._state.lost:
-            self._state.lost[info.name].info = info
-            self.back(info.name)
+        """Take an ensemble back that is known as it is: until it sends a heartbeat, its lease may have begun later."""
+        name = info.name
+        if name in self._state.lost:
+            self._state.lost[name].info = info
+            self._taken_back.add(name)
+            self.back(name)
+        if name in self._taken_back:  # also if it asks again, as an answer was lost
+            self._state.ensembles[name].heard = self._driver.now() + self.times.taken_back
 
     def back(self, name: str) -> None:
         """An ensemble that was silent is heard of again: it was cut off, and goes on where it was."""

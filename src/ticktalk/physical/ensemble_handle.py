@@ -202,6 +202,7 @@ class EnsembleHandle:
         before = self._trust.guard.session_of(self.node.manager)
         link = self.node.link
         info = self._info(self._address(), link.identity, link.mode == "peer")
+        asked = self.node.clock.now()
         try:
             answer = question(link, RESUME, msgspec.msgpack.encode(info), self._trust, 1.0)
         except RefusedError as error:
@@ -214,7 +215,7 @@ class EnsembleHandle:
         if before in (None, self._trust.guard.read(answer.badge)[1]):
             return
         if answer.accepted:
-            in_loop(self.node, lambda: self._resume(answer))
+            in_loop(self.node, lambda: self._resume(answer, asked))
         else:
             in_loop(self.node, lambda: self.member.forgotten(self.name))
 
@@ -222,9 +223,9 @@ class EnsembleHandle:
         if said := self._taking_back.refused(monotonic_us(), why):
             self._event(said)
 
-    def _resume(self, answer: ProvenAnswer) -> None:
+    def _resume(self, answer: ProvenAnswer, asked: int) -> None:
         if not self.member.out:
-            self.member.resumed(welcomed(answer, self._trust))
+            self.member.resumed(welcomed(answer, self._trust), asked)
 
     def _look_for_links(self) -> None:
         """See whether those that stood still are reached now, or, if the manager relays, whether all can be."""

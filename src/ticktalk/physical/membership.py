@@ -132,10 +132,10 @@ class Membership:
         self._nobody = True
         self._lease.nobody()
 
-    def resumed(self, welcome: Welcome) -> None:
-        """Another start of the manager knows this ensemble: it gets all that the one before it has not taken."""
+    def resumed(self, welcome: Welcome, asked: int) -> None:
+        """Another start of the manager, asked at a root tick, knows this ensemble: it gets all that is not taken."""
         self._heard_at = monotonic_us()
-        self._lease.watch.found(self._node.clock.now())
+        self._lease.watch.found(asked, self._node.clock.now())
         self._lease.notice_silence()
         self._node.order.begin(self._node.manager, welcome.first)
         self._event("the manager was started again, and knows this ensemble: all goes on")
