@@ -15,6 +15,7 @@ from ticktalk.manager.requests import Requests
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import RuntimeMsg
 from ticktalk.payloads import DeployRequest, ReadyAnswer, StartRequest, StatusRequest, StopRequest
+from ticktalk.replacement import ReplaceRequest
 
 GRAPH = compile_source(
     "from ticktalk import SQify, GRAPHify\n@SQify\ndef f(x):\n    return x\n@GRAPHify\ndef main(x):\n    return f(x)\n",
@@ -99,6 +100,73 @@ def test_a_stop_that_waited_for_tokens_under_way(
     else:
         assert reply.result(timeout=0) == {}, "it ends all the same"
         assert [event for event in events if isinstance(event, Defect)]
+
+
+def test_a_stop_waits_as_long_as_ever_after_another_call_that_waited(requests: Requests) -> None:
+    """A replacement that ends asks, too, what was lost; its answers, or its limit, come while the stop waits."""
+    requests.handlers[RuntimeMsg.JOIN](EnsembleInfo("edge"))
+    ask(requests, RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, DeployRequest(GRAPH, reply=Future()))
+    requests.handlers[RuntimeMsg.READY](ReadyAnswer("prog", "edge"))
+    ask(requests, RuntimeMsg.EXECUTE_GRAPH, StartRequest("prog", {"x": 1}, reply=Future()))
+    state, driver, called = requests.state.graphs["prog"], requests._driver, list[str]()
+    assert isinstance(driver, Waits)
+    (context,) = state.contexts.values()
+    requests.reports.end(state, context)
+    context.completion.losses = {"edge": {"f-1": 1}}
+    driver.later.clear()
+    requests.reports.recounted(state, lambda: called.append("replaced"))
+    stopped = ask(requests, RuntimeMsg.STOP_GRAPH, StopRequest("prog", Future()))
+    first, second = driver.later
+    first()
+    assert called == ["replaced"] and not stopped.done(), "only the first has waited for so long"
+    second()
+    assert called == ["replaced"] and stopped.result(timeout=0) == {"edge": {"f-1": 1}}
+
+
+def test_a_stop_that_waited_beside_another_one_does_not_end_a_graph_that_was_deployed_since(requests: Requests) -> None:
+    driver = requests._driver
+    assert isinstance(driver, Waits)
+    requests.handlers[RuntimeMsg.JOIN](EnsembleInfo("edge"))
+    stops: list[Future[Any]] = []
+    for _ in range(2):
+        ask(requests, RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, DeployRequest(GRAPH, reply=Future()))
+        requests.handlers[RuntimeMsg.READY](ReadyAnswer("prog", "edge"))
+        ask(requests, RuntimeMsg.EXECUTE_GRAPH, StartRequest("prog", {"x": 1}, reply=Future()))
+        if stops:
+            break
+        stops = [ask(requests, RuntimeMsg.STOP_GRAPH, StopRequest("prog", Future())) for _ in range(2)]
+        first, second = driver.later
+        first()
+    assert stops[0].result(timeout=0) == {} and not stops[1].done()
+    second()
+    with pytest.raises(TTRuntimeError, match="graph 'prog' was stopped meanwhile"):
+        stops[1].result(timeout=0)
+    assert list(requests.state.graphs) == ["prog"]
+
+
+def test_a_stop_waits_for_the_version_that_takes_the_place_of_the_one_that_settled(requests: Requests) -> None:
+    requests.handlers[RuntimeMsg.JOIN](EnsembleInfo("edge"))
+    ask(requests, RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, DeployRequest(GRAPH, reply=Future()))
+    requests.handlers[RuntimeMsg.READY](ReadyAnswer("prog", "edge"))
+    ask(requests, RuntimeMsg.EXECUTE_GRAPH, StartRequest("prog", {"x": 1}, reply=Future()))
+    state, driver = requests.state, requests._driver
+    assert isinstance(driver, Waits)
+    replaced = ask(requests, RuntimeMsg.REPLACE, ReplaceRequest(GRAPH, watch=1, reply=Future()))
+    requests.handlers[RuntimeMsg.READY](ReadyAnswer("prog~2", "edge"))
+    (replacement,) = state.replacements.values()
+    requests.replace._tried(replacement)
+    requests.replace._came(replacement)
+    driver.later.clear()
+    stopped = ask(requests, RuntimeMsg.STOP_GRAPH, StopRequest("prog", Future()))
+    (first,) = driver.later
+    requests.replace._back(replacement)
+    assert isinstance(replaced.exception(timeout=0), TTRuntimeError) and state.graphs["prog"].ends
+    driver.later.clear()
+    first()
+    assert not stopped.done(), "what the old version sends since then is waited for, too"
+    (second,) = driver.later
+    second()
+    assert stopped.result(timeout=0) == {} and not state.graphs
 
 
 def test_a_graph_whose_readiness_cannot_be_told(

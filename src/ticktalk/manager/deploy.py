@@ -302,8 +302,18 @@ class Deploy:
         Raises:
             TTRuntimeError: there is no such graph.
         """
-        # Another requester may have stopped it meanwhile.
-        self._reports.settle(self.state_of(name), lambda: answer(later, lambda: self.stop(name)))
+        state = self.state_of(name)
+
+        def settled() -> None:
+            now = self._state.graph(name)
+            if now is state:
+                answer(later, lambda: self.stop(name))
+            elif now is not None and now.ends:  # another version has taken its place
+                self.stop_when_settled(name, later)
+            else:  # another requester has stopped it; that name may be another graph's by now
+                later.set_exception(TTRuntimeError(f"graph {name!r} was stopped meanwhile"))
+
+        self._reports.settle(state, settled)
 
     def stop(self, name: str) -> Losses:
         """End a graph and forget it; what was lost, and where.

@@ -272,7 +272,7 @@ class Replace:
             self._give_up(replacement, replacement.why)
             return
         old, new = self._state.graphs[replacement.old], self._state.graphs[replacement.new]
-        old.state = "held"
+        old.state, new.ends = "held", old.ends
         replacement.stage, replacement.waits_for = "place", set(new.host_of.values())
         carried = self._carried(replacement, new)
         for number, states in carried.items():
@@ -406,7 +406,7 @@ class Replace:
         """The old version goes on with the states that it had at the switch."""
         title = replacement.changes.graph
         old, new = self._state.graphs[replacement.old], self._state.graphs[replacement.new]
-        new.state = "held"
+        new.state, old.ends = "held", new.ends
         outputs = sum(context.output_count for context in new.contexts.values())
         self._reports.look()
         self._reports.take_over(new, old)

@@ -155,19 +155,22 @@ class Reports:
         return all(self._driver.reports(state.name, context.number) is not None for context in contexts)
 
     def _await(self, state: GraphState, lacking: Sequence[ContextState], then: Callable[[], None]) -> None:
-        self._ending.append((state, then))
-        self._driver.after(SETTLE, lambda: self._end_settled(state, late=True))
+        entry = state, then
+        self._ending.append(entry)
+        self._driver.after(SETTLE, lambda: self._end([each for each in self._ending if each is entry]))
         for context in lacking:
             self._recount(state, context)
 
-    def _end_settled(self, state: GraphState, late: bool = False) -> None:
+    def _end_settled(self, state: GraphState) -> None:
         asked_since = all(context.told == state.told for context in state.live)  # SQs may have fired at a new host
         came = asked_since and all(each.completion.all_came(each.outputs) for each in state.live)
-        if late or (came and all(each.completion.recounted for each in _lacking(state))):
-            mine = [then for each, then in self._ending if each is state]
-            self._ending = [entry for entry in self._ending if entry[0] is not state]
-            for then in mine:
-                then()
+        if came and all(each.completion.recounted for each in _lacking(state)):
+            self._end([entry for entry in self._ending if entry[0] is state])
+
+    def _end(self, entries: Sequence[tuple[GraphState, Callable[[], None]]]) -> None:
+        self._ending = [each for each in self._ending if not any(each is entry for entry in entries)]
+        for _, then in entries:
+            then()
 
     def _of(self, report: IdleReport) -> tuple[GraphState, ContextState] | None:
         """The graph and the start of which a report tells; None: they are forgotten.
