@@ -28,7 +28,10 @@ class Command(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A whole run: its seed, ensembles, program, the length of its streams (0: without end), and commands."""
+    """A whole run: its seed, ensembles, program, the length of its streams (0: without end), and commands.
+
+    `rehearses`: heads-ups go before later instants of streams, too, as on a device.
+    """
 
     seed: int
     names: tuple[str, ...]
@@ -36,3 +39,4 @@ class Plan(NamedTuple):
     length: int
     checkpoint: int
     commands: tuple[Command, ...]
+    rehearses: bool = False

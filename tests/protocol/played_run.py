@@ -68,7 +68,7 @@ class Run:
             steps()  # before clocks are played
         with played(choice, seals=plan.seed % SEALED == 0):
             keys = Keys() if "rotate" in kinds else None
-            self.world = world = World(choice, plan.checkpoint, keeps, keys)
+            self.world = world = World(choice, plan.checkpoint, keeps, keys, plan.rehearses)
             self.watch = Watch(self)
             with self.watch:
                 for name in plan.names:

@@ -34,7 +34,7 @@ from ticktalk.network_keys import GREET, HELLO, JOIN, RESUME
 from ticktalk.physical.membership import Membership
 from ticktalk.physical.network import joining
 from ticktalk.physical.node import Node
-from ticktalk.physical.timekeeping import root_clock
+from ticktalk.physical.timekeeping import loop, root_clock
 from ticktalk.physical.timekeeping.loop import NEVER, Loop
 from ticktalk.physical.trust import questions, shared_keys, token_seals
 from ticktalk.physical.trust.guard import Guard
@@ -46,6 +46,9 @@ from ticktalk.values.codec import Data
 
 UTC_AT_START = 1_800_000_000 * S
 RETRY = 300 * MS
+EARLY, LONG = int(loop.EARLY * S), int(loop.LONG * S)
+"""Those of a device's timekeeper, in microseconds."""
+
 LOOKS = 100 * MS
 """Between two looks of an ensemble's handle whether there is another manager."""
 
@@ -100,7 +103,7 @@ class PlayedLoop(Loop):
         self._made_at = root_clock.monotonic_us()
         self._jobs = deque()
         self._role: Any = _NoRole()
-        self._signalled = self._stopping = self._woken = False
+        self._signalled = self._stopping = self._woken = self._early = False
         self.before_instant = None
         self._wakes_at, self._to_tick = 0, False
         self._first = NEVER, lambda: None
@@ -136,6 +139,10 @@ class PlayedLoop(Loop):
     def turn(self) -> None:
         """Do all that is due now."""
         self._signalled = True
+        if self._early and self.clock.now() >= self._wakes_at - EARLY:  # else something came before
+            self.acts = True
+            self._rehearse()
+            self.acts = False
         while True:
             self.acts = True
             self._turn()
@@ -155,8 +162,11 @@ class PlayedLoop(Loop):
         self._signalled = False
         due = self._timers[0][0] if self._timers else NEVER
         tick = self.agenda.next_tick()
-        if tick is not None:
-            due = min(due, self.clock.monotonic(tick))
+        self._early = False
+        if tick is not None and (moment := self.clock.monotonic(tick)) < due:
+            self._wakes_at = tick
+            self._early = self.host.world.rehearses and moment - root_clock.monotonic_us() > LONG
+            due = moment - EARLY * self._early
         if due < NEVER:
             self.host.wake_at(due)
 
@@ -406,12 +416,18 @@ class World:
         checkpoint: microseconds between two checkpoints.
         keeps: what the manager knows is kept on a disk, so that another one can follow it.
         keys: the credentials; None: there are none.
+        rehearses: heads-ups go before later instants of streams, too.
     """
 
     def __init__(
-        self, choice: random.Random, checkpoint: int = 500 * MS, keeps: bool = False, keys: Keys | None = None
+        self,
+        choice: random.Random,
+        checkpoint: int = 500 * MS,
+        keeps: bool = False,
+        keys: Keys | None = None,
+        rehearses: bool = False,
     ) -> None:
-        self.choice = choice
+        self.choice, self.rehearses = choice, rehearses
         self.now = 0
         TIME.let_act(None, 0)
         self.numbers = itertools.count(1)

@@ -18,6 +18,9 @@ STORIES = 0.75
 REPLACED, RENEWED = 0.3, 0.1
 """The shares of runs whose graph is replaced, and whose authority is renewed, besides."""
 
+REHEARSES = 10
+"""Of so many runs one has heads-ups before later instants of streams, too."""
+
 KINDS = {
     "kill": 6,
     "return": 6,
@@ -102,7 +105,7 @@ def plan(seed: int) -> Plan:
         number, length = wanted, 0
     commands += _besides(random.Random(f"{seed} besides"), names, calm=seed % 3 == 0)
     commands.sort(key=lambda each: each.at)
-    return Plan(seed, names, number, length, checkpoint, tuple(commands))
+    return Plan(seed, names, number, length, checkpoint, tuple(commands), seed % REHEARSES == 5)
 
 
 def _besides(choice: random.Random, names: tuple[str, ...], calm: bool) -> list[Command]:

@@ -125,3 +125,16 @@ def test_tokens_that_an_sq_s_next_host_has_counted_are_not_counted_again_at_the_
         stopped = world.request(RuntimeMsg.STOP_GRAPH, StopRequest("g"))
         world.run(10 * S)
         assert sum(count for by_sq in stopped.result().values() for count in by_sq.values()) == before
+
+
+def test_heads_ups_before_instants_are_no_tokens() -> None:
+    sent = []
+    for rehearses in (False, True):
+        choice = random.Random(1)
+        with played(choice):
+            world = World(choice, rehearses=rehearses)
+            starts = system(world, a="source", b="sink", c="other")
+            world.run(world.now + 2 * S)
+            assert lost(world) == 0 and starts == list(range(starts[0], starts[-1] + 1, 100 * MS))
+            sent.append(world.network.sent)
+    assert sent[1] > sent[0] + 15, "one goes ahead of nearly each token"
