@@ -9,8 +9,8 @@ from typing import Any
 
 from ticktalk.accelerate.bind import GONE
 from ticktalk.accelerate.events import Links, Part, PlanEvent, StandIn, passes_on, told_at_once, wires_of
-from ticktalk.accelerate.periods import Plan, Trace
 from ticktalk.accelerate.standing import at
+from ticktalk.accelerate.trace import Trace
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.bodies import NOTHING
 from ticktalk.engine.firing.base import Send
@@ -37,11 +37,9 @@ class Again:
         told: the number of outputs that have reached the manager.
     """
 
-    def __init__(
-        self, plan: Plan, trace: Trace, base: int, place: int, found: dict[str, Any], paused: bool = False
-    ) -> None:
+    def __init__(self, trace: Trace, base: int, place: int, found: dict[str, Any], paused: bool = False) -> None:
         self._trace = trace
-        self._shift, self._place, self._found = base - plan.begin, place, found
+        self._shift, self._place, self._found = base - trace.plan.begin, place, found
         self._error, trace.raised = trace.raised, None
         self._partial, trace.partial = trace.partial, []
         self._former: list[tuple[Any, str, Any]] = []
@@ -70,7 +68,7 @@ class Again:
     def _value(self, value: StandIn) -> Any:
         if value.wire < 0 and value.tick is not None:
             return value.tick + self._shift
-        return self._found[self._trace.names.of(value)]
+        return self._found[value.name]
 
     def unchanged(self, of_receivers: Sequence[StandIn]) -> Any:
         """A value as it was sent: the copy of a receiver whose body has not had it yet, else of the first one."""
@@ -230,4 +228,4 @@ def result_of(trace: Trace, place: int, found: dict[str, Any]) -> Any:
     made = wires_of(event)
     if not made and trace.notes is not None:
         return found.get("result")
-    return found[trace.names.of(made[0])] if made else None
+    return found[made[0].name] if made else None

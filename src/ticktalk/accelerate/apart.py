@@ -221,10 +221,10 @@ class Apart:
             if place == -2 or (before and place > len(trace.events)):
                 base, place = base + plan.period, -2
             values = [found[f"c{index}"] for index in range(len(values))]
-            handover.note(trace, begin, (base - begin) // plan.period)
+            handover.note(plan, trace, begin, (base - begin) // plan.period)
             again = None
             if place > 0 or not before:
-                again = Again(plan, trace, base, place, found, before)
+                again = Again(trace, base, place, found, before)
                 periods.append(again)
             handover.give(plan, base, base > begin, values, again)
         now = handover.agenda.now

@@ -1,11 +1,46 @@
-"""How generated code calls a body: `f3` is that of SQ 3, `a3_1` the constant on its port 1."""
+"""Generated code, and how it calls a body: `f3` is that of SQ 3, `a3_1` the constant on its port 1."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from ticktalk.bodies.inlined import Inlined, as_text
+from ticktalk.bodies.statements import LINES
 from ticktalk.engine.execution import unchangeable
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
 from ticktalk.instructions import INSTRUCTIONS
+
+
+class LoopCode(NamedTuple):
+    """A generated function.
+
+    Attributes:
+        text: the function, with marks in place of bodies that stand there.
+        lines: for each line of `text`, from 1 on, the place of the event that it belongs to; -1: none; less: `paused`.
+        calls: the lines on which bodies are called.
+        parameters: the names that it wants first: the begin, the end, values that stand there.
+        bodies: those that stand there.
+    """
+
+    text: str
+    lines: list[int]
+    calls: set[int]
+    parameters: list[str]
+    bodies: tuple[Inlined, ...]
+
+    def place(self, line: int) -> int:
+        """The place of the event that a line belongs to; see `lines`."""
+        return line // LINES - 1 if line >= LINES else self.lines[line]
+
+    def is_body(self, line: int) -> bool:
+        """True if a body runs on a line, or is called there."""
+        return line >= LINES or line in self.calls
+
+    @property
+    def shown(self) -> str:
+        """The function with all bodies."""
+        return as_text(self.text, self.bodies)
 
 
 def call_of(index: int, sq: TTSQ, given: dict[int, str]) -> str:

@@ -187,12 +187,17 @@ class StandIn:
         event: the place of the event that made it; -1: it was there before.
         wire: which of the event's receivers gets it; -1: all, it is a tick.
         tick: the number, where that is known beforehand.
+        name: in the generated code; "": it has none.
     """
 
-    __slots__ = ("event", "tick", "wire")
+    __slots__ = ("event", "name", "tick", "wire")
 
-    def __init__(self, event: int, wire: int, tick: int | None = None) -> None:
-        self.event, self.wire, self.tick = event, wire, tick
+    def __init__(self, event: int, wire: int, tick: int | None = None, name: str = "") -> None:
+        self.event, self.wire, self.tick, self.name = event, wire, tick, name
+
+    def text(self, begin: int) -> str:
+        """What stands for it in the code of a period, whose stand-ins began at tick `begin`: its name, or a tick."""
+        return self.name or f"(base + {self.tick - begin})"  # type: ignore[operator]
 
     def __bool__(self) -> bool:
         raise Undecided(self)
@@ -205,6 +210,9 @@ class StandIn:
 
 COMPUTED = StandIn(-1, -1)
 """Stands for what is computed with a stand-in."""
+
+ABSENT = StandIn(-1, 0, name="gone")
+"""Stands for a value that may be absent, and is."""
 
 
 class Leg(NamedTuple):

@@ -8,18 +8,21 @@ counters get what happened.
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 from typing import Any
 
 from ticktalk.accelerate.again import Again
 from ticktalk.accelerate.bind import GONE
-from ticktalk.accelerate.chosen import InPlace, body_of
+from ticktalk.accelerate.chosen import Inline, InPlace, body_of
 from ticktalk.accelerate.events import ENDING, Links, Opened, Part
-from ticktalk.accelerate.loop_code import OutOfReach
-from ticktalk.accelerate.periods import Plan, Trace
-from ticktalk.accelerate.rare_steps import rare_steps
+from ticktalk.accelerate.periods import Plan
+from ticktalk.accelerate.rare_steps import bind
 from ticktalk.accelerate.standing import add_sorted, at, counts_evicted, ports_of, put_back
+from ticktalk.accelerate.trace import OutOfReach, Trace
 from ticktalk.counters import Counters
 from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.matching import Waiting
 from ticktalk.time import INFINITY
 
 MOST_STRANGE = 20
@@ -48,8 +51,8 @@ class Handover:
     def bind(self, trace: Trace) -> None:
         """Make the code of a trace. Bodies stand in that of the main one only: others lead back from an absence."""
         if not trace.absent:
-            trace.choose(self._body_of)
-        trace.bind(rare_steps(trace, self.links, self.agenda))
+            trace.inline = Inline(trace.events, trace.plan.values, trace.ends, self._body_of)
+        bind(trace, self.links, self.agenda)
 
     def _body_of(self, part: Part) -> InPlace | None:
         if (*part.context_key, part.sq.name) in self._called or len(self._called) > MOST_STRANGE:
@@ -64,14 +67,14 @@ class Handover:
 
     # The work that a plan has done.
 
-    def note(self, trace: Trace, base: int, times: int) -> int:
+    def note(self, plan: Plan, trace: Trace, base: int, times: int) -> int:
         """A trace has run so often from `base` on; gives the begin of the next period."""
         end = base + times * trace.length
-        trace.plan.noted(trace, base, times)
+        plan.noted(trace, base, times)
         if times:
             self.periods += times
             self._last = max(self._last, end - trace.length + trace.last_tick)
-            done = trace.plan.done
+            done = plan.done
             if done and done[-1][0] is trace:  # then it ends at `base`
                 _, base, before = done.pop()
                 times += before
@@ -87,10 +90,10 @@ class Handover:
         while done:
             trace, base, times = done[0]
             gone = min([_evicted(left, trace, base, times) for left in trace.left], default=times)
-            for left, kept in zip(trace.left, trace.kept, strict=True):
+            for left in trace.left:
                 if counts_evicted(left.part, left.port):
                     left.part.sync.counters.add(left.part.sq.name, "evicted", gone)
-                del kept[:gone]
+            del trace.kept[: gone * len(trace.taken)]
             self._account(trace, base, gone)
             if gone < times:
                 done[0] = trace, base + gone * trace.length, times - gone
@@ -108,18 +111,17 @@ class Handover:
             return
         for each in plan.done:
             _tell_newest(*each)
-        taken: dict[int, int] = {}
+        self.trim(plan.done)
         fresh: dict[tuple[int, int], list[Any]] = {}
         for trace, base, times in plan.done:
-            begin = taken.get(id(trace), 0)
-            taken[id(trace)] = begin + times
-            for left, kept in zip(trace.left, trace.kept, strict=True):
-                tokens = fresh.setdefault((left.part.index, left.port), [])
-                _out_of_reach(left, trace, base, times, kept[begin : begin + times], tokens)
+            width, column = len(trace.taken), 0
+            for left in trace.left:
+                values: Iterable[Any] = repeat(None, times)
+                if left.value is not None:
+                    values, column = trace.kept[column : times * width : width], column + 1
+                fresh.setdefault((left.part.index, left.port), []).extend(_out_of_reach(left, trace, base, values))
+            del trace.kept[: times * width]
             self._account(trace, base, times)
-        for trace, _, _ in plan.done:
-            for kept in trace.kept:
-                kept.clear()
         for part in plan.parts:
             for index, port in enumerate(ports_of(part.sync)):
                 add_sorted(port, fresh.get((part.index, index), []))
@@ -190,17 +192,13 @@ def _evicted(left: OutOfReach, trace: Trace, base: int, times: int) -> int:
     return min(times, max(0, int(-((base + left.since[2] - limit) // trace.length))))
 
 
-def _out_of_reach(left: OutOfReach, trace: Trace, base: int, times: int, kept: list[Any], tokens: list[Any]) -> None:
-    """Add to `tokens` those that got out of reach at one place of a trace; count those that are evicted already."""
-    sync, length = left.part.sync, trace.length
-    start, number, stop, *rest = left.since
-    evicted = _evicted(left, trace, base, times)
-    if counts_evicted(left.part, left.port):
-        sync.counters.add(left.part.sq.name, "evicted", evicted)
-    step = trace.numbers[left.part.index]
-    for each in range(evicted, times):
-        at = base + each * length
-        value = kept[each] if left.value is not None else at + rest[0]
-        if left.value is not None and rest:
-            value = at + rest[0], value
-        tokens.append((at + start, sync.number + each * step + number, at + stop, value))
+def _out_of_reach(left: OutOfReach, trace: Trace, base: int, values: Iterable[Any]) -> Iterator[Waiting]:
+    """The tokens that got out of reach at one place of a trace, in runs from `base` on, with these values."""
+    start, number, stop, *ticks = left.since
+    number += left.part.sync.number
+    for value in values:
+        if ticks:
+            value = base + ticks[0] if left.value is None else (base + ticks[0], value)
+        yield base + start, number, base + stop, value
+        base += trace.length
+        number += trace.numbers[left.part.index]

@@ -16,8 +16,9 @@ from ticktalk.accelerate.apart import Apart, Partition
 from ticktalk.accelerate.bind import IN_PLAN
 from ticktalk.accelerate.events import Links, Misfit, TooLong, Unsettled
 from ticktalk.accelerate.handover import Handover
-from ticktalk.accelerate.periods import AT_ONCE, Plan, Trace
+from ticktalk.accelerate.periods import AT_ONCE, Plan
 from ticktalk.accelerate.stand_ins import Lags
+from ticktalk.accelerate.trace import Trace
 from ticktalk.engine.acceleration import Accelerated, ContextParts
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import running
@@ -192,23 +193,23 @@ class Loops:
             place, at, found = trace.run(base, base + most * plan.period, *values)
             if place == -1:
                 values = list(found)
-                base = work.note(trace, base, most)
+                base = work.note(plan, trace, base, most)
             else:
                 values = [found[f"c{index}"] for index in range(len(values))]
-                base = work.note(trace, base, (at - base) // plan.period + (place == -2))
-                while (onward := self._onward(trace, place, found)) is not None:
+                base = work.note(plan, trace, base, (at - base) // plan.period + (place == -2))
+                while (onward := self._onward(plan, trace, place, found)) is not None:
                     if onward.length > plan.most(base, stop) * plan.period:
                         break
                     trace = onward
                     place, _, more = trace.run(base, 0, *[found[name] for name in trace.code.parameters[2:]])
                     if place == -1:
                         values = list(more)
-                        base = work.note(trace, base, 1)
+                        base = work.note(plan, trace, base, 1)
                         break
                     found = {**found, **more}
                 if place != -1:
                     work.call(plan.main, trace.strange(place, found))
-                    departed = Again(plan, trace, base, place, found)
+                    departed = Again(trace, base, place, found)
             if work.periods > trimmed + AT_ONCE:
                 work.trim(plan.done)
                 trimmed = work.periods
@@ -221,7 +222,7 @@ class Loops:
                 work.departed += 1
             go_over([departed], self.agenda, self.links)
 
-    def _onward(self, trace: Trace, place: int, found: dict[str, Any]) -> Trace | None:
+    def _onward(self, plan: Plan, trace: Trace, place: int, found: dict[str, Any]) -> Trace | None:
         """The trace that goes on where the event at `place` gave no result, if that is what happened."""
         if trace.raised is not None or not 0 <= place < len(trace.events):
             return None
@@ -233,7 +234,7 @@ class Loops:
         trace.tried[place] += 1
         if trace.tried[place] < TRIED:
             return None
-        onward = trace.plan.onward(trace, place)
+        onward = plan.onward(trace, place)
         if onward is not None and onward.run is None:
             self._handover.bind(onward)
         return onward

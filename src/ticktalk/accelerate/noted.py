@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ticktalk.accelerate.events import Part, PlanEvent, StandIn
-from ticktalk.accelerate.loop_code import Names
+from ticktalk.accelerate.events import Part, PlanEvent, StandIn, told_at_once
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.firing.arrival import ArrivalSync
 from ticktalk.engine.firing.deadline import DeadlineSync
@@ -63,13 +62,11 @@ class Notes:
     Args:
         noted: by the copies of the taps, each with the context of the tap.
         before, after: by id of a context, the numbers of its copy at the begin and at the end.
-        names: of the values in the generated code.
+        begin: the tick from which the events' times count.
         events: of the trace, and `length`: its ticks.
 
     Attributes:
         given: the names of the values that the code gives, in order.
-        flat: the values of one period after the other, since they were told last. A tuple for each would be looked at
-            by the collector of garbage.
     """
 
     def __init__(
@@ -77,11 +74,10 @@ class Notes:
         noted: list[tuple[ContextParts, AnyRecord]],
         before: dict[int, Numbers],
         after: dict[int, Numbers],
-        names: Names,
+        begin: int,
         events: list[PlanEvent],
         length: int,
     ) -> None:
-        self.flat: list[Any] = []
         self.given: list[str] = []
         self._before, self._length = before, length
         self._grown = {place: _difference(after[place], before[place]) for place in before}
@@ -92,16 +88,20 @@ class Notes:
             if isinstance(record, Sent):
                 value: Any = record.value
                 self._column[value.place, value.arc] = len(self.given)
-                self.given.append(names.noted(value.place, events[value.place], value.arc, value.value))
+                if value.value is not None and value.value.wire < 0:
+                    self.given.append(value.value.text(begin))
+                else:
+                    by_arc = f"[{value.arc!r}]" if told_at_once(events[value.place]) else ""
+                    self.given.append(f"n{value.place}{by_arc}")
 
-    def tell(self, ticks: int, times: int) -> int:
-        """Tell the taps of the periods in `flat`; `ticks`: from the begin that they were noted at to the first one.
+    def tell(self, kept: list[Any], ticks: int, times: int) -> int:
+        """Tell the taps of the periods whose values were `kept`; `ticks`: from their begin in the notes to the first.
 
         Gives the bytes of long values among them.
         """
         width = len(self.given)
-        columns: list[Any] = [self.flat[place : times * width : width] for place in range(width)]
-        self.flat.clear()
+        columns: list[Any] = [kept[place : times * width : width] for place in range(width)]
+        kept.clear()
         size = 0
         for context, records in self._of.values() if times else ():
             tap, grown = context.tap, self._grown[id(context)]

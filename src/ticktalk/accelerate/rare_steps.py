@@ -1,11 +1,14 @@
-"""The rare steps of a plan's code: a value that could be changed, an output, the run of a body that takes time."""
+"""Makes functions of the code of traces.
+
+The code is given their rare steps: a value that could be changed, an output, the run of a body that takes time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from ticktalk.accelerate.bind import GONE, IN_PLAN
+from ticktalk.accelerate.bind import ALWAYS, GONE, IN_PLAN, function_of
 from ticktalk.accelerate.events import (
     Leg,
     Links,
@@ -18,18 +21,40 @@ from ticktalk.accelerate.events import (
     told_at_once,
     wires_of,
 )
+from ticktalk.accelerate.loop_code import loop_code
 from ticktalk.accelerate.noted import as_it_is
-from ticktalk.accelerate.periods import LEAVE, Trace
 from ticktalk.accelerate.standing import at
+from ticktalk.accelerate.trace import Trace
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import running
 from ticktalk.engine.forwarding import unpacked
 from ticktalk.engine.this_firing import telling
+from ticktalk.graph.constants import decode_constant
 from ticktalk.time import TTEmpty
 from ticktalk.values.codec import PLAIN, Parts, encode_value, handed_on, plain
 
+LEAVE = object()
+"""Stands in the generated code for the results of a firing of which somebody is to be told."""
 
-def rare_steps(trace: Trace, links: Links, agenda: Agenda) -> dict[str, Any]:
+
+def bind(trace: Trace, links: Links, agenda: Agenda) -> None:
+    """Write the code of a trace, and make it a function."""
+    code, plan = loop_code(trace), trace.plan
+    names = ALWAYS | {"silent": plan.silent, "leave": LEAVE, "trace": trace, "where": trace.where}
+    names |= {"length": trace.length, "keep": trace.kept.extend} | trace.inline.names
+    for part in trace.parts:
+        execute = part.context.executes.get(part.sq.name)
+        if execute is None:
+            continue
+        names |= {f"f{part.index}": execute.body, f"arrange{part.index}": execute.arrange}
+        for port, kind in enumerate(part.sq.ports):
+            if kind.constant is not None:
+                names[f"a{part.index}_{port}"] = decode_constant(kind.constant[0])
+    names |= _rare_steps(trace, links, agenda)
+    trace.code, trace.run = code, function_of(code.text, names, own=not plan.apart, bodies=code.bodies)
+
+
+def _rare_steps(trace: Trace, links: Links, agenda: Agenda) -> dict[str, Any]:
     """What the names of rare steps mean in the code of a trace."""
     acts: dict[str, Any] = {}
     for place, event in enumerate(trace.events[trace.first :], trace.first):

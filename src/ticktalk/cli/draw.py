@@ -7,8 +7,9 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from ticktalk.accelerate.chosen import body_in
+from ticktalk.accelerate.chosen import Inline, body_in
 from ticktalk.accelerate.events import Unsettled
+from ticktalk.accelerate.loop_code import loop_code
 from ticktalk.accelerate.periods import Plan
 from ticktalk.cli import arguments, options
 from ticktalk.cli.simulation_plans import planned
@@ -67,8 +68,9 @@ def draw(
         for number, plan in enumerate(plans):
             events = f"{len(plan.main.events)} events of {len(plan.parts)} of {len(graph.sqs)} SQs"
             print("\n\n" * (number > 0) + f"# A period of {duration_text(plan.period)}: {events}")
-            plan.main.choose(lambda part: body_in(graph, part.sq))
-            print(plan.main.written(say_which=True).shown, end="")
+            main = plan.main
+            main.inline = Inline(main.events, plan.values, main.ends, lambda part: body_in(graph, part.sq))
+            print(loop_code(main, say_which=True).shown, end="")
         print("\n\n" * bool(plans) + "# What a firing of each SQ passes on the general engine, up to its body:")
         for name, stages in _stages(graph).items():
             print(f"# {name}: {', '.join(stages)}")
