@@ -117,18 +117,17 @@ class Links:
         """The ensemble that outputs go to."""
         return self._manager
 
-    def delay(self, context: ContextParts, sq: str, receiver: str) -> int | None:
-        """The root ticks that every token of an SQ takes to another ensemble now; None: that is not settled."""
-        return 0
+    def crossing(self, context: ContextParts, sq: str, receiver: str) -> tuple[int, int] | None:
+        """The root ticks that every token of an SQ takes to another ensemble now; its bytes, as far as they matter.
+
+        None: that is not settled.
+        """
+        return 0, 0
 
     @property
     def timing(self) -> Ways | None:
         """The links, if each has a time of its own; None: all have the same."""
         return None
-
-    def size(self, context: ContextParts, sq: str, receiver: str) -> int:
-        """The bytes of each token of an SQ, as far as they matter."""
-        return 0
 
     def stage(self, context: ContextParts, sq: str) -> TakesTime | None:
         """The stage of an SQ whose body takes time."""
@@ -166,11 +165,8 @@ class Links:
         """True if all tokens of an arc have come to an ensemble, but the `flying` last ones."""
         return True
 
-    def sent(self, context: ContextParts, arc: str, tokens: int) -> None:
-        """So many tokens were sent on an arc."""
-
-    def came(self, context: ContextParts, arc: str, receiver: str, tokens: int) -> None:
-        """So many tokens have come on an arc to an ensemble."""
+    def passed(self, context: ContextParts, arc: str, receiver: str, tokens: int) -> None:
+        """So many tokens have come on an arc to an ensemble; `receiver` is "": so many were sent."""
 
     def opened(self, deliver: Callable[..., None], message: tuple[Any, ...]) -> Opened | None:
         """The token that an arrival in the agenda brings; None: it is something else."""
@@ -223,8 +219,8 @@ class Leg(NamedTuple):
         tag: it carries tags.
         host: the other ensemble, or "".
         to: the ports, each with its SQ.
-        delay: ticks that it takes, if it is alone; 0: its tokens are there at once.
         output: it leads to the manager.
+        delay: ticks that it takes, if it is alone; 0: its tokens are there at once.
         size: the bytes of a token, as far as they matter.
     """
 
@@ -232,8 +228,8 @@ class Leg(NamedTuple):
     tag: bool
     host: str
     to: list[tuple[Part, int]]
-    delay: int
     output: bool
+    delay: int = 0
     size: int = 0
 
     @property
@@ -304,7 +300,7 @@ class Part:
         return self.context.prepared.graph.name, self.context.number
 
 
-ENDING = Leg(Way("", (), [], [], False, 0), False, "", [], 1, False)
+ENDING = Leg(Way("", (), [], [], False, 0), False, "", [], False, 1)
 """The end of a run, as it is under way."""
 
 

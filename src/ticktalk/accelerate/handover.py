@@ -142,10 +142,7 @@ class Handover:
         for part in trace.plan.parts:
             part.sync.number += trace.numbers[part.index] * times
         for context, arc, receiver, count in trace.passed:
-            if receiver:
-                self.links.came(context, arc, receiver, count * times)
-            else:
-                self.links.sent(context, arc, count * times)
+            self.links.passed(context, arc, receiver, count * times)
 
     def give(self, plan: Plan, base: int, advanced: bool, values: list[Any], departed: Again | None) -> None:
         """Give all back, as it stands at the begin of the period at `base`, to the firing rules and the agenda."""

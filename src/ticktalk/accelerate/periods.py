@@ -131,8 +131,8 @@ class Plan(Settled):
             links.still()
             and not any(context.closed for context in self.contexts)
             and all(
-                links.delay(part.context, part.forward.sq.name, receiver) == delay
-                for (part, receiver), delay in self.world.delays.items()
+                links.crossing(part.context, part.forward.sq.name, receiver) == crossing
+                for (part, receiver), crossing in self.world.crossings.items()
             )
             and all(part.stage is not None and part.stage.pace == pace for part, pace in self.world.paces.items())
         )

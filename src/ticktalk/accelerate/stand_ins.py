@@ -67,7 +67,7 @@ class World:
         self.counters: dict[int, Counters] = {}
         self.parts: list[Part] = []
         self.part_of: dict[int, Part] = {}  # by id of the real firing rule
-        self.delays: dict[tuple[Part, str], int | None] = {}  # by sender and receiver
+        self.crossings: dict[tuple[Part, str], tuple[int, int] | None] = {}  # by sender and receiver
         self.ways: Any = None if links.timing is None else links.timing.twin(self.agenda)
         self.came: Counter[tuple[Part, str, str]] = Counter()  # by sender, arc and receiver, the tokens
         self.overtaken = False  # a token has waited for another one on its way
@@ -198,32 +198,26 @@ class World:
                         to = [(self.part_of[id(sync)], port) for sync, port in there]
                         if not to:
                             part.refused = f"nobody takes tokens of {part.sq.name} on {host}"
-                        delay, size = self._delay(part, host), self._size(part, host)
-                        part.legs.append(Leg(way, tag, host, to, delay, False, size))
+                        part.legs.append(Leg(way, tag, host, to, False, *self._crossing(part, host)))
                     if way.local:
                         to = [(self.part_of[id(sync)], port) for sync, port in way.local if id(sync) in self.part_of]
                         if len(to) < len(way.local):
                             part.refused = f"receivers of {part.sq.name} move"
-                        part.legs.append(Leg(way, tag, "", to, 0, False))
+                        part.legs.append(Leg(way, tag, "", to, False))
                     if way.output:
-                        to_manager = self.links.manager
-                        delay, size = self._delay(part, to_manager), self._size(part, to_manager)
-                        part.legs.append(Leg(way, tag, "", [], delay, True, size))
+                        part.legs.append(Leg(way, tag, "", [], True, *self._crossing(part, self.links.manager)))
             if part.sq.trigger == "deadline" and part.sq.plan_b is not None:
                 plan_b = self.part_of[id(part.context.syncs[part.sq.plan_b])]
                 part.twin.plan_b, part.twin.plan_b_fire, plan_b.asker = plan_b.twin, plan_b.twin.fire, part
 
-    def _delay(self, part: Part, receiver: str) -> int:
-        sender = part.context.prepared.here
-        if sender == receiver:
-            return 0
-        delay = self.delays[part, receiver] = self.links.delay(part.context, part.forward.sq.name, receiver)
-        if delay is None:
+    def _crossing(self, part: Part, receiver: str) -> tuple[int, int]:
+        """The ticks that its tokens take, and their bytes."""
+        if part.context.prepared.here == receiver:
+            return 0, 0
+        found = self.crossings[part, receiver] = self.links.crossing(part.context, part.forward.sq.name, receiver)
+        if found is None:
             part.refused = f"tokens of {part.sq.name} to {receiver} take no settled time"
-        return delay or 0
-
-    def _size(self, part: Part, receiver: str) -> int:
-        return self.links.size(part.context, part.forward.sq.name, receiver)
+        return found or (0, 0)
 
     # What the stand-ins do.
 

@@ -36,28 +36,26 @@ class UnderWay(Links):
         """The ensemble that outputs go to."""
         return next(site.manager for site in self._sites.values())
 
-    def delay(self, context: ContextParts, sq: str, receiver: str) -> int | None:
-        """The root ticks that every token of an SQ takes now; None: that depends on its size, or the link is cut."""
+    def crossing(self, context: ContextParts, sq: str, receiver: str) -> tuple[int, int] | None:
+        """The root ticks that every token of an SQ takes now; its bytes, as far as they matter.
+
+        None: the time depends on its size, or the link is cut.
+        """
         network, sender = self._network, context.prepared.here
         if network.expecting or not network.connected(sender, receiver):
             return None
         if network.timing is None:
-            return network.delay
+            return network.delay, 0
         size = network.timing.bytes_of(sender, receiver, context.prepared, sq)
         link = network.timing.deployment.link(sender, receiver)
         if size is None or (link.bandwidth is not None and not size):
             return None
-        return link.transfer(size)
+        return link.transfer(size), size
 
     @property
     def timing(self) -> Ways | None:
         """The links, if each has a time of its own; None: all have the same."""
         return self._network.timing
-
-    def size(self, context: ContextParts, sq: str, receiver: str) -> int:
-        """The bytes of each token of an SQ, as far as they matter."""
-        timing, here = self._network.timing, context.prepared.here
-        return 0 if timing is None or here == receiver else timing.bytes_of(here, receiver, context.prepared, sq) or 0
 
     def stage(self, context: ContextParts, sq: str) -> TakesTime | None:
         """The stage of an SQ whose body takes time."""
@@ -140,18 +138,14 @@ class UnderWay(Links):
         came = there.numbers[arc]
         return came + flying == here.sent.get(arc, 0) and all(took <= came for took in there.took.get(arc, {}).values())
 
-    def sent(self, context: ContextParts, arc: str, tokens: int) -> None:
-        """So many tokens were sent on an arc."""
-        here = self._passed(context, context.prepared.here) if self.numbered else None
-        if here is not None:
-            here.sent[arc] = here.sent.get(arc, 0) + tokens
-
-    def came(self, context: ContextParts, arc: str, receiver: str, tokens: int) -> None:
-        """So many tokens have come on an arc to an ensemble."""
-        there = self._passed(context, receiver) if self.numbered else None
-        if there is not None:
-            there.numbers[arc] += tokens
-            there.came += tokens
+    def passed(self, context: ContextParts, arc: str, receiver: str, tokens: int) -> None:
+        """So many tokens have come on an arc to an ensemble; `receiver` is "": so many were sent."""
+        counts = self._passed(context, receiver or context.prepared.here) if self.numbered else None
+        if counts is not None and receiver:
+            counts.numbers[arc] += tokens
+            counts.came += tokens
+        elif counts is not None:
+            counts.sent[arc] = counts.sent.get(arc, 0) + tokens
 
     def tell(self, context: ContextParts, token: Opened) -> None:
         """Tell the manager of an output of `context` that has come."""
