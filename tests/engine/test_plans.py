@@ -771,10 +771,8 @@ def test_parts_are_planned_once_where_something_else_is_due_often(monkeypatch: p
     monkeypatch.setattr(parts, "LEAST_EACH", 6)
     graph = program("step(src(trigger, TTPeriod=7))\nstep(src(trigger, TTPeriod=9))")
     planned: list[int] = []
-    plan = parts.Partition.plan
-    monkeypatch.setattr(
-        parts.Partition, "plan", lambda self, place, due: planned.append(place) or plan(self, place, due)
-    )
+    plan = parts.Apart.plan
+    monkeypatch.setattr(parts.Apart, "plan", lambda self, place, due: planned.append(place) or plan(self, place, due))
 
     def watch(manager: TTRuntimeManagerSim) -> None:
         def often() -> Any:
@@ -792,10 +790,10 @@ def test_parts_leave_a_tick_at_which_nothing_fires_to_the_general_engine(monkeyp
     monkeypatch.setattr(parts, "LEAST_EACH", 6)
     tried, run_parts = Counter[int](), parts.Apart.run
 
-    def counted(self: parts.Apart, tick: int, limit: float) -> bool:
+    def counted(self: parts.Apart, handover: Any, tick: int, limit: float) -> int:
         tried[tick] += 1
         assert tried[tick] < 100, "it does not go on"
-        return run_parts(self, tick, limit)
+        return run_parts(self, handover, tick, limit)
 
     monkeypatch.setattr(parts.Apart, "run", counted)
     body = """

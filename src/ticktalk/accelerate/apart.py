@@ -41,8 +41,8 @@ Sequence = Generator[None, bool, tuple[int, int, dict[str, Any]]]
 """The code of a part while it runs; it ends where it departs, with the place, the begin of the period, the names."""
 
 
-class Partition:
-    """SQs in parts that neither an arc nor a deadline joins; of each part a stream is open.
+class Apart:
+    """The parts of some SQs that neither an arc nor a deadline joins, and their plans; of each part a stream is open.
 
     Args:
         sqs: the SQs of contexts with open streams.
@@ -50,6 +50,7 @@ class Partition:
 
     Attributes:
         sqs: the SQs, by part.
+        plans: by part; empty: they are found when it runs.
 
     Raises:
         Unsettled: all of them have to wait for cores, or for one another on links, or it is one part.
@@ -72,6 +73,55 @@ class Partition:
                 self.sqs.append([(each.context, each.sq) for each in part])
         if not 1 < len(self.sqs) <= MOST_PARTS:
             raise TooLong(TOO_LONG)
+        self.plans: list[Plan] = []
+
+    def run(self, handover: Handover, tick: int, limit: float) -> int:
+        """Run what is due before `limit`, if all plans fit; `tick` is the next at which something is due.
+
+        `handover` takes everything back.
+
+        Returns:
+            How many ticks to leave to the general engine before the next look; 0: it has run.
+
+        Raises:
+            Unsettled: a part does not repeat itself.
+            Misfit: one does not stand as planned.
+        """
+        due, others = self.due(handover.agenda)
+        stop = min(limit, others)
+        if not self.plans:
+            self.plans = [self._planned(handover, place, mine) for place, mine in enumerate(due)]
+        begun: list[_Begun] = []
+        pace = sum(1 / plan.period for plan in self.plans)
+        for place, mine in enumerate(due):
+            if (stop - tick) * pace < LEAST_EACH * len(due):
+                return len(due)  # other things are due soon; a look costs as much as these ticks
+            try:
+                each = self._begin(handover, place, mine)
+            except Unsettled as reason:
+                raise Misfit(str(reason)) from None
+            stop = min(stop, each.stop)
+            begun.append(each)
+        if min(each.base + each.plan.main.events[0].tick - each.plan.begin for each in begun) >= stop:
+            return 1  # nothing would run
+        handover.take(self.plans, lambda *message: self.sender(*message) is not None)
+        runs: list[Sequence] = []
+        for plan, base, values, _ in begun:
+            runs.append(plan.main.run(base, base + AFTER_ALL, *values))
+            next(runs[-1])
+        turns = _Turns(begun, runs)
+        running.current, error = IN_PLAN, None
+        try:
+            departed = turns.run(tick, stop)
+        except BaseException as interrupted:  # from the keyboard, between two firings
+            departed, error = None, interrupted
+        running.current = None
+        error = _give(handover, begun, runs, departed) or error
+        if departed is not None:
+            handover.departed += 4 * len(runs)
+        if error is not None:
+            raise error
+        return 0
 
     def due(self, agenda: Agenda) -> tuple[list[Agenda], Tick]:
         """What is due of each part, and the first tick at which something else is."""
@@ -106,135 +156,30 @@ class Partition:
         """
         return Plan(self.sqs[place], self._links, due, {}, apart=True)
 
-
-class Apart:
-    """Runs the plans of parts of some contexts.
-
-    Args:
-        handover: takes everything back.
-        parts: the parts.
-
-    Attributes:
-        parts: see above.
-        plans: by part; empty: they are found when it runs.
-    """
-
-    def __init__(self, handover: Handover, parts: Partition) -> None:
-        self._handover, self.parts = handover, parts
-        self.plans: list[Plan] = []
-
-    def run(self, tick: int, limit: float) -> int:
-        """Run what is due before `limit`, if all plans fit; `tick` is the next at which something is due.
-
-        Returns:
-            How many ticks to leave to the general engine before the next look; 0: it has run.
-
-        Raises:
-            Unsettled: a part does not repeat itself.
-            Misfit: one does not stand as planned.
-        """
-        handover, agenda = self._handover, self._handover.agenda
-        due, others = self.parts.due(agenda)
-        stop = min(limit, others)
-        if not self.plans:
-            self.plans = [self._planned(place, mine) for place, mine in enumerate(due)]
-        begun: list[_Begun] = []
-        pace = sum(1 / plan.period for plan in self.plans)
-        for place, mine in enumerate(due):
-            if (stop - tick) * pace < LEAST_EACH * len(due):
-                return len(due)  # other things are due soon; a look costs as much as these ticks
-            try:
-                each = self._begin(place, mine)
-            except Unsettled as reason:
-                raise Misfit(str(reason)) from None
-            stop = min(stop, each.stop)
-            begun.append(each)
-        if min(each.base + each.plan.main.events[0].tick - each.plan.begin for each in begun) >= stop:
-            return 1  # nothing would run
-        active = {id(part.sync) for plan in self.plans for part in plan.parts}
-        agenda.take_out(
-            lambda turn: id(turn) in active,
-            lambda deliver, message: self.parts.sender(deliver, message) is not None,
-        )
-        runs: list[Sequence] = []
-        for plan, base, values, _ in begun:
-            plan.take()
-            runs.append(plan.main.run(base, base + AFTER_ALL, *values))
-            next(runs[-1])
-        turns = _Turns(begun, runs)
-        running.current, error = IN_PLAN, None
-        try:
-            departed = turns.run(tick, stop)
-        except BaseException as interrupted:  # from the keyboard, between two firings
-            departed, error = None, interrupted
-        running.current = None
-        error = self._give(begun, runs, departed) or error
-        if departed is not None:
-            handover.departed += 4 * len(runs)
-        if error is not None:
-            raise error
-        return 0
-
-    def _planned(self, place: int, due: Agenda) -> Plan:
-        plan = self.parts.plan(place, due)
-        self._handover.bind(plan.main)
+    def _planned(self, handover: Handover, place: int, due: Agenda) -> Plan:
+        plan = self.plan(place, due)
+        handover.bind(plan.main)
         return plan
 
-    def _begin(self, place: int, due: Agenda) -> _Begun:
+    def _begin(self, handover: Handover, place: int, due: Agenda) -> _Begun:
         """Where the plan of a part begins now.
 
         Raises:
             Unsettled: it does not stand as planned.
         """
-        plan, now, first = self.plans[place], self._handover.agenda.now, due.next_tick()
+        plan, now, first = self.plans[place], handover.agenda.now, due.next_tick()
         if first is None:
             raise Unsettled("its streams have ended")
         base = first - (first - plan.begin) % plan.period
         if base <= now < first and base != first:  # in the middle of a period: another one begins here
-            plan = self.plans[place] = self._planned(place, due)
+            plan = self.plans[place] = self._planned(handover, place, due)
             base = plan.begin
             if base != first:
                 raise Unsettled("it does not repeat itself yet")
         standing, values = plan.stands(base, due)
-        self._handover.call(plan.main, plan.main.inline.not_ready(values))
+        handover.call(plan.main, plan.main.inline.not_ready(values))
         stop = plan.stops(base, standing, plan.windows_end - plan.period)
         return _Begun(plan, base, values, stop)
-
-    def _give(self, begun: list[_Begun], runs: list[Sequence], departed: _Departed | None) -> BaseException | None:
-        """Give everything back; what has been in periods that have begun is gone over again.
-
-        Returns:
-            An error that no body raised.
-        """
-        handover, error, periods = self._handover, None, list[Again]()
-        for number, ((plan, begin, values, _), run) in enumerate(zip(begun, runs, strict=True)):
-            trace, frame = plan.main, run.gi_frame  # type: ignore[attr-defined]  # a generator has one
-            if departed is not None and departed.run == number:
-                place, base, found = departed.ended
-                handover.call(trace, trace.strange(place, found))
-            else:
-                found = dict(frame.f_locals)
-                place, base = trace.code.place(frame.f_lineno), found["base"]
-            before = place <= paused(0)
-            if before:
-                place = paused(place)
-            if place == -2 or (before and place > len(trace.events)):
-                base, place = base + plan.period, -2
-            values = [found[f"c{index}"] for index in range(len(values))]
-            handover.note(plan, trace, begin, (base - begin) // plan.period)
-            again = None
-            if place > 0 or not before:
-                again = Again(trace, base, place, found, before)
-                periods.append(again)
-            handover.give(plan, base, base > begin, values, again)
-        now = handover.agenda.now
-        if periods:
-            try:
-                go_over(periods, handover.agenda, handover.links)
-            except BaseException as raised:
-                error = raised
-            handover.agenda.now = max(handover.agenda.now, now)
-        return error
 
 
 class _Begun(NamedTuple):
@@ -337,6 +282,45 @@ class _Turns:
         except StopIteration as ended:
             return _Departed(self._due[number].run, ended.value)
         return None
+
+
+def _give(
+    handover: Handover, begun: list[_Begun], runs: list[Sequence], departed: _Departed | None
+) -> BaseException | None:
+    """Give everything back; what has been in periods that have begun is gone over again.
+
+    Returns:
+        An error that no body raised.
+    """
+    error, periods = None, list[Again]()
+    for number, ((plan, begin, values, _), run) in enumerate(zip(begun, runs, strict=True)):
+        trace, frame = plan.main, run.gi_frame  # type: ignore[attr-defined]  # a generator has one
+        if departed is not None and departed.run == number:
+            place, base, found = departed.ended
+            handover.call(trace, trace.strange(place, found))
+        else:
+            found = dict(frame.f_locals)
+            place, base = trace.code.place(frame.f_lineno), found["base"]
+        before = place <= paused(0)
+        if before:
+            place = paused(place)
+        if place == -2 or (before and place > len(trace.events)):
+            base, place = base + plan.period, -2
+        values = [found[f"c{index}"] for index in range(len(values))]
+        handover.note(plan, trace, begin, (base - begin) // plan.period)
+        again = None
+        if place > 0 or not before:
+            again = Again(trace, base, place, found, before)
+            periods.append(again)
+        handover.give(plan, base, base > begin, values, again)
+    now = handover.agenda.now
+    if periods:
+        try:
+            go_over(periods, handover.agenda, handover.links)
+        except BaseException as raised:
+            error = raised
+        handover.agenda.now = max(handover.agenda.now, now)
+    return error
 
 
 def _joined(world: World) -> list[list[Part]]:

@@ -8,7 +8,7 @@ counters get what happened.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from typing import Any
 
@@ -18,7 +18,7 @@ from ticktalk.accelerate.chosen import Inline, InPlace, body_of
 from ticktalk.accelerate.events import ENDING, Links, Opened, Part
 from ticktalk.accelerate.periods import Plan
 from ticktalk.accelerate.rare_steps import bind
-from ticktalk.accelerate.standing import add_sorted, at, counts_evicted, ports_of, put_back
+from ticktalk.accelerate.standing import add_sorted, at, counts_evicted, ports_of, put_back, take
 from ticktalk.accelerate.trace import OutOfReach, Trace
 from ticktalk.counters import Counters
 from ticktalk.engine.agenda import Agenda
@@ -64,6 +64,17 @@ class Handover:
         self._called |= {(*part.context_key, part.sq.name) for part in parts}
         if parts:
             self.bind(trace)
+
+    def take(self, plans: list[Plan], theirs: Callable[..., bool]) -> None:
+        """Take from the general engine what is with plans while they run: timers, tokens that wait or are under way.
+
+        All stands as at the begin of their periods. `theirs`: true for an arrival that brings a token of theirs.
+        """
+        active = {id(part.sync) for plan in plans for part in plan.parts}
+        self.agenda.take_out(lambda turn: id(turn) in active, theirs)
+        for plan in plans:
+            for part in plan.parts:
+                take(part, plan.standing)
 
     # The work that a plan has done.
 

@@ -1,10 +1,10 @@
 """The accelerator of a simulation: looks for plans over a common period, and runs them.
 
 While a plan runs, what stands at the begin of its period is with it: the tokens that wait or are under way, the timers.
-`take` and `Agenda.take_out` take them from the firing rules and the agenda. `Handover` gives them back at the begin of
-a later period. Where something departs within a period, all of it happens again on the general engine (`Again`), with
-what bodies gave in place of their calls, until it is where the plan was. The event at which it departed then happens on
-the general engine: an error is reported, somebody is told of an output, whatever follows from it follows there.
+`Handover` takes them from the general engine, and gives them back at the begin of a later period. Where something
+departs within a period, all of it happens again on the general engine (`Again`), with what bodies gave in place of
+their calls, until it is where the plan was. The event at which it departed then happens on the general engine: an error
+is reported, somebody is told of an output, whatever follows from it follows there.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from ticktalk.accelerate.again import Again, go_over, result_of
-from ticktalk.accelerate.apart import Apart, Partition
+from ticktalk.accelerate.apart import Apart
 from ticktalk.accelerate.bind import IN_PLAN
 from ticktalk.accelerate.events import Links, Misfit, TooLong, Unsettled
 from ticktalk.accelerate.handover import Handover
@@ -104,7 +104,7 @@ class Loops:
                 rest = self._run_whole(self.plan, tick, limit)
             else:
                 assert self.apart is not None
-                rest = self.apart.run(tick, limit)
+                rest = self.apart.run(self._handover, tick, limit)
         except Misfit:
             self._misfits += 1
             if self._misfits > MOST_MISFITS:
@@ -141,8 +141,8 @@ class Loops:
             self.plan = Plan(sqs, self.links, self.agenda, self._lags)
             self._handover.bind(self.plan.main)
         except TooLong:
-            self.apart = Apart(self._handover, Partition(sqs, self.links))
-            self._wait = TICKS_EACH * len(self.apart.parts.sqs)
+            self.apart = Apart(sqs, self.links)
+            self._wait = TICKS_EACH * len(self.apart.sqs)
 
     def _drop(self, why: str) -> None:
         """Give up the plan, and look for another one after a while: the sooner, the better the last one paid."""
@@ -172,12 +172,7 @@ class Loops:
         stop = plan.stops(base, standing, limit)
         if plan.most(base, stop) < LEAST:
             return 2
-        mine = {id(part.sync) for part in plan.parts}
-        agenda.take_out(
-            lambda turn: id(turn) in mine,
-            lambda deliver, message: plan.world.flying(deliver, message) is not None,
-        )
-        plan.take()
+        self._handover.take([plan], lambda *message: plan.world.flying(*message) is not None)
         self._run(plan, base, stop, values)
         return 0
 

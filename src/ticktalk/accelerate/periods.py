@@ -11,7 +11,7 @@ from ticktalk.accelerate.events import ABSENT, Leg, Links, Misfit, Part, TooLong
 from ticktalk.accelerate.noted import MOST_NOTED, first_eviction, in_step, staying
 from ticktalk.accelerate.settled import Settled
 from ticktalk.accelerate.stand_ins import MOST_EVENTS, Lags, World
-from ticktalk.accelerate.standing import Standing, ports_of, take
+from ticktalk.accelerate.standing import Standing, ports_of
 from ticktalk.accelerate.trace import Trace
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.agenda import Agenda
@@ -118,11 +118,6 @@ class Plan(Settled):
         if values is None:
             raise Misfit("it does not stand as planned")
         return standing, values
-
-    def take(self) -> None:
-        """Take from the firing rules the tokens that wait, which stand as at the begin of a period."""
-        for part in self.parts:
-            take(part, self.standing)
 
     def holds(self) -> bool:
         """True if nothing that it was made from has changed, other than how the firing rules stand."""

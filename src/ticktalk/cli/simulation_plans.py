@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ticktalk.accelerate.apart import Partition
+from ticktalk.accelerate.apart import Apart
 from ticktalk.accelerate.events import Links, TooLong, Unsettled
 from ticktalk.accelerate.periods import Plan
 from ticktalk.engine.acceleration import ContextParts
@@ -53,5 +53,5 @@ def planned(graph: TTGraph, host_of: Mapping[str, str]) -> list[Plan]:
     try:
         return [Plan(sqs, links, agenda, {})]
     except TooLong:
-        parts = Partition(sqs, links)
+        parts = Apart(sqs, links)
         return [parts.plan(place, due) for place, due in enumerate(parts.due(agenda)[0])]
