@@ -9,6 +9,7 @@ import pty
 import re
 import subprocess
 import sys
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import pytest
 import yaml
 
 from commands import ticktalk
-from ticktalk.cli.arguments import own_components
+from ticktalk.cli.arguments import length, own_components
+from ticktalk.cli.console import Results
 from ticktalk.cli.main import COMMANDS
 from ticktalk.cli.new import new
 from ticktalk.cli.placement import placement
@@ -185,6 +187,35 @@ def test_a_time_without_a_unit_is_told_with_its_option(tmp_path: Path) -> None:
     for option in ("--until", "--network-delay", "--notice", "--checkpoint"):
         done = ticktalk("simulate", "prog.py", option, "1000", cwd=tmp_path)
         assert done.returncode == 2 and f"{option} '1000' is no duration: write a number and a unit" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["99999999999999h", "9" * 5000 + "s", f"{2**61 + 1}us", "0." + "0" * 200 + "1s"])
+def test_a_time_beyond_all_that_a_message_names_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    for option in ("--until", "--start-at", "--network-delay"):
+        done = ticktalk("simulate", "prog.py", "--until", "1s", option, text, cwd=tmp_path)
+        assert done.returncode == 2 and "73,000 years" in done.stderr and text[:50] in done.stderr
+        assert len(done.stderr) < 1_000 and "Traceback" not in done.stderr
+    done = ticktalk("simulate", "prog.py", "--start-at", str(2**61 - 10), "--until", "1s", cwd=tmp_path)
+    assert done.returncode == 2 and "--until '1s' is too long" in done.stderr
+    assert length("1s", 2**61 - 1_000_000) == 1_000_000
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_progress_bar_moves_however_long_a_run_is(slow: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter(range(10**9)) if slow else iter([0] * 10**4)
+    monkeypatch.setattr("ticktalk.cli.console.time.monotonic", lambda: next(seconds))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    ticks = list(islice(Results(True, lambda: None).progress(5, 2**60), 1000))
+    steps = [after - before for before, after in pairwise([5, *ticks])]
+    assert min(steps) > 0 and steps[0] == 1_000_000
+    if slow:
+        assert max(steps) == steps[0], "each takes a second: none gets longer"
+    else:
+        assert ticks[-1] == 2**60 and len(ticks) < 200 and max(steps) <= 2**60 // 100
+    for long in (100, 101, 12_345):
+        assert list(Results(True, lambda: None).progress(7, 7 + long))[-1] == 7 + long
 
 
 def test_watch_is_for_a_replacement(tmp_path: Path) -> None:

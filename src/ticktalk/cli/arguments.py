@@ -18,23 +18,43 @@ from ticktalk.durations import EPOCH_SECONDS, UNITS, Hz, instant_text, moment
 from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.mapping.ensembles import check_address, check_ensemble_name
+from ticktalk.printable import bounded
+from ticktalk.ranges import FARTHEST
+
+DIGITS = 100
+"""Characters of the number in a duration."""
+
+AT_MOST = f"times reach to {FARTHEST} microseconds, 73,000 years"
 
 
 def duration(text: str, option: str = "") -> int:
     """Microseconds in a duration such as `20s`, `5ms`, `1.5min`; `option` is where it was given, for messages.
 
     Raises:
-        typer.BadParameter: it has no unit, or is no whole number of microseconds.
+        typer.BadParameter: it has no unit, is no whole number of microseconds, or is longer than a message may name.
     """
     match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(us|ms|s|min|h)", text.strip())
-    given = f"{option} {text!r}".lstrip()
+    given = f"{option} {bounded(text, DIGITS)!r}".lstrip()
     if match is None:
         raise typer.BadParameter(f"{given} is no duration: write a number and a unit (us, ms, s, min, h), such as 20s")
+    if len(match[1]) > DIGITS:
+        raise typer.BadParameter(f"{given} has more digits than any duration: {AT_MOST}")
     whole, _, fraction = match[1].partition(".")
     ticks, rest = divmod(int(whole + fraction or "0") * UNITS[match[2]], 10 ** len(fraction))
     if rest:
         raise typer.BadParameter(f"{given} is no whole number of microseconds, the unit of the root clock")
-    return int(ticks)
+    return not_too_far(ticks, given)
+
+
+def not_too_far(ticks: int, given: str) -> int:
+    """Ticks as they are.
+
+    Raises:
+        typer.BadParameter: they are more than a message may name; `given` is where they were.
+    """
+    if ticks > FARTHEST:
+        raise typer.BadParameter(f"{given} is too long: {AT_MOST}")
+    return ticks
 
 
 def size(text: str, option: str) -> int:
@@ -87,7 +107,7 @@ def start_tick(text: str) -> int:
     """
     try:
         if text.isdecimal():
-            return int(text)
+            return not_too_far(int(text), f"--start-at {bounded(text, DIGITS)}")
         return duration(text, "--start-at") if text.endswith(tuple(UNITS)) else moment(text)
     except (ValueError, OverflowError):
         raise typer.BadParameter(
@@ -129,15 +149,19 @@ def length(until: str | None, start: int | None) -> int | None:
     Raises:
         typer.BadParameter: it is neither, or past, or a date where time begins at 0.
     """
-    if until is None or until.strip().endswith(tuple(UNITS)):
-        return None if until is None else duration(until, "--until")
+    if until is None:
+        return None
+    begun = time.time_ns() // 1_000 if start is None else start
+    if until.strip().endswith(tuple(UNITS)):
+        found = duration(until, "--until")
+        not_too_far(begun + found, f"--until {until!r}")
+        return found
     try:
         if until.strip().isdecimal():
             raise ValueError  # a number whose unit was forgotten, though a clock may show it
         end = moment(until)
     except (ValueError, OverflowError):
         return duration(until, "--until")  # which says what to write
-    begun = time.time_ns() // 1_000 if start is None else start
     if begun < EPOCH_SECONDS * 1_000_000:
         what = f"--until {until}: a date, but the run starts at {instant_text(begun)}"
         raise typer.BadParameter(f"{what}: give a duration, or --start-at a date")

@@ -19,6 +19,12 @@ from ticktalk.physical.output_values import opened
 from ticktalk.physical.process_end import FLUSHES
 from ticktalk.printable import line
 
+LEAST_STEP = 1_000_000
+"""Ticks between two moves of a progress bar: more, where they take less than `STEP_TIME`, and at most 1 % of all."""
+
+STEP_TIME = 0.1
+"""Seconds."""
+
 CELL = 20_000
 """Characters of one line of a table's cell."""
 
@@ -126,10 +132,16 @@ class Results:
         ) as bar:
             self._below = None if bar.disable else console.file
             task = bar.add_task("", total=100, at="")
-            for step in range(1, 101):
-                tick = start + (stop - start) * step // 100
-                bar.update(task, completed=step - 1, at=f"{about(tick - start)} of {about(stop - start)}")
+            longest = (stop - start) // 100
+            tick, step = start, (least := min(LEAST_STEP, longest))
+            while tick < stop:
+                done = 100 * (tick - start) / (stop - start)
+                bar.update(task, completed=done, at=f"{about(tick - start)} of {about(stop - start)}")
+                tick = min(stop, tick + step)
+                begun = time.monotonic()
                 yield tick
+                quick = time.monotonic() - begun < STEP_TIME
+                step = min(2 * step, longest) if quick else max(least, step // 2)
             self._below = None
 
     def check(self) -> None:
