@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ticktalk.errors import TTError
+
 EXTRAS = {
+    "distributed": "dask",
+    "hypothesis": "explore",
+    "lz4": "record",
+    "matplotlib": "plot",
     "mcap": "record",
     "numpy": "numpy",
+    "opentelemetry": "otel",
+    "ortools": "optimal",
     "paho": "mqtt",
+    "perfetto": "trace",
+    "prometheus_client": "web",
     "psutil": "telemetry",
     "pyarrow": "parquet",
     "rosbags": "rosbag",
     "serial": "serial",
+    "starlette": "web",
+    "uvicorn": "web",
+    "websockets": "web",
 }
-"""Top-level modules that programs and drivers may want, and the extra of TickTalk that brings them."""
+"""Top-level modules, and the extra of TickTalk that brings them."""
+
+
+@contextmanager
+def wanted_by(what: str, instead: str = "") -> Iterator[None]:
+    """Import what an extra brings, for `what`, such as `--plot`; `instead`: another way, for the message.
+
+    Raises:
+        TTError: it is not installed, or cannot be imported.
+    """
+    try:
+        yield
+    except ImportError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in EXTRAS:
+            raise  # a defect of ours
+        broken = "" if isinstance(error, ModuleNotFoundError) else f", which cannot be imported ({error})"
+        raise TTError(f"{what} needs {module}{broken}: pip install 'ticktalk[{EXTRAS[module]}]'{instead}") from None
 
 
 def told(error: BaseException) -> str:

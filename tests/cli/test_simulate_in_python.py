@@ -122,5 +122,5 @@ def test_a_recording_without_its_library_is_one_line(program, tmp_path):
         assert (told.returncode, told.stdout) == (1, ""), command
         assert told.stderr in {
             "error: --record needs mcap: pip install 'ticktalk[record]'\n",
-            "error: recordings need mcap: pip install 'ticktalk[record]'\n",
+            "error: a recording needs mcap: pip install 'ticktalk[record]'\n",
         }, command

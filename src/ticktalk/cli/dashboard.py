@@ -15,6 +15,7 @@ import typer
 
 from ticktalk.cli import arguments
 from ticktalk.cli.streams import say
+from ticktalk.error_hints import wanted_by
 from ticktalk.errors import TTError
 from ticktalk.manager.events import losses_text
 from ticktalk.manager.state import ManagerState
@@ -156,10 +157,8 @@ def open_pages(
         typer.BadParameter: the address is none. TTError: the extra is not installed, or the port is in use.
     """
     host, port = address(web)
-    try:
+    with wanted_by("--web"):
         from ticktalk.web.server import Dashboard
-    except ImportError as error:
-        raise TTError(f"--web needs {error.name}: pip install 'ticktalk[web]'") from None
     made = Dashboard(state, status, acts, port, host)
     if not is_loopback(host):
         say(

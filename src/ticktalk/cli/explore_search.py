@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from importlib.util import find_spec
+from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
@@ -25,6 +25,7 @@ from ticktalk.cli.simulated_run import SimulatedRun, network_delay_of
 from ticktalk.cli.sweep import words_of
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.durations import duration_text
+from ticktalk.error_hints import wanted_by
 from ticktalk.errors import TTError, writing
 from ticktalk.exploration.all_dimensions import SearchBox, corners
 from ticktalk.exploration.certificate import AllTogether, AxisBound, Certificate, Counterexample
@@ -299,8 +300,8 @@ def explore(
     Raises:
         TTError: the program is wrong, cannot be placed, breaks its own assertions as it is, or an argument is wrong.
     """
-    if find_spec("hypothesis") is None:
-        raise TTError("explore needs Hypothesis: pip install 'ticktalk[explore]'")
+    with wanted_by("explore"):
+        import_module("hypothesis")
     try:
         compiled = program if isinstance(program, TTGraph) else arguments.load_graph(str(program), graph)
         length = arguments.length(until, 0)

@@ -17,6 +17,7 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from ticktalk.cli.record import is_recording, recording_at, recording_writer, write_trace
+from ticktalk.error_hints import wanted_by
 from ticktalk.errors import TTError
 from ticktalk.json_text import json_line
 from ticktalk.output_log import COLUMNS, flat, outputs_in
@@ -150,11 +151,9 @@ _TYPES = {
 
 
 def _parquet(log: Path, output: Path) -> None:
-    try:
+    with wanted_by("--to parquet"):
         arrow: Any = import_module("pyarrow")
         parquet: Any = import_module("pyarrow.parquet")
-    except ImportError:
-        raise TTError("--to parquet needs pyarrow: pip install 'ticktalk[parquet]'") from None
     kinds = _kinds(log)
     types = {name: _TYPES.get(frozenset(found - {"NoneType"}), "string") for name, found in kinds.items()}
     types = {name: "int64" if name in ("start", "stop") and not kinds[name] else kind for name, kind in types.items()}

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from ticktalk import printable
+from ticktalk.error_hints import wanted_by
 from ticktalk.errors import TTError
 from ticktalk.graph.drawing.captions import shortened
 from ticktalk.graph.drawing.hosts import COLOURS
@@ -62,10 +63,8 @@ def check_plot_file(path: str) -> None:
         raise TTError(f"{path}: no picture has this ending; let the name of the plot end in one of {endings}")
     if not Path(path).absolute().parent.is_dir():
         raise TTError(f"{path}: the plot cannot be written: there is no folder {Path(path).parent}")
-    try:
+    with wanted_by("--plot"):
         import matplotlib.figure  # noqa: F401
-    except ImportError:
-        raise TTError("--plot needs matplotlib: pip install 'ticktalk[plot]'") from None
 
 
 def plot_outputs(tokens: Iterable[PlottedToken], path: str, title: str) -> None:

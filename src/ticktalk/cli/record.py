@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ticktalk.cli.streams import say
 from ticktalk.cli.telemetry import telemetry
 from ticktalk.durations import duration_text
+from ticktalk.error_hints import wanted_by
 from ticktalk.errors import TTError
 
 if TYPE_CHECKING:
@@ -26,10 +27,8 @@ def recording_writer(path: Path) -> RecordingWriter:
     Raises:
         TTError: it cannot be written, or its library is not installed.
     """
-    try:
+    with wanted_by("--record"):
         from ticktalk.recording.mcap_file import RecordingWriter
-    except ImportError:
-        raise TTError("--record needs mcap: pip install 'ticktalk[record]'") from None
     return RecordingWriter(path)
 
 
@@ -64,10 +63,8 @@ def recording_at(path: Path) -> Recording:
     Raises:
         TTError: it is none, or the library is not installed.
     """
-    try:
+    with wanted_by("a recording"):
         from ticktalk.recording.mcap_file import read_recording
-    except ImportError:
-        raise TTError("recordings need mcap: pip install 'ticktalk[record]'") from None
     return read_recording(path)
 
 
@@ -112,10 +109,8 @@ def check_trace() -> None:
     Raises:
         TTError: the library is not installed.
     """
-    try:
+    with wanted_by("a timeline"):
         import ticktalk.recording.timeline  # noqa: F401
-    except ImportError:
-        raise TTError("a timeline needs perfetto: pip install 'ticktalk[trace]'") from None
 
 
 def also_traced(record: Path | None, trace: Path, stack: ExitStack) -> Path:

@@ -20,6 +20,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ticktalk.error_hints import wanted_by
 from ticktalk.errors import TTError
 from ticktalk.input_file import read_bytes
 from ticktalk.source_problems import Problems, did_you_mean
@@ -232,10 +233,8 @@ def results(
 
 
 def _by_dask(address: str, jobs: list[SweepRun], done: Callable[[], None]) -> list[dict[str, Any]]:
-    try:
+    with wanted_by("--dask"):
         distributed: Any = import_module("distributed")
-    except ImportError:
-        raise TTError("--dask needs Dask: pip install 'ticktalk[dask]'") from None
     try:
         client = distributed.Client(address, timeout=10)
     except (OSError, TimeoutError, ValueError) as error:

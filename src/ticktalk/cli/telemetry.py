@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import typer
 
 from ticktalk.cli.streams import say
-from ticktalk.errors import TTError
+from ticktalk.error_hints import wanted_by
 from ticktalk.printable import without_password
 from ticktalk.runtime_manager import TTRuntimeManager, TTRuntimeManagerPhysical
 
@@ -30,9 +30,7 @@ def telemetry(endpoint: str, manager: TTRuntimeManager) -> Telemetry:
     if not known:
         given = without_password(endpoint)
         raise typer.BadParameter(f"--otel {given}: give the collector's address, such as http://localhost:4318")
-    try:
+    with wanted_by("--otel"):
         from ticktalk.otel.sending import Telemetry
-    except ImportError as error:
-        raise TTError(f"--otel needs {error.name}: pip install 'ticktalk[otel]'") from None
     name = manager.process.state.manager.name
     return Telemetry(endpoint, name, manager.status, say, isinstance(manager, TTRuntimeManagerPhysical))

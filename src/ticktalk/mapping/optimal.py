@@ -12,7 +12,8 @@ import os
 from fractions import Fraction
 from typing import Any
 
-from ticktalk.errors import TTError, TTMappingError
+from ticktalk.error_hints import wanted_by
+from ticktalk.errors import TTMappingError
 from ticktalk.mapping.heft import heft, rank_order
 from ticktalk.mapping.lower_bound import bound
 from ticktalk.mapping.schedule import MappingProblem, Objective, ScheduledMapping
@@ -74,12 +75,8 @@ def _packed(solver_module: Any, problem: MappingProblem, objective: Objective, l
 
 
 def _ortools() -> Any:
-    try:
+    with wanted_by("the strategy `optimal`", ", or use --strategy heft"):
         return importlib.import_module("ortools.sat.python.cp_model")
-    except ImportError:
-        raise TTError(
-            "the strategy `optimal` needs OR-Tools: pip install 'ticktalk[optimal]', or use --strategy heft"
-        ) from None
 
 
 class _Model:
