@@ -13,12 +13,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import simpy
 
 from commands import ticktalk
 from ticktalk import log_file
+from ticktalk.cli.simulated_run import simulate
 from ticktalk.ensemble import TTEnsemble
+from ticktalk.errors import TTError
 from ticktalk.log_file import KEPT, LogFile
 from ticktalk.payloads import FiringError
+from ticktalk.runtime_manager import TTRuntimeManagerSim
 
 ROW = "x" * 99 + "\n"
 
@@ -91,8 +95,22 @@ def test_a_file_of_the_user_may_be_full_too(caplog: pytest.LogCaptureFixture) ->
 
 def test_a_pipe_is_no_log(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OSError, match="it is a pipe"):
+    with pytest.raises(TTError, match=r"/pipe: the log is a pipe"):
         LogFile(tmp_path / "pipe")
+
+
+def test_only_a_fault_of_the_log_is_told_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for make in (LogFile, lambda path: TTRuntimeManagerSim(path, [], simpy.Environment())):
+        with pytest.raises(TTError, match=r"/none/log: the log cannot be written: No such file or directory$"):
+            make(tmp_path / "none" / "log")
+
+    def lacks(*arguments: object, **more: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("ticktalk.cli.simulated_run.TTRuntimeManagerSim", lacks)
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    with pytest.raises(OSError, match="Too many open files"):
+        simulate(tmp_path / "prog.py")
 
 
 def test_waiting_lines_are_written_when_nobody_closes(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE, WORKERS
 from ticktalk.engine.components import Components
 from ticktalk.engine.hosting import EnsembleHost
-from ticktalk.errors import TTRuntimeError
+from ticktalk.errors import TTError, TTRuntimeError
 from ticktalk.log_file import LogFile
 from ticktalk.mapping.ensembles import EnsembleInfo, check_ensemble_name
 from ticktalk.messages import NetMsg, RuntimeMsg, message
@@ -242,10 +242,10 @@ class TTEnsemble:
         try:
             if self._log is None:
                 self._log = LogFile(self.log_file)
-        except OSError as failure:
+        except TTError as failure:
             if not self._log_failed:
                 self._log_failed = True
-                logger.warning("%s: cannot be written: %s", line(self.log_file), failure.strerror)
+                logger.warning("%s", line(failure))
             return
         # Indented, so that no line of a message passes for an entry.
         self._log.write(f"{error}\n{indent(block(error.traceback), '    ')}")

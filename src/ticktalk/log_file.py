@@ -7,13 +7,13 @@ tried again at each flush; lines beyond the bound are counted.
 from __future__ import annotations
 
 import atexit
-import errno
 import logging
 import os
 import stat
 import weakref
 from typing import Any
 
+from ticktalk.errors import TTError, writing
 from ticktalk.printable import line
 
 logger = logging.getLogger("ticktalk")
@@ -29,14 +29,14 @@ def check_log(path: Any) -> None:
     """See that a log may be appended to at `path`.
 
     Raises:
-        OSError: it is a pipe: opening one waits for a reader, and writing waits until it reads.
+        TTError: it is a pipe: opening one waits for a reader, and writing waits until it reads.
     """
     try:
         piped = stat.S_ISFIFO(os.stat(path).st_mode)
     except OSError:
         return  # it is not there yet, or opening it says why not
     if piped:
-        raise OSError(errno.EINVAL, "it is a pipe, and its reader could hold up everything: give the name of a file")
+        raise TTError(f"{path}: the log is a pipe, and its reader could hold up everything: give the name of a file")
 
 
 class LogFile:
@@ -51,7 +51,7 @@ class LogFile:
         left_out: lines that were given up.
 
     Raises:
-        OSError: it cannot be opened.
+        TTError: it cannot be opened.
     """
 
     def __init__(self, target: Any) -> None:
@@ -63,7 +63,8 @@ class LogFile:
         else:
             check_log(target)
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)  # the last on Windows
-            self._descriptor = os.open(target, flags, 0o600)
+            with writing(f"{target}: the log"):
+                self._descriptor = os.open(target, flags, 0o600)
             self.name = str(target)
             _opened.add(self)
         self.failure = ""

@@ -14,7 +14,6 @@ from ticktalk.cli.signals import on_interrupt
 from ticktalk.cli.streams import say
 from ticktalk.defaults import MAX_VALUE, WORKERS
 from ticktalk.ensemble import TTEnsemble
-from ticktalk.errors import writing
 from ticktalk.log_file import check_log
 from ticktalk.mapping.ensembles import check_ensemble_name
 from ticktalk.physical.workers.native_output import shown_apart
@@ -55,8 +54,7 @@ def ensemble(
         raise typer.BadParameter(f"--clock {clock}: write manager or system")
     memory = arguments.worker_memory(worker_memory, workers)
     if log is not None:
-        with writing(f"--log {log}: the file"):
-            check_log(log)
+        check_log(log)
     this = TTEnsemble(log, name, components=arguments.own_components(component or []))
     on_interrupt(this.stop)
     keep_time(realtime, cpus, workers)

@@ -27,7 +27,7 @@ from ticktalk.cli.streams import say
 from ticktalk.cli.tables import status_tables, terminal
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE, RX_PORT, WORKERS
 from ticktalk.durations import duration_text
-from ticktalk.errors import TTError, writing
+from ticktalk.errors import TTError
 from ticktalk.manager.events import Restarted, losses_text
 from ticktalk.payloads import OutputToken
 from ticktalk.physical.workers.native_output import shown_apart
@@ -97,22 +97,21 @@ def manager(
     save_every = arguments.duration(checkpoint, "--checkpoint")
     memory = arguments.worker_memory(worker_memory, workers)
     keep_time(realtime, cpus, workers)
-    with writing(f"--log {log}: the file"):
-        runtime = TTRuntimeManagerPhysical(
-            log,
-            ip,
-            rx_port,
-            tx_port,
-            components=arguments.own_components(component or []),
-            workers=workers,
-            max_value=max_value,
-            worker_memory=memory,
-            credentials=credentials,
-            insecure=insecure,
-            near=str(Path.cwd()),
-            checkpoint=save_every,
-            state=state_folder(state, log),
-        )
+    runtime = TTRuntimeManagerPhysical(
+        log,
+        ip,
+        rx_port,
+        tx_port,
+        components=arguments.own_components(component or []),
+        workers=workers,
+        max_value=max_value,
+        worker_memory=memory,
+        credentials=credentials,
+        insecure=insecure,
+        near=str(Path.cwd()),
+        checkpoint=save_every,
+        state=state_folder(state, log),
+    )
     everything = False
     recording = DeviceRecording(record, runtime, {}, otel)
 

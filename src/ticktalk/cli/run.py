@@ -24,7 +24,7 @@ from ticktalk.cli.signals import on_interrupt
 from ticktalk.cli.streams import say
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE, WORKERS
 from ticktalk.durations import duration_text, instant_text
-from ticktalk.errors import TTError, writing
+from ticktalk.errors import TTError
 from ticktalk.factories import check_factory
 from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.events import GraphDone, losses_text
@@ -112,20 +112,19 @@ def run(
         results = stack.enter_context(Results(jsonl, stopped.set, FLUSH))
         rows = Callbacks()  # to write may block, and the thread that keeps time must not
         stack.callback(rows.close, None)
-        with writing(f"--log {log}: the file"):
-            manager = TTRuntimeManagerPhysical(
-                log,
-                "127.0.0.1",
-                0,
-                0,
-                components=own.components if own else None,
-                workers=workers,
-                max_value=max_value,
-                worker_memory=memory,
-                near=near,
-                token=token,
-                checkpoint=save_every,
-            )
+        manager = TTRuntimeManagerPhysical(
+            log,
+            "127.0.0.1",
+            0,
+            0,
+            components=own.components if own else None,
+            workers=workers,
+            max_value=max_value,
+            worker_memory=memory,
+            near=near,
+            token=token,
+            checkpoint=save_every,
+        )
         stack.callback(manager.stop)
         dashboard(web, manager, stack)
         on_interrupt(stopped.set)

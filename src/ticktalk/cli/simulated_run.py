@@ -18,7 +18,7 @@ from ticktalk.counters import Counts
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.durations import interval_text
 from ticktalk.ensemble import TTEnsemble
-from ticktalk.errors import TTError, writing
+from ticktalk.errors import TTError
 from ticktalk.factories import is_given, make_driver
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.body_costs import Meter
@@ -119,16 +119,15 @@ class SimulatedRun:
         for event in happens:
             if event.kind == "clock":
                 simulation.clock_of(event.ensembles[0])
-        with writing(f"--log {self.log}: the file"):
-            self._manager = TTRuntimeManagerSim(
-                self.log,
-                members,
-                env,
-                network_delay=self.delay,
-                deployment=deployment,
-                meter=self.meter,
-                components=own_drivers,
-            )
+        self._manager = TTRuntimeManagerSim(
+            self.log,
+            members,
+            env,
+            network_delay=self.delay,
+            deployment=deployment,
+            meter=self.meter,
+            components=own_drivers,
+        )
         if happens:
             self._schedule(happens, {**asked, **later}, env)
         return self._manager
