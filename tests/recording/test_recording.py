@@ -434,7 +434,7 @@ def test_a_recording_with_broken_bytes_is_refused_or_read_as_it_was(tmp_path: Pa
     path = tmp_path / "run.mcap"
     recorded(path)
     whole, rng = path.read_bytes(), random.Random(5)
-    expected, refused = read_recording(path).records(), 0
+    expected, refused = repr(read_recording(path)), 0
     for _ in range(200):
         broken = bytearray(whole)
         broken[rng.randrange(len(broken))] ^= 1 << rng.randrange(8)
@@ -444,5 +444,5 @@ def test_a_recording_with_broken_bytes_is_refused_or_read_as_it_was(tmp_path: Pa
         except TTError:
             refused += 1
         else:
-            assert found.lacks or len(found.records()) == len(expected)
+            assert found.lacks or repr(found) == expected
     assert refused > 50

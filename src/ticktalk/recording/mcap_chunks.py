@@ -109,6 +109,7 @@ class McapWriter:
     def __init__(self, file: IO[bytes], profile: str) -> None:
         self._file = file
         self._size = 0  # bytes of the file
+        self._checksum = 0  # of these bytes
         self._failure: OSError | None = None
         self._schemas: list[Schema] = []
         self._channels: list[Channel] = []
@@ -131,6 +132,7 @@ class McapWriter:
         try:
             for each in data:
                 self._size += self._file.write(each)
+                self._checksum = zlib.crc32(each, self._checksum)
         except OSError as error:
             raise self._failed(error) from None
         return place
@@ -290,7 +292,7 @@ class McapWriter:
         """Write what was added, and the summary; the file stays open."""
         self.settle()
         self._thread.shutdown()
-        self._write(_bytes_of(DataEnd(0)))
+        self._write(_bytes_of(DataEnd(self._checksum)))
         start = self._size
         statistics = Statistics(
             attachment_count=len(self._attachments),
