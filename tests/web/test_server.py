@@ -277,6 +277,17 @@ def test_connections_without_the_secret_take_no_room_from_others(system):
             each.close()
 
 
+def test_a_stranger_s_headers_are_bounded(system):
+    """Also where uvicorn has found a faster parser, which keeps all that comes."""
+    _, pages = system
+    with socket.create_connection(("127.0.0.1", pages._port)) as stranger:
+        stranger.settimeout(60)
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            stranger.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+            for _ in range(100_000):
+                stranger.sendall(b"X: " + b"x" * 1000 + b"\r\n")
+
+
 def test_a_simulation_without_a_known_end_is_looked_at_while_it_runs(tmp_path):
     window = "sample(COPY_TTTIME(trigger, VALUES_TO_TTTIME(0, 20000000)),"
     names = "TTClock, COPY_TTTIME, VALUES_TO_TTTIME\n"

@@ -29,7 +29,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ticktalk.errors import TTError
 from ticktalk.graph.drawing import draw
@@ -307,10 +307,13 @@ class Strangers:
 
 
 def _connections(strangers: Strangers) -> type[asyncio.Protocol]:
-    """The protocol of a connection: it is a stranger at first."""
+    """The protocol of a connection: it is a stranger at first.
 
-    class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-        def connection_made(self, transport: asyncio.Transport) -> None:
+    Of uvicorn's two parsers the one that bounds what a stranger sends before it shows the secret.
+    """
+
+    class Connection(H11Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             self.peer = transport.get_extra_info("peername")[:2]
             strangers.add(transport)
             super().connection_made(transport)
