@@ -246,7 +246,7 @@ SENTENCES = [
         "'x' has ended, because connections to 10.0.0.1:7 are refused: SQs that only it could host may go on elsewhere."
         " Let firewalls between drop packets: one that refuses connections looks the same",
     ),
-    (ev.Ended("x", "x"), "'x' has ended: SQs that only it could host may go on elsewhere"),
+    (ev.Ended("x"), "'x' has ended: SQs that only it could host may go on elsewhere"),
     (ev.Expelled("x"), "'x' is gone: its certificate was revoked"),
     (ev.Expelled("x", lost=True), "'x' was gone already, and is not taken back: its certificate was revoked"),
     (ev.Gone("x", 2_049_000), "'x' is gone: no heartbeat for 2s"),

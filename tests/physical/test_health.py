@@ -69,7 +69,7 @@ class Manager(Driver):
     def connected(self) -> list[str]:
         return list(self.requests.state.ensembles) if self.open else []
 
-    def if_ended(self, ensemble: EnsembleInfo, act: Callable[[], None]) -> None:
+    def if_ended(self, ensemble: EnsembleInfo, act: Callable[[str], None]) -> None:
         self.looked_for.append(ensemble.name)
 
     def join(self, name: str, tick: int) -> None:
@@ -712,22 +712,22 @@ def test_a_welcome_names_lost_ensembles_that_can_be_reached_without_their_keys()
 def test_an_ensemble_whose_host_refuses_connections_has_ended() -> None:
     manager: Any = ManagerNode()
     manager.node = SimpleNamespace(loop=SimpleNamespace(post=lambda act: act()), _drain=lambda: None)
-    ended = threading.Event()
+    ended: list[str] = []
 
     def look(info: EnsembleInfo) -> None:
         before = set(threading.enumerate())
-        manager.if_ended(info, ended.set)
+        manager.if_ended(info, ended.append)
         for thread in set(threading.enumerate()) - before:
             thread.join(60)
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         there = EnsembleInfo("a", f"127.0.0.1:{server.getsockname()[1]}")
         look(there)
-        assert not ended.is_set(), "its process may stand still, but it is there"
+        assert not ended, "its process may stand still, but it is there"
     look(msgspec.structs.replace(there, direct=False))
-    assert not ended.is_set(), "one that the manager relays listens nowhere"
+    assert not ended, "one that the manager relays listens nowhere"
     look(there)
-    assert ended.is_set()
+    assert ended == [there.address]
 
 
 @pytest.mark.parametrize("count", [1, LOOKS, LOOKS + 1, 3 * LOOKS + 5])

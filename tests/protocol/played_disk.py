@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ticktalk.manager.saving import joined
@@ -89,10 +90,10 @@ class PlayedManager(ManagerNode):
         drop = [each.drop for each in replacements if each.contexts == note.contexts]
         self._world.took_over.append((note, drop[0] if drop else []))
 
-    def if_ended(self, ensemble: EnsembleInfo, act: Callable[[], None]) -> None:
+    def if_ended(self, ensemble: EnsembleInfo, act: Callable[[str], None]) -> None:
         """See `Driver.if_ended`."""
         if self._world.network.refuses(self.node.name, ensemble.name):
-            self.node.loop.post(self._now(act))
+            self.node.loop.post(self._now(partial(act, ensemble.address)))
 
 
 class PlayedLog:

@@ -101,8 +101,11 @@ class Driver:
         """The ids of the network sessions that are connected now."""
         return ()
 
-    def if_ended(self, ensemble: EnsembleInfo, act: Callable[[], None]) -> None:
-        """Find out whether the process of an ensemble that is not heard has ended; call `act` if that is sure."""
+    def if_ended(self, ensemble: EnsembleInfo, act: Callable[[str], None]) -> None:
+        """Find out whether the process of an ensemble that is not heard has ended; call `act` if so.
+
+        `act` gets the address where connections are refused, if that says so; "": it is known without.
+        """
 
     def heartbeat(self, ensemble: str, control: ControlState) -> ControlState:
         """A heartbeat of an ensemble has come: how control messages stand there; how they stand here."""

@@ -95,17 +95,20 @@ class Gone(Event, frozen=True):
 
 
 class Ended(Event, frozen=True):
-    """The host of a lost ensemble says that its process has ended: SQs that only it could host may go elsewhere."""
+    """The process of a lost ensemble has ended: SQs that only it could host may go elsewhere.
+
+    `refused_at` is its address, if that is known since its host refuses connections there.
+    """
 
     name: str
-    address: str
+    refused_at: str = ""
 
     def text(self) -> str:
         go_on = "SQs that only it could host may go on elsewhere"
-        if self.address == self.name:  # in simulation
+        if not self.refused_at:
             return f"{self.name!r} has ended: {go_on}"
         return (
-            f"{self.name!r} has ended, because connections to {self.address} are refused: {go_on}."
+            f"{self.name!r} has ended, because connections to {self.refused_at} are refused: {go_on}."
             " Let firewalls between drop packets: one that refuses connections looks the same"
         )
 

@@ -313,10 +313,10 @@ class Liveness:
     def _look_for_end(self, name: str, lost: LostEnsemble) -> None:
         """Let the SQs of an ensemble go elsewhere when its process has surely ended."""
 
-        def ended() -> None:
+        def ended(refused_at: str) -> None:
             if self._state.lost.get(name) is lost and not self._state.awaited:
                 if lost.keeps:
-                    self._tell(Ended(name, lost.info.address))
+                    self._tell(Ended(name, refused_at))
                 lost.keeps.clear()
                 if lost.holds_since is None:
                     self._holds(name, lost)

@@ -223,12 +223,12 @@ class ManagerNode(Driver):
         self.node._drain()  # what was told before counts as sent
         return self.node.order.says(ensemble)
 
-    def if_ended(self, ensemble: EnsembleInfo, act: Callable[[], None]) -> None:
+    def if_ended(self, ensemble: EnsembleInfo, act: Callable[[str], None]) -> None:
         """See `Driver.if_ended`. Its host says so, where it is reached: it refuses connections."""
 
         def look() -> None:
             if nobody_listens(ensemble.address):
-                self.node.loop.post(self._now(act))
+                self.node.loop.post(self._now(partial(act, ensemble.address)))
 
         if ensemble.direct and ensemble.address:  # a thread, as it blocks for a moment
             threading.Thread(target=look, name="ticktalk looks for an ensemble", daemon=True).start()

@@ -82,11 +82,11 @@ class SimulationDriver(Driver):
         site, network = self._simulation.sites.get(ensemble), self._simulation.network
         return site is not None and site.alive and network.connected(ensemble, site.manager)
 
-    def if_ended(self, ensemble: EnsembleInfo, act: Callable[[], None]) -> None:
+    def if_ended(self, ensemble: EnsembleInfo, act: Callable[[str], None]) -> None:
         """See `Driver.if_ended`."""
         site = self._simulation.sites.get(ensemble.name)
         if site is None or not site.alive:
-            act()
+            act("")
 
     def took_over(self, note: TookOver) -> None:
         """A graph goes on as another version of itself."""
