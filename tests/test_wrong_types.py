@@ -14,8 +14,10 @@ import simpy
 
 from ticktalk.language.compiler import compile_source
 from ticktalk.manager.events import Defect
+from ticktalk.manager.status import entry_of
 from ticktalk.messages import message
-from ticktalk.payloads import DeployRequest, SetRequest, StartRequest, StopRequest
+from ticktalk.payloads import DeployRequest, ProfileRequest, SetRequest, StartRequest, StopRequest
+from ticktalk.records import WatchRequest
 from ticktalkpython.Ensemble import TTEnsemble
 from ticktalkpython.Error import TTInputError, TTRuntimeError
 from ticktalkpython.Graph import TTGraph
@@ -173,6 +175,36 @@ def test_a_callback_that_is_none_is_told_at_once(manager: TTRuntimeManagerSim, a
 def test_a_network_delay_that_is_none(delay: Any) -> None:
     with pytest.raises(ValueError, match="a network delay is 0 or more whole microseconds, not"):
         TTRuntimeManagerSim(None, [], simpy.Environment(), network_delay=delay)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda manager, name: manager.counters(name),
+        lambda manager, name: manager.waiting(name),
+        lambda manager, name: manager.execute_graph(name),
+        lambda manager, name: manager.stop_graph(name),
+        lambda manager, name: manager.set_grid(name, "src-1", period=10),
+        lambda manager, name: asked(manager, RuntimeMsg.PROFILE, ProfileRequest(name, Future())),
+        lambda manager, name: asked(manager, RuntimeMsg.WATCH_ARC, WatchRequest(name, "src-1", Future())),
+        lambda manager, name: entry_of(manager.status(), name),
+    ],
+)
+def test_a_name_of_no_graph(manager: TTRuntimeManagerSim, ask: Callable[[TTRuntimeManagerSim, str], object]) -> None:
+    with pytest.raises(TTRuntimeError, match=r"no graph named 'porg' here; did you mean `prog`\? \(graphs: prog\)"):
+        ask(manager, "porg")
+    with pytest.raises(TTRuntimeError, match=r"there is no graph named 'zzz' here \(graphs: prog\)"):
+        ask(manager, "zzz")
+
+
+def test_a_name_of_no_ensemble(manager: TTRuntimeManagerSim) -> None:
+    with pytest.raises(TTRuntimeError, match=r"there is no ensemble 'egde'; did you mean `edge`\? \(joined: edge\)"):
+        manager.drain("egde")
+
+
+def asked(manager: TTRuntimeManagerSim, kind: RuntimeMsg, request: Any) -> object:
+    manager.send_to_runtime(message(kind, request))
+    return request.reply.result(0)
 
 
 def test_a_graph_is_known_by_what_instantiating_it_gave(manager: TTRuntimeManagerSim) -> None:

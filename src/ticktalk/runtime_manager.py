@@ -25,6 +25,7 @@ from ticktalk.manager.events import Event
 from ticktalk.manager.reports import Costs, Losses
 from ticktalk.manager.request_types import check_callback
 from ticktalk.manager.state import GraphState
+from ticktalk.manager.status import entry_of
 from ticktalk.mapping.ensembles import check_ensemble_name, check_port
 from ticktalk.mapping.weights import Weights
 from ticktalk.messages import Message, RuntimeMsg, message
@@ -169,15 +170,15 @@ class TTRuntimeManager:
         return cast("dict[str, Any]", self._ask(RuntimeMsg.STATUS, carry.StatusRequest(Future())))
 
     def counters(self, graph: TTGraph | str) -> Counts:
-        """The counters, over all ensembles: SQ to kind (skipped, evicted, late, dropped ...) to count."""
-        return cast("Counts", self._status_of(graph).get("counters", {}))
+        """The counters, over all ensembles: SQ to kind (skipped, evicted, late, dropped ...) to count.
+
+        As `waiting`, it raises a `TTRuntimeError` if there is no such graph.
+        """
+        return cast("Counts", entry_of(self.status(), _name(graph))["counters"])
 
     def waiting(self, graph: TTGraph | str) -> dict[str, dict[str, int]]:
         """The tokens that wait: SQ to port to number."""
-        return cast("dict[str, dict[str, int]]", self._status_of(graph).get("waiting", {}))
-
-    def _status_of(self, graph: TTGraph | str) -> dict[str, Any]:
-        return next((entry for entry in self.status()["graphs"] if entry["name"] == _name(graph)), {})
+        return cast("dict[str, dict[str, int]]", entry_of(self.status(), _name(graph))["waiting"])
 
     def on_event(self, callback: Callable[[str], None]) -> None:
         """Call `callback` with a line for everything that happens: joins, losses, graphs that are done."""

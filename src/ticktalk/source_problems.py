@@ -46,3 +46,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint at the known name that is most like `name`, or ""."""
     close = get_close_matches(name, sorted(set(known)), n=1, cutoff=0.7)
     return f"did you mean `{close[0]}`?" if close else ""
+
+
+def no_such(said: str, name: object, kind: str, known: Iterable[str]) -> str:
+    """The message for a name of nothing, such as `there is no ensemble 'x'; did you mean `y`? (joined: y, z)`."""
+    names = list(known)
+    hint = did_you_mean(str(name), names)
+    return f"{said}{f'; {hint}' if hint else ''} ({kind}: {', '.join(names) or 'none'})"

@@ -109,9 +109,9 @@ def test_a_refused_change_changes_nothing() -> None:
         ("prog", "count-1", {"period": 100 * MS}, "not below the period"),
         ("prog", "count-1", {"phase": 250 * MS}, "not below the period"),
         ("prog", "count-1", {"phase": -1}, "not below the period"),
-        ("prog", "cuont-1", {"period": 1}, "did you mean 'count-1'"),
+        ("prog", "cuont-1", {"period": 1}, "did you mean `count-1`"),
         ("prog", "same-1", {"period": 1}, "is no stream"),
-        ("grop", "count-1", {"period": 1}, "no graph named 'grop'"),
+        ("grop", "count-1", {"period": 1}, r"no graph named 'grop' here \(graphs: prog\)"),
     ]:
         with pytest.raises(TTRuntimeError, match=part):
             world.manager.set_grid(graph_name, sq, **grid)

@@ -349,7 +349,7 @@ def test_an_input_without_codec_is_refused(system: System) -> None:
     for value in (object(), threading.Lock()):
         with pytest.raises(TTInputError, match="trigger"):
             system.manager.execute_graph(graph, {"trigger": value})
-    with pytest.raises(TTInputError, match=r"'triger' is no input.*did you mean 'trigger'"):
+    with pytest.raises(TTInputError, match=r"'triger' is no input.*did you mean `trigger`"):
         system.manager.execute_graph(graph, {"triger": 1})
     system.manager.execute_graph(graph, {"trigger": 4})
     assert system.manager.wait(graph, LIMIT)

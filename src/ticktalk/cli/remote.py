@@ -23,6 +23,7 @@ from ticktalk.defaults import PATIENCE
 from ticktalk.durations import duration_text, period_text
 from ticktalk.errors import TTError
 from ticktalk.manager.events import Replaced, losses_text
+from ticktalk.manager.status import entry_of
 from ticktalk.mapping.deployment_file import read_deployment
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.mapping_file import read_mapping
@@ -202,9 +203,7 @@ def status(
     with Remote(manager, credentials) as remote:
         found = remote.ask(do="status")
     if graph is not None:
-        found["graphs"] = [entry for entry in found["graphs"] if entry["name"] == graph]
-        if not found["graphs"]:
-            raise TTError(f"there is no graph named {graph!r} at {manager}")
+        found["graphs"] = [entry_of(found, graph)]
     if as_json:
         print(json.dumps(found))
         return

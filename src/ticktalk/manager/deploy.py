@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from fractions import Fraction
@@ -23,7 +22,7 @@ from ticktalk.manager.heal import DISMISSED, Heal
 from ticktalk.manager.outputs import Outputs
 from ticktalk.manager.replies import answer
 from ticktalk.manager.reports import Losses, Reports
-from ticktalk.manager.state import ContextState, GraphState, ManagerState
+from ticktalk.manager.state import ContextState, GraphState, ManagerState, no_graph
 from ticktalk.mapping.mapper import TTMapper
 from ticktalk.messages import ExecuteMsg, NetMsg, SyncMsg
 from ticktalk.payloads import (
@@ -38,6 +37,7 @@ from ticktalk.payloads import (
 )
 from ticktalk.ranges import known
 from ticktalk.replacement import is_version_name
+from ticktalk.source_problems import no_such
 from ticktalk.time.grid import repeats_after
 from ticktalk.values.codec import Encoded, NoCodecError, encoded
 
@@ -278,9 +278,7 @@ class Deploy:
         streams = [each.name for each in state.graph.sqs if each.trigger == "grid"]
         if found is None or found.trigger != "grid":
             what = f"graph {name!r} has no SQ {sq!r}" if found is None else f"{sq} is no stream, so it has no period"
-            near = difflib.get_close_matches(sq, streams, 1)
-            guess = f"; did you mean {near[0]!r}?" if near else ""
-            raise TTRuntimeError(f"{what}{guess} (its streams: {', '.join(streams) or 'none'})")
+            raise TTRuntimeError(no_such(what, sq, "its streams", streams))
         changed = with_grid(found, found.every if period is None else period, found.phase if phase is None else phase)
         state.programmed.setdefault(sq, (found.period, found.per, found.phase))
         sqs = [changed if each.name == sq else each for each in state.graph.sqs]
@@ -353,8 +351,7 @@ class Deploy:
         """
         state = self._state.graph(name)
         if state is None:
-            have = ", ".join(self._state.titles) or "none"
-            raise TTRuntimeError(f"there is no graph named {name!r} here (graphs: {have})")
+            raise TTRuntimeError(no_graph(name, self._state.titles))
         return state
 
     def _not_replaced(self, name: str) -> GraphState:
@@ -410,12 +407,10 @@ def check_inputs(title: str, graph: TTGraph, inputs: Mapping[str, Any]) -> dict[
         TTInputError: an input has no value, a value has no input, or does not fit the annotation of its input.
     """
     names = [source.name for source in graph.inputs]
-    listed = f"the inputs of graph {title!r}: {', '.join(names)}"
+    kind = f"the inputs of graph {title!r}"
     for name in inputs:
         if name not in names:
-            near = difflib.get_close_matches(str(name), names, 1)
-            guess = f"; did you mean {near[0]!r}?" if near else ""
-            raise TTInputError(f"{name!r} is no input{guess} ({listed})")
+            raise TTInputError(no_such(f"{name!r} is no input", name, kind, names))
     for source in graph.inputs:
         if source.name in inputs and (wrong := misfit(source.type, inputs[source.name])):
             quoted = " (text that looks like a number is quoted twice: --input NAME='\"5\"')" * ("str" in source.type)
@@ -427,7 +422,7 @@ def check_inputs(title: str, graph: TTGraph, inputs: Mapping[str, Any]) -> dict[
     missing = [name for name in names if name not in values]
     if missing:
         raise TTInputError(
-            f"no value for input {', '.join(repr(name) for name in missing)} ({listed}):"
+            f"no value for input {', '.join(repr(name) for name in missing)} ({kind}: {', '.join(names)}):"
             f" give --input {missing[0]}=VALUE"
         )
     return {name: values[name] for name in names}

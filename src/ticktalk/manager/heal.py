@@ -40,6 +40,7 @@ from ticktalk.payloads import (
     StopGraph,
 )
 from ticktalk.ranges import known
+from ticktalk.source_problems import no_such
 
 DISMISSED = "it was drained: nothing lives here any more"
 """The reason with which an ensemble that was drained ends."""
@@ -138,8 +139,7 @@ class Heal:
         if name == self._state.manager.name:
             raise TTRuntimeError(f"{name!r} is the manager's own ensemble: it cannot be drained")
         if name not in self._state.ensembles:
-            joined = ", ".join(self._state.ensembles) or "none"
-            raise TTRuntimeError(f"there is no ensemble {name!r} (joined: {joined})")
+            raise TTRuntimeError(no_such(f"there is no ensemble {name!r}", name, "joined", self._state.ensembles))
         if name in {*self._state.draining, *self._state.dismissed}:
             raise TTRuntimeError(f"{name!r} is being drained already")
         if self._state.replacements:

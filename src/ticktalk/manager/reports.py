@@ -14,7 +14,7 @@ from ticktalk.manager.heal import Heal
 from ticktalk.manager.outputs import Outputs
 from ticktalk.manager.state import ENDED_KEPT, ContextState, GraphState, ManagerState
 from ticktalk.messages import SyncMsg
-from ticktalk.payloads import IdleReport, ProfileRequest, ReportRequest, StartContext, StopGraph
+from ticktalk.payloads import IdleReport, ReportRequest, StartContext, StopGraph
 from ticktalk.ranges import known
 
 REPORT_PERIOD = 100_000
@@ -329,12 +329,8 @@ class Reports:
             if time
         ]
 
-    def profile(self, request: ProfileRequest, later: Future[Costs]) -> None:
+    def profile(self, state: GraphState, later: Future[Costs]) -> None:
         """Ask the ensembles for the costs of a graph's bodies; `later` gets the answers that come in time."""
-        state = self._state.graph(request.graph)
-        if state is None:
-            later.set_result([])
-            return
         state.changed_late += 1
         for context in state.contexts.values():
             context.profiles = dict.fromkeys(sorted(context.completion.ensembles))

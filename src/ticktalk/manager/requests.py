@@ -26,7 +26,7 @@ from ticktalk.manager.heal import Heal
 from ticktalk.manager.liveness import Liveness
 from ticktalk.manager.outputs import Errors, Outputs
 from ticktalk.manager.replace import Replace
-from ticktalk.manager.reports import Losses, Reports
+from ticktalk.manager.reports import Costs, Losses, Reports
 from ticktalk.manager.request_types import with_plain_numbers, wrong_field, wrong_payload
 from ticktalk.manager.state import GraphState, ManagerState
 from ticktalk.manager.status import status
@@ -39,6 +39,7 @@ from ticktalk.payloads import (
     Handed,
     OutputsRequest,
     Placed,
+    ProfileRequest,
     StartContext,
     StartRequest,
     StatusRequest,
@@ -118,7 +119,7 @@ class Requests:
         self._answer_later(RuntimeMsg.SHUT_DOWN, self._shut_down)
         self._answer_later(RuntimeMsg.DRAIN, self._drain)
         self._answer_later(RuntimeMsg.REPLACE, self.replace.replace)
-        self._answer_later(RuntimeMsg.PROFILE, self.reports.profile)
+        self._answer_later(RuntimeMsg.PROFILE, self._profile)
         # Requests that have their results at once.
         self._answer(RuntimeMsg.SET_GRID, self.deploy.set_grid, changes=True)
         self._answer(RuntimeMsg.STATUS, lambda request: self._status())
@@ -262,6 +263,9 @@ class Requests:
                 later.set_exception(TTRuntimeError(problem))
 
         self.heal.drain(request.ensemble, done)
+
+    def _profile(self, request: ProfileRequest, later: Future[Costs]) -> None:
+        self.reports.profile(self.deploy.state_of(request.graph), later)
 
     def _status(self) -> dict[str, Any]:
         self.reports.look()

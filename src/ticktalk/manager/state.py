@@ -7,7 +7,7 @@ Ticks are those of the root clock (microseconds).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -18,6 +18,7 @@ from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.weights import Weights
 from ticktalk.payloads import FiringError, InstanceState, SetGrid
 from ticktalk.replacement import Changes, Switch
+from ticktalk.source_problems import no_such
 
 ENDED_KEPT = 100
 """Starts of a graph that have ended and of which everything is known; of older ones there are sums."""
@@ -296,6 +297,11 @@ class ReplaceState(msgspec.Struct):
     why: str = ""
     before: float = 0
     erred: set[str] = set()
+
+
+def no_graph(title: object, titles: Iterable[str]) -> str:
+    """The message for a name of no graph; `titles`: those that are here."""
+    return no_such(f"there is no graph named {title!r} here", title, "graphs", titles)
 
 
 class ManagerState(msgspec.Struct):

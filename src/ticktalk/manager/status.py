@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from ticktalk.counters import Counts, merged
+from ticktalk.errors import TTRuntimeError
 from ticktalk.explain.silence import silent
 from ticktalk.log_file import LogFile
 from ticktalk.manager.driver import Usage
-from ticktalk.manager.state import EnsembleState, GraphState, ManagerState
+from ticktalk.manager.state import EnsembleState, GraphState, ManagerState, no_graph
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.payloads import IdleReport
 from ticktalk.series import Series
@@ -66,6 +67,18 @@ def status(
         "worker_deaths": {name: {"count": count, "latest": latest} for name, (count, latest) in state.deaths.items()},
         "latest_errors": [str(error) for error in state.latest_errors[-ERRORS_SHOWN:]],
     }
+
+
+def entry_of(status: Mapping[str, Any], graph: str) -> dict[str, Any]:
+    """What a status says of a graph.
+
+    Raises:
+        TTRuntimeError: there is no such graph.
+    """
+    for entry in status["graphs"]:
+        if entry["name"] == graph:
+            return cast("dict[str, Any]", entry)
+    raise TTRuntimeError(no_graph(graph, [entry["name"] for entry in status["graphs"]]))
 
 
 def _under_way(state: ManagerState) -> list[dict[str, Any]]:
