@@ -19,7 +19,7 @@ from systems import LIMIT, free_port, repeated
 
 from ticktalk import network_keys
 from ticktalk.network_keys import HELLO, JOIN
-from ticktalk.physical import ensemble_handle
+from ticktalk.physical import ensemble_handle, membership
 from ticktalk.physical.network.frames import LONG
 from ticktalk.physical.network.joining import ReachableEnsemble, RefusedError, Welcome
 from ticktalk.physical.network.link import Link, NobodyAnswersError
@@ -295,6 +295,54 @@ def test_an_ensemble_that_is_not_taken_back_asks_more_and_more_rarely_and_says_w
         assert look_for(1) == 2, "a process that has just been started is asked at once"
     finally:
         handle.node.close(0)
+
+
+def test_a_manager_that_is_heard_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1_000_000_000]
+    monkeypatch.setattr("ticktalk.physical.node.TTNetworkInterfaceZenoh", NoLink)
+    monkeypatch.setattr(ensemble_handle, "monotonic_us", lambda: now[0])
+    monkeypatch.setattr(membership, "monotonic_us", lambda: now[0])
+    handle = ensemble_handle.EnsembleHandle(
+        *("edge", {}, "boss", "127.0.0.1:1", "127.0.0.1", 1, 2, 0, None, "manager", "", lambda error: None),  # type: ignore
+        on_event=None,
+        token=b"token",
+    )
+    try:
+        handle.member.joined()
+        for since in range(0, membership.UNHEARD, 10_000):
+            pause = handle._pause_before_look()
+            assert pause == max(ensemble_handle.LOOK_PERIOD, (membership.UNHEARD - since) / 1e6)
+            assert not handle.member.looks_for_another()
+            now[0] += 10_000
+        assert handle.member.looks_for_another(), "the first look is as early as it may be"
+        assert handle._pause_before_look() == ensemble_handle.LOOK_PERIOD
+    finally:
+        handle.node.close(0)
+
+
+def test_the_end_and_another_join_do_not_wait_for_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ticktalk.physical.node.TTNetworkInterfaceZenoh", NoLink)
+    handle = ensemble_handle.EnsembleHandle(
+        *("edge", {}, "boss", "127.0.0.1:1", "127.0.0.1", 1, 2, 0, None, "manager", "", lambda error: None),  # type: ignore
+        on_event=None,
+        token=b"token",
+    )
+    pauses = threading.Semaphore(0)
+
+    def pause() -> float:
+        pauses.release()
+        return 3600.0
+
+    monkeypatch.setattr(handle, "_join", lambda: True)
+    monkeypatch.setattr(handle, "_pause_before_look", pause)
+    serving = threading.Thread(target=handle.run, daemon=True)
+    serving.start()
+    assert pauses.acquire(timeout=LIMIT)
+    handle._join_again()
+    assert pauses.acquire(timeout=LIMIT), "it has joined again"
+    handle.stop()
+    serving.join(LIMIT)
+    assert not serving.is_alive()
 
 
 class StillLink(NoLink):

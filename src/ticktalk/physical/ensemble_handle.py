@@ -60,6 +60,9 @@ LEAVE_LIMIT = 3.0
 """Seconds for which an ensemble that leaves waits for the states of its bodies, because a body may run for long.
 After that it waits as long at most until they are sent, because the manager may stand still."""
 
+LOOK_PERIOD = 0.1
+"""Seconds between two looks for another manager while this one is not heard."""
+
 LOOK_FOR_LINKS = 2_000_000
 """Microseconds between two looks for direct connections that did not come about."""
 
@@ -116,6 +119,7 @@ class EnsembleHandle:
         self._bind = f"{self._ip}:{tx_port}" if tx_port else ""
         self._event = on_event or (lambda text: None)
         self._stop = threading.Event()
+        self._woken = threading.Event()  # set with `_stop` and `_again`: ends the pause between two looks
         self._ended_here = False  # not by the manager
         guard = self._trust.guard
         self.node = Node(
@@ -129,7 +133,7 @@ class EnsembleHandle:
         self._unlinked: list[ReachableEnsemble] = []  # ensembles that stood still, or were lost, when this one joined
         self._linked_at = 0  # when it was looked last whether others are reached
         self._pause = LOOK_FOR_LINKS  # until it is looked again
-        self.member = Membership(self.node, guard, clock == "manager", self._event, self._again.set, self._stop.set)
+        self.member = Membership(self.node, guard, clock == "manager", self._event, self._join_again, self._end)
         self.node.loop.every(Times().heartbeat, self.member.beat)
 
     def run(self) -> None:
@@ -149,6 +153,7 @@ class EnsembleHandle:
                 if not self._join():
                     break
                 self._again.clear()
+                self._woken.clear()
                 if started:
                     in_loop(self.node, self.member.joined)
                 else:
@@ -156,9 +161,10 @@ class EnsembleHandle:
                     self.member.joined()
                     self.node.run_in_thread()
                     started = True
-                while not self._stop.wait(0.1) and not self._again.is_set():
+                while not self._stop.is_set() and not self._again.is_set():
                     self._look_for_another()
                     self._look_for_links()
+                    self._woken.wait(self._pause_before_look())
         finally:
             if started and self.node.link.is_open and not self._again.is_set():
                 try:
@@ -183,7 +189,19 @@ class EnsembleHandle:
     def stop(self) -> None:
         """End `run`; from any thread."""
         self._ended_here = True
+        self._end()
+
+    def _end(self) -> None:
         self._stop.set()
+        self._woken.set()
+
+    def _join_again(self) -> None:
+        self._again.set()
+        self._woken.set()
+
+    def _pause_before_look(self) -> float:
+        """Seconds until it is looked again for another manager and for links: a heard manager needs no look."""
+        return max(LOOK_PERIOD, (self.member.hears_until() - monotonic_us()) / 1e6)
 
     def _look_for_another(self) -> None:
         """In place of a manager that is not heard there may be none, or another start of it, with other keys.
@@ -241,7 +259,7 @@ class EnsembleHandle:
         except (RefusedError, NobodyAnswersError) as error:
             logger.debug("looking for direct connections: %s", error)
             if not link.is_open:
-                self._again.set()  # the manager went meanwhile: without a session it is joined anew
+                self._join_again()  # the manager went meanwhile: without a session it is joined anew
         self._linked_at = monotonic_us()
 
     def _reach_rest(self) -> None:
@@ -283,7 +301,7 @@ class EnsembleHandle:
             relay(link, self._manager, self._trust)  # its port is in use
         self._pause = LOOK_FOR_LINKS if link.mode == "peer" else SELDOM * LOOK_FOR_LINKS
         if not self._enter(welcome, address):
-            self._again.set()
+            self._join_again()
 
     def _join(self) -> bool:
         """Ask until the manager answers; False when stopped before."""

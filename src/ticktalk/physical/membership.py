@@ -119,6 +119,10 @@ class Membership:
         self._lease.notice_silence()
         self.out = False
 
+    def hears_until(self) -> int:
+        """When the manager counts as not heard, should nothing more of it come until then (monotonic microseconds)."""
+        return max(self._heard_at, self._joined_at) + UNHEARD
+
     def looks_for_another(self) -> bool:
         """True, now and then, while the manager is not heard: none, or another one, may be in its place."""
         now = monotonic_us()
