@@ -21,7 +21,7 @@ from ticktalk.network_keys import arc_key
 from ticktalk.payloads import Deployment, Expect, HowFar, OutputToken, Placement, StartContext
 from ticktalk.physical.network import early_tokens, former_hosts
 from ticktalk.physical.network.frames import HEAD
-from ticktalk.physical.network.token_frames import token_frame
+from ticktalk.physical.network.token_frames import arcs_as_bytes, token_frame
 from ticktalk.physical.network.tokens import Passing
 from ticktalk.physical.node import Node
 from ticktalk.physical.trust.authority import init_authority, issue
@@ -209,6 +209,24 @@ def test_waiting_tokens_are_bounded_in_all_parts(make: Callable[[], Edge], monke
     assert held == [len(value)] * 2, "a short token does not hold the frame in which a long one came"
     edge.node.stop_graph("prog")
     assert not edge.node.tokens._early._room
+
+
+def test_arcs_that_an_sq_does_not_have_take_no_room(make: Callable[[], Edge]) -> None:
+    """Its host says which arcs tokens are of: each set of them is remembered."""
+    edge = make()
+    edge.begin()
+    key, value = arc_key("prog", "src-1/0"), encode_value([1])
+
+    def comes(arcs: bytes) -> None:
+        parcel = token_frame([(1, 0, arcs, 1, edge.tick, edge.tick + 1, value)])
+        edge.comes(bytes(edge.guards["far"].seal_tokens(key, ["edge"], parcel)[0]))
+
+    for count, arcs in enumerate((arcs_as_bytes(range(100_000)), arcs_as_bytes((0, 0)), arcs_as_bytes((1,))), 1):
+        comes(arcs)
+        assert edge.node.own == {"invalid": count}
+    assert not edge.node.tokens.of["prog", 1]._came
+    comes(arcs_as_bytes((0,)))
+    assert edge.values(1) == [10]
 
 
 def test_tokens_from_before_their_placement_is_heard_wait_for_it(

@@ -121,15 +121,24 @@ def arcs_as_bytes(arcs: Sequence[int]) -> bytes:
     return struct.pack(f"<{len(arcs)}I", *arcs)
 
 
-def arcs_in(arcs: bytes) -> tuple[int, ...]:
+def arcs_in(arcs: bytes, there: int | None = None) -> tuple[int, ...]:
     """The indexes that `arcs_as_bytes` wrote.
 
+    Args:
+        arcs: at least one of them.
+        there: the number of arcs that their SQ has; None: they are known to be its own.
+
     Raises:
-        FrameError: they are no such bytes.
+        FrameError: they are no such bytes, or not all of them are arcs of the SQ.
     """
     if len(arcs) % 4:
         raise FrameError("the arcs of a parcel are whole numbers of 4 bytes")
-    return struct.unpack(f"<{len(arcs) // 4}I", arcs)
+    if there is not None and len(arcs) // 4 > there:  # seen before room is taken for them
+        raise InvalidError(f"a parcel of {len(arcs) // 4} arcs of an SQ that has {there}")
+    indexes = struct.unpack(f"<{len(arcs) // 4}I", arcs)
+    if there is not None and max(indexes) >= there:
+        raise InvalidError(f"a parcel of arc {max(indexes)} of an SQ that has {there}")
+    return indexes
 
 
 _encoder = msgspec.msgpack.Encoder()

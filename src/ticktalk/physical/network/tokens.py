@@ -252,7 +252,7 @@ class Passing:
         if known is None:
             if len(self._came) >= BUNDLES_KEPT:
                 self._came.clear()
-            indexes = arcs_in(arcs)
+            indexes = arcs_in(arcs, len(self.context.prepared.wiring.by_name[sq].arcs))
             known = self._came[sq, arcs] = (indexes, ArcBundle([arc_name(sq, index) for index in indexes]))
         return known
 
