@@ -16,6 +16,7 @@ from systems import System, until
 
 from ticktalk import network_keys, repeats
 from ticktalk.errors import TTError
+from ticktalk.graph.graph import TTGraph
 from ticktalk.messages import RECIPIENTS, ROWS, NetMsg, RuntimeMsg, message
 from ticktalk.network_keys import COMMAND
 from ticktalk.payloads import OutputToken, OutputTokens
@@ -293,6 +294,34 @@ def test_a_requester_fills_only_its_own_room(monkeypatch: pytest.MonkeyPatch) ->
         handle(again)
         turned(receivers)
         assert "came before" in str(again.answers), "a question is taken once"
+    finally:
+        receivers.close()
+
+
+def test_only_graphs_make_a_question_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A viewer's question is short, and of a command that it may not give nothing is read."""
+    read: list[bytes] = []
+    monkeypatch.setattr(TTGraph, "from_json", lambda content, what: read.append(content))
+    receivers = Fuzz(6)
+    try:
+        node = receivers.manager.node
+
+        def ask(name: str, command: Command) -> str:
+            asking = receivers.guards[name].ask(node.guard.greeting(), COMMAND, msgspec.msgpack.encode(command))
+            question = Asked(asking.payload)
+            node.link._handles[COMMAND](question)
+            turned(receivers)
+            accepted, answer = asking.answer(question.answers[0])  # type: ignore[arg-type]
+            assert not accepted
+            return answer.decode()
+
+        graph = receivers.graph.to_json()
+        assert "the role viewer, which may not ask for 'deploy'" in ask("vera", Command("deploy", json=graph))
+        assert "longer than 1048576 bytes" in ask("vera", Command("status", json=bytes(1 << 20)))
+        assert not read
+        assert "length <= 1000" in ask("vera", Command("outputs", "x" * 1001))
+        ask("anna", Command("deploy", json=bytes(1 << 21)))
+        assert len(read) == 1, "an operator's is read"
     finally:
         receivers.close()
 

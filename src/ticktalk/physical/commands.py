@@ -48,12 +48,27 @@ Followed = tuple[str, str]
 """A graph that a command follows, and one of its arcs, or "": its outputs."""
 
 
+KINDS = {
+    "deploy": RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH,
+    "replace": RuntimeMsg.REPLACE,
+    "start": RuntimeMsg.EXECUTE_GRAPH,
+    "stop": RuntimeMsg.STOP_GRAPH,
+    "drain": RuntimeMsg.DRAIN,
+    "set": RuntimeMsg.SET_GRID,
+    "status": RuntimeMsg.STATUS,
+    "ensembles": RuntimeMsg.ENSEMBLES,
+    "outputs": RuntimeMsg.OUTPUTS,
+    "watch": RuntimeMsg.WATCH_ARC,
+    "shut down": RuntimeMsg.SHUT_DOWN,
+}
+"""The message that each command is for the manager."""
+
+
 class Command(msgspec.Struct, omit_defaults=True):
     """The question of a command.
 
     Attributes:
-        do: "deploy", "replace", "start", "stop", "drain", "set", "status", "ensembles", "outputs", "watch" or
-            "shut down".
+        do: one of `KINDS`.
         graph: a graph's name; for "deploy" and "replace" the name to give it, or "".
         json: (deploy, replace) the graph's file content.
         mapping: (deploy, replace) SQ to ensemble.
@@ -69,56 +84,61 @@ class Command(msgspec.Struct, omit_defaults=True):
         follow: (outputs, watch) "begin" and "renew": it is to be sent those to come, too; "renew": it has those before.
     """
 
-    do: str
-    graph: str = ""
+    do: Name
+    graph: Name = ""
     json: bytes = b""
-    mapping: dict[str, str] | None = None
+    mapping: dict[Name, Name] | None = None
     weights: Weights | None = None
     inputs: bytes = b""
     again: bool = False
-    name: str = ""
+    name: Name = ""
     period: int | None = None
     phase: int | None = None
     per: int = 1
     start_tick: int | None = None
     follow: Literal["", "begin", "renew"] = ""
-    drop_state: list[str] = []
+    drop_state: list[Name] = []
     watch: int = WATCH
 
-    def message(self, reply: Future[Any]) -> Message:
-        """The question as a message to the manager, which answers to `reply`.
+    @property
+    def kind(self) -> RuntimeMsg:
+        """The kind of its message to the manager.
 
         Raises:
-            TTError: the manager knows no such command, or the graph is none.
+            TTError: the manager knows no such command.
+        """
+        if self.do not in KINDS:
+            raise TTError(f"the manager knows no command {self.do!r}: install the same version of ticktalk on both")
+        return KINDS[self.do]
+
+    def request(self, reply: Future[Any]) -> Any:
+        """The content of that message; the manager answers to `reply`. Reading a graph takes its time.
+
+        Raises:
+            TTError: the graph is none.
         """
         match self.do:
             case "deploy":
                 graph = TTGraph.from_json(self.json, "the graph sent")
-                request = DeployRequest(graph, self.graph or None, self.mapping, reply, self.weights)
-                return message(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, request)
+                return DeployRequest(graph, self.graph or None, self.mapping, reply, self.weights)
             case "replace":
                 graph = TTGraph.from_json(self.json, "the graph sent")
                 name, inputs, watch = self.graph or None, _inputs(self.inputs), max(0, self.watch)
-                new = ReplaceRequest(graph, name, self.drop_state, watch, inputs, self.mapping, self.weights, reply)
-                return message(RuntimeMsg.REPLACE, new)
+                return ReplaceRequest(graph, name, self.drop_state, watch, inputs, self.mapping, self.weights, reply)
             case "start":
-                start = StartRequest(self.graph, _inputs(self.inputs), self.start_tick, reply, again=self.again)
-                return message(RuntimeMsg.EXECUTE_GRAPH, start)
+                return StartRequest(self.graph, _inputs(self.inputs), self.start_tick, reply, again=self.again)
             case "stop":
-                return message(RuntimeMsg.STOP_GRAPH, StopRequest(self.graph, reply))
+                return StopRequest(self.graph, reply)
             case "drain":
-                return message(RuntimeMsg.DRAIN, DrainRequest(self.name, reply))
+                return DrainRequest(self.name, reply)
             case "set":
                 period = None if self.period is None else period_of(self.period, max(1, self.per))
-                change = SetRequest(self.graph, self.name, period, self.phase, reply)
-                return message(RuntimeMsg.SET_GRID, change)
+                return SetRequest(self.graph, self.name, period, self.phase, reply)
             case "outputs":
-                return message(RuntimeMsg.OUTPUTS, OutputsRequest(self.graph, reply))
+                return OutputsRequest(self.graph, reply)
             case "watch":
-                return message(RuntimeMsg.WATCH_ARC, WatchRequest(self.graph, self.name, reply))
-            case "status" | "ensembles" | "shut down":
-                return message(RuntimeMsg[self.do.upper().replace(" ", "_")], StatusRequest(reply))
-        raise TTError(f"the manager knows no command {self.do!r}: install the same version of ticktalk on both")
+                return WatchRequest(self.graph, self.name, reply)
+        return StatusRequest(reply)
 
     def told(self, result: Any, state: ManagerState) -> Any:
         """The manager's answer as the command gets it."""
@@ -165,8 +185,8 @@ class Commands:
         reply: Future[Any] = Future()
         try:
             command = msgspec.msgpack.decode(asked.body, type=Command)
-            told = command.message(reply)
-            self._check(asked.requester, command, told)
+            self._check(asked.requester, command)  # before it is read any further
+            told = message(command.kind, command.request(reply))
         except (TTError, msgspec.DecodeError, ValueError) as error:
             question.answer(asked.answer(False, str(error).encode()))
             return
@@ -186,8 +206,8 @@ class Commands:
         reply.add_done_callback(settled)
         self._manager.node.receive(told)
 
-    def _check(self, requester: Known, command: Command, told: Message) -> None:
-        senders = ROWS[told.msg_type].senders
+    def _check(self, requester: Known, command: Command) -> None:
+        senders = ROWS[command.kind].senders
         if requester.role not in senders:
             self._manager.node.own["unauthorized"] += 1
             least = senders[-1]

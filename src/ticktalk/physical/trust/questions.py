@@ -32,6 +32,12 @@ ANSWERED = 10_000
 OF_ONE = 1_000
 """Questions of one certificate's name that may come within that time, 33 a second."""
 
+LONGEST = 256 << 20
+"""Bytes of the questions of a requester that may wait to be handled: graphs come in them."""
+
+SHORT = 1 << 20
+"""The same of one that may deploy nothing."""
+
 AGAIN = "the question came too late, or came before: ask again"
 
 
@@ -116,6 +122,11 @@ class Asked(NamedTuple):
         if not known.serial:
             return {f"one kind ({self.kind.rpartition('/')[2]})": ANSWERED}
         return {f"the role {known.role}": ANSWERED, repr(known.name): OF_ONE}
+
+    @property
+    def longest(self) -> int:
+        """The bytes of its requester's questions that may wait to be handled."""
+        return LONGEST if self.requester.role in ("manager", "operator") else SHORT
 
     def answer(self, accepted: bool, body: bytes) -> bytes:
         """The answer as it is sent; not accepted: `body` is the reason."""
