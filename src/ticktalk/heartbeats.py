@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from ticktalk.ranges import Count, EnsembleName, Name, RootTick, Span
+
+Refused = Annotated[dict[Name, Count], msgspec.Meta(max_length=100)]
+"""By kind (`counters.REFUSED`), how much came and was not taken."""
 
 
 class ControlState(msgspec.Struct, frozen=True, array_like=True):
@@ -42,7 +47,7 @@ class Ping(msgspec.Struct, frozen=True, array_like=True):
     asked: RootTick
     offset: RootTick = 0
     uncertainty: Span = 0
-    refused: dict[Name, Count] = {}
+    refused: Refused = {}
     first: Count = 0
     number: Count = 0
     control: ControlState = ControlState()

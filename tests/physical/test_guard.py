@@ -18,7 +18,7 @@ from ticktalk.network_keys import COMMAND, JOIN, arc_key
 from ticktalk.network_keys import Path as NetworkPath
 from ticktalk.payloads import Deployment, Ping, StopGraph
 from ticktalk.physical.network.control_frames import UnsignedCodeError, control_frame, parse_control
-from ticktalk.physical.network.frames import HEAD, FrameError
+from ticktalk.physical.network.frames import HEAD, LONGEST, FrameError
 from ticktalk.physical.trust import guard as guards
 from ticktalk.physical.trust import identity, questions, token_seals, trust
 from ticktalk.physical.trust.authority import init_authority, issue, revoke
@@ -119,6 +119,16 @@ def test_frames_that_waited_on_one_path_are_not_old_beside_those_of_another(syst
     assert dropped(lambda: manager.open(moved)) == "forged"
 
 
+def test_a_heartbeat_is_short(system: dict[str, Guard]) -> None:
+    """They are taken before all else: one as long as a graph would hold up everything."""
+    manager, edge = system[MANAGER], system["edge"]
+    long = bytes(LONGEST[NetworkPath.HEARTBEATS])
+    assert manager.open(edge.seal(MANAGER, long[:-1000], path=NetworkPath.HEARTBEATS))
+    with pytest.raises(FrameError, match="longer than 1048576"):
+        manager.open(edge.seal(MANAGER, long, path=NetworkPath.HEARTBEATS))
+    assert manager.open(edge.seal(MANAGER, long, path=NetworkPath.CONTROL))
+
+
 @pytest.mark.parametrize("follows", [True, False])
 def test_a_session_that_was_forgotten_and_comes_again_gets_new_numbers(
     system: dict[str, Guard], monkeypatch: pytest.MonkeyPatch, follows: bool
@@ -183,7 +193,7 @@ def test_a_stranger_is_not_heard(system: dict[str, Guard], tmp_path: Path) -> No
 
 def told(system: dict[str, Guard], sender: str, recipient: str, kind: Any, payload: Any) -> Any:
     """A message through the guards of both: what the recipient takes."""
-    frame = system[sender].seal(recipient, control_frame(message(kind, payload)), ROWS[kind].signed)
+    frame = system[sender].seal(recipient, control_frame(message(kind, payload)), ROWS[kind].signed, ROWS[kind].path)
     opened = system[recipient].open(frame)
     return parse_control(opened.body, opened).payload
 

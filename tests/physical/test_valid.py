@@ -13,12 +13,13 @@ import pytest
 from fuzz_messages import Fuzz, NoLink
 from systems import LIMIT
 
+from ticktalk.counters import REFUSED
 from ticktalk.defaults import CLOCK_STEP
 from ticktalk.errors import TTError
 from ticktalk.hosted.arc_numbers import LEAP, ArcNumbers
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.messages import NetMsg, RuntimeMsg, SyncMsg, message
-from ticktalk.network_keys import JOIN
+from ticktalk.messages import ROWS, NetMsg, RuntimeMsg, SyncMsg, message
+from ticktalk.network_keys import JOIN, Path
 from ticktalk.payloads import Pong, SetGrid
 from ticktalk.physical.host_facts import describe_host
 from ticktalk.physical.network import control_frames
@@ -167,6 +168,24 @@ def test_a_step_of_the_clock_is_made_once_and_makes_the_lease_no_longer(receiver
 def test_only_answers_to_own_heartbeats_count(receivers: Fuzz) -> None:
     now = receivers.node.clock.now()
     assert refused(receivers, NetMsg.PONG, msgspec.to_builtins(Pong(now + 10**9, now, now)), "untimely")
+
+
+def test_a_heartbeat_counts_few_kinds(receivers: Fuzz) -> None:
+    """The manager keeps the counts of the latest one."""
+    counts = {f"kind {number}": 1 for number in range(101)}
+    assert refused(receivers, RuntimeMsg.PING, ["edge", 1, 0, 0, counts])
+    assert not refused(receivers, RuntimeMsg.PING, ["edge", 1, 0, 0, dict.fromkeys(REFUSED, 1)])
+
+
+@pytest.mark.parametrize(("kind", "path"), [(RuntimeMsg.READY, Path.OUTPUTS), (RuntimeMsg.PING, Path.CONTROL)])
+def test_a_message_comes_on_its_own_path(receivers: Fuzz, kind: RuntimeMsg, path: Path) -> None:
+    """On another one it would pass by those before it, take their room, or be longer than its own lets it be."""
+    payload = ["edge", 1] if kind is RuntimeMsg.PING else {"graph": "prog", "ensemble": "edge"}
+    assert not refused(receivers, kind, payload)
+    node, content = receivers.manager.node, control_frame(message(kind, msgspec.convert(payload, ROWS[kind].payload)))
+    taken = receivers.taken
+    receivers.bring(node, receivers.guards["edge"].seal("boss", content, path=path))
+    assert receivers.taken == taken and node.own["invalid"] == 1
 
 
 def test_reports_and_checkpoints_name_only_known_things(receivers: Fuzz) -> None:

@@ -49,8 +49,8 @@ def parse_control(frame: bytes, opened: OpenedMessage | None = None) -> Message:
         opened: who sealed it; None: it is not asked who.
 
     Raises:
-        FrameError: the bytes are no control frame, its sender may not send it, it carries code without the manager's
-            signature, or what it says cannot be (`ranges`).
+        FrameError: the bytes are no control frame, its sender may not send it, it came on another path than its own, it
+            carries code without the manager's signature, or what it says cannot be (`ranges`).
     """
     content = body(frame)
     name = ""
@@ -64,6 +64,8 @@ def parse_control(frame: bytes, opened: OpenedMessage | None = None) -> Message:
         sender = opened.sender
         if sender.role not in row.senders:
             raise DroppedError("unauthorized", f"{control.kind} from {sender.name!r}, which has the role {sender.role}")
+        if opened.path is not row.path:  # each has its order, its room and its bounds
+            raise InvalidError(f"{control.kind} on the path of {opened.path.value}")
         if row.signed and not opened.signed:
             raise UnsignedCodeError("code without the manager's signature")
         payload = _CODECS[kind].back(control.payload)

@@ -7,12 +7,16 @@ A frame begins with a byte that names its version. The rest is MessagePack, pars
 from __future__ import annotations
 
 from ticktalk.defaults import MAX_FRAME
+from ticktalk.network_keys import Path
 from ticktalk.values.codec import Data
 
 VERSION = 1
 
 LONG = 1 << 14
 """Bytes from which on a value is not copied where that can be helped."""
+
+LONGEST = {Path.HEARTBEATS: 1 << 20}
+"""Bytes of a frame on a path, where that is less than `MAX_FRAME`: heartbeats are taken before all else."""
 
 HEAD = bytes([VERSION])
 """The first bytes of a frame."""
@@ -46,11 +50,12 @@ def body(frame: Data) -> memoryview:
     return memoryview(frame)[1:]
 
 
-def check_length(data: Data) -> None:
-    """Take no more than a frame may have.
+def check_length(data: Data, path: Path = Path.CONTROL) -> None:
+    """Take no more than a frame may have on a path.
 
     Raises:
         FrameError: there is more.
     """
-    if len(data) > MAX_FRAME:
-        raise FrameError(f"{len(data)} bytes, longer than {MAX_FRAME}")
+    longest = LONGEST.get(path, MAX_FRAME)
+    if len(data) > longest:
+        raise FrameError(f"{len(data)} bytes, longer than {longest}")

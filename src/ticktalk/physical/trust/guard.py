@@ -60,11 +60,12 @@ class NotForThisError(DroppedError):
 
 
 class OpenedMessage(NamedTuple):
-    """An opened message: its sender, its content, and whether it carries the manager's signature."""
+    """An opened message: its sender, its content, whether it carries the manager's signature, and its path."""
 
     sender: Known
     body: bytes
     signed: bool
+    path: Path
 
 
 class OpenedTokens(msgspec.Struct, frozen=True):
@@ -95,9 +96,13 @@ class Proven(NamedTuple):
 
     sender: str
     peer: Peer
-    path: Path
     counter: int
     opened: OpenedMessage
+
+    @property
+    def path(self) -> Path:
+        """The path on which it was sent."""
+        return self.opened.path
 
 
 class _Sealed(msgspec.Struct, array_like=True):
@@ -282,6 +287,7 @@ class Guard:
         """
         try:
             sealed = _sealed.decode(body(frame))
+            check_length(frame, sealed.path)
             number = _number(sealed.path, sealed.counter)
         except (ValueError, OverflowError) as error:
             raise error if isinstance(error, FrameError) else FrameError(f"not a sealed frame: {error}") from None
@@ -297,7 +303,7 @@ class Guard:
         if self._verify is not None:
             told = _to_sign(self.identity.name, self.session, sealed.session, number, content)
             signed = bool(sealed.signature) and self._verify(told, sealed.signature)
-        return Proven(sealed.sender, peer, sealed.path, sealed.counter, OpenedMessage(peer.known, content, signed))
+        return Proven(sealed.sender, peer, sealed.counter, OpenedMessage(peer.known, content, signed, sealed.path))
 
     def take(self, proven: Proven) -> OpenedMessage:
         """The sealed content, if it is new, and its sender is still heard.
@@ -305,10 +311,10 @@ class Guard:
         Raises:
             DroppedError: it is not.
         """
-        sender, peer, path, counter, opened = proven
+        sender, peer, counter, opened = proven
         if self._peers.get(sender) is not peer:
             raise DroppedError("untimely", f"a message of {sender!r}, which is not known here any more")
-        if not peer.came[path].is_new(counter):
+        if not peer.came[opened.path].is_new(counter):
             raise DroppedError("replayed", f"a message of {sender!r} that came before")
         return opened
 
