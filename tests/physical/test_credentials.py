@@ -7,6 +7,7 @@ import logging
 import os
 import queue
 import shutil
+import ssl
 import stat
 import subprocess
 import sys
@@ -218,7 +219,11 @@ def test_a_private_key_that_others_can_read_gives_a_warning(keys: Path, caplog: 
 def test_altered_bundles_are_refused(keys: Path, foreign: Path) -> None:
     edge_b, stranger = content(keys / "edge-b.json"), content(foreign / "edge-a.json")
     whole = (keys / "edge-a.json").read_text()
+    der = ssl.PEM_cert_to_DER_cert(edge_b["ca_certificate"])
+    other_curve = der.replace(bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a8648ce3d040107"))
+    assert other_curve != der
     for changes, what in (
+        ({"ca_certificate": ssl.DER_cert_to_PEM_cert(other_curve)}, "not issued by the authority in the same file"),
         ({"private_key": edge_b["private_key"]}, "private key does not fit the certificate of 'edge-a'"),
         ({"certificate": edge_b["certificate"]}, "private key does not fit"),
         ({"ca_certificate": stranger["ca_certificate"]}, "not issued by the authority in the same file"),

@@ -115,13 +115,13 @@ def role_of(certificate: x509.Certificate) -> Role | None:
 def issued_by(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
     """True if `ca` is an authority, and signed the certificate."""
     from cryptography import x509
-    from cryptography.exceptions import InvalidSignature
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
     try:
         certificate.verify_directly_issued_by(ca)
         ca.verify_directly_issued_by(ca)
         return ca.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.ExtensionNotFound):
         return False
 
 
