@@ -22,7 +22,7 @@ from ticktalk.errors import TTRuntimeError
 from ticktalk.manager.saving import ChangedParts
 from ticktalk.manager.state import ManagerState
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.physical.state_store import FILE, StateStore
+from ticktalk.physical.state_store import FILE, StateStore, _marked
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 
 NAME, ADDRESS = "boss", "127.0.0.1:5555"
@@ -67,7 +67,7 @@ def test_writes_are_told_in_their_order_and_deletions_count(tmp_path: Path) -> N
     assert told == list(range(200))
     store.close()
     with sqlite3.connect(tmp_path / FILE) as file:
-        assert file.execute("SELECT * FROM parts").fetchall() == [("n", b"199")]
+        assert file.execute("SELECT * FROM parts").fetchall() == [("n", _marked("n", b"199"))]
     file.close()
 
 
@@ -119,7 +119,7 @@ def test_the_state_of_another_version_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / FILE) as file:
         file.execute("PRAGMA user_version = 99")
     file.close()
-    with pytest.raises(TTRuntimeError, match=r"another version of ticktalk wrote it \(format 99; this one reads 1\)"):
+    with pytest.raises(TTRuntimeError, match=r"another version of ticktalk wrote it \(format 99; this one reads 2\)"):
         StateStore(str(tmp_path), NAME, ADDRESS)
 
 
@@ -149,6 +149,17 @@ def test_parts_that_are_none_are_damage(tmp_path: Path) -> None:
     filled(tmp_path, {**kept(), '["errors"]': msgspec.msgpack.encode([1])})
     with pytest.raises(TTRuntimeError, match="it is damaged"):
         StateStore(str(tmp_path), NAME, ADDRESS)
+
+
+def test_a_part_that_is_not_as_it_was_written_is_told(tmp_path: Path) -> None:
+    """With one bit that is another, most of it can be read, as what it never was."""
+    filled(tmp_path)
+    whole, part = (tmp_path / FILE).read_bytes(), kept()['["manager"]']
+    begin = whole.index(part)
+    for at in range(begin, begin + len(part), 41):
+        (tmp_path / FILE).write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(TTRuntimeError, match=r'it is damaged.*\["manager"\] is not as it was written'):
+            StateStore(str(tmp_path), NAME, ADDRESS)
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:

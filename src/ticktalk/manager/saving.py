@@ -30,7 +30,7 @@ from ticktalk.manager.state import (
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.payloads import FiringError, InstanceState
 
-FORMAT = 1
+FORMAT = 2
 """The version of the parts. Another version does not read them."""
 
 

@@ -13,7 +13,10 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
+from hashlib import blake2b
 from pathlib import Path
+
+import msgspec
 
 from ticktalk.errors import TTRuntimeError
 from ticktalk.manager.saving import FORMAT, joined
@@ -24,6 +27,9 @@ logger = logging.getLogger("ticktalk")
 
 FILE = "manager.sqlite"
 LOCK = "manager.lock"
+
+MARK = 16
+"""Bytes of the digest of a part."""
 
 Write = tuple[Mapping[str, bytes | None], Callable[[], None]]
 
@@ -119,7 +125,12 @@ class StateStore:
         (problem,) = run("PRAGMA quick_check(1)").fetchone()
         if problem != "ok":
             raise TTRuntimeError(self._damaged(problem))
-        return dict(run("SELECT key, content FROM parts"))
+        kept = {}
+        for key, content in run("SELECT key, content FROM parts"):
+            kept[key] = content[MARK:] if isinstance(content, bytes) else b""
+            if content != _marked(key, kept[key]):
+                raise TTRuntimeError(self._damaged(f"its part {key} is not as it was written"))
+        return kept
 
     def _damaged(self, why: str) -> str:
         return (
@@ -174,7 +185,7 @@ class StateStore:
             run("BEGIN IMMEDIATE")
             try:
                 gone = [(key,) for key, content in self._unwritten.items() if content is None]
-                new = [(key, content) for key, content in self._unwritten.items() if content is not None]
+                new = [(key, _marked(key, part)) for key, part in self._unwritten.items() if part is not None]
                 self._file.executemany("DELETE FROM parts WHERE key = ?", gone)
                 self._file.executemany("INSERT OR REPLACE INTO parts VALUES (?, ?)", new)
                 run("COMMIT")
@@ -209,6 +220,11 @@ class StateStore:
             self._file.close()
         _held.discard(self._place)
         os.close(self._lock)
+
+
+def _marked(key: str, part: bytes) -> bytes:
+    """A part as it is written, behind a digest of key and part: SQLite has no checksums of what it holds."""
+    return blake2b(msgspec.msgpack.encode((key, part)), digest_size=MARK).digest() + part
 
 
 def _unusable(error: OSError) -> str:
