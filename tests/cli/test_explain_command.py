@@ -371,6 +371,36 @@ def main(trigger):
 """
 
 
+UNMATCHED = """
+from ticktalk import *
+@STREAMify
+def left(t):
+    return 1
+@STREAMify
+def right(t):
+    return 2
+@SQify
+def pair(a, b):
+    return a, b
+@SQify
+def alone(value, interval, missing):
+    return missing
+@GRAPHify
+def main(trigger):
+    a = left(trigger, TTPeriod=s(10), TTDataIntervalWidth=s(1))
+    return pair(a, right(trigger, TTPeriod=s(5), TTDataIntervalWidth=s(1)), TTUnmatched=alone)
+"""
+
+
+def test_a_token_that_went_to_the_handler_of_unused_ones_is_no_result(tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(UNMATCHED)
+    made = tmp_path / "run.mcap"
+    assert ticktalk("simulate", str(tmp_path / "prog.py"), "--until", "60s", "--record", str(made)).exit_code == 0
+    told = ticktalk("explain", str(made), "--missing", "pair-1@5s", "--no-tries").stdout
+    assert "did send" not in told
+    assert "pair-1: `b` had [4.5s, 5.5s) since 5s; it left at 40s: evicted" in told and "nothing came on a" in told
+
+
 def test_samples_that_are_too_far_apart(tmp_path: Path) -> None:
     file = str(tmp_path / "gap.mcap")
     assert (375_000, 425_000) not in outputs_of(tmp_path, GAP.format(gap=150_000), file)

@@ -187,7 +187,9 @@ def _missing(
     def say(line: str, more: int = 0) -> None:
         made.lines.append((depth + more, line))
 
-    sent = [key for key, each in history.tokens.items() if each.sq == sq.name and each.start <= tick < each.stop]
+    unused = [f"{sq.name}/{index}" for index, arc in enumerate(sq.arcs) if arc.kind == "unmatched"]  # no results
+    results = [(key, each) for key, each in history.tokens.items() if each.sq == sq.name and each.arc not in unused]
+    sent = [key for key, each in results if each.start <= tick < each.stop]
     fired = [firing for firing in history.firings[sq.name] if firing.start <= tick < firing.stop]
     if takes_full_tokens(sq) and sq.function != "IF":
         fired = []  # its results hold at other times than its firings
