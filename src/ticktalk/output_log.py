@@ -27,7 +27,7 @@ DEEPEST = 3
 """Levels of dicts and lists whose items get columns of their own."""
 
 WIDEST = 64
-"""Items of a dict or a list that get columns of their own; a longer one is one text."""
+"""Items of a dict or a list, with those of the lists in it, that get columns of their own; a longer one is one text."""
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:
@@ -98,7 +98,7 @@ def flat(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _spread(name: str, value: Any, cells: dict[str, Any], depth: int) -> None:
-    if isinstance(value, (dict, list)) and value and len(value) <= WIDEST and depth < DEEPEST:
+    if isinstance(value, (dict, list)) and value and _width(value) <= WIDEST and depth < DEEPEST:
         if isinstance(value, dict):
             for key, item in value.items():
                 _spread(f"{name}.{key}", item, cells, depth + 1)
@@ -107,3 +107,10 @@ def _spread(name: str, value: Any, cells: dict[str, Any], depth: int) -> None:
                 _spread(f"{name}[{index}]", item, cells, depth + 1)
     else:
         cells[name] = json_line(value) if isinstance(value, (dict, list)) else value
+
+
+def _width(value: dict[str, Any] | list[Any]) -> int:
+    """The items of a dict, or of a list and the lists in it: rows of a picture are no columns of a table."""
+    if len(value) > WIDEST or isinstance(value, dict):
+        return len(value)
+    return sum(_width(item) if isinstance(item, list) else 1 for item in value)

@@ -76,6 +76,16 @@ def test_csv_has_a_column_for_each_part_of_a_value(log):
     assert (rows[-1]["start"], rows[-1]["stop"]) == ("null", "null")
 
 
+def test_a_picture_is_one_text_beside_numbers_with_columns_of_their_own(log):
+    picture = [[[0, 1, 2]] * 8] * 6  # 144 numbers in lists of at most 8
+    token = OutputToken("g", {"box": [[1, 2], [3, 4]], "frame": picture}, 0, 10, "cam-1", "edge", context=1, arrival=5)
+    log.write_text(token.line("context", "arrival") + "\n")
+    (row,) = csv.DictReader(io.StringIO(export(log, "--to", "csv").stdout))
+    values = {name: text for name, text in row.items() if name.startswith("value")}
+    assert json.loads(values.pop("value.frame")) == picture
+    assert values == {"value.box[0][0]": "1", "value.box[0][1]": "2", "value.box[1][0]": "3", "value.box[1][1]": "4"}
+
+
 def test_parquet_keeps_the_types_of_columns(log, tmp_path):
     assert export(log, "--to", "parquet", "-o", tmp_path / "out.parquet").exit_code == 0
     table = pandas.read_parquet(tmp_path / "out.parquet", dtype_backend="numpy_nullable")
