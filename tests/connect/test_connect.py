@@ -158,20 +158,49 @@ def test_a_rosbag_is_played(program: Path, tmp_path: Path, storage: StoragePlugi
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("time",), "no column 'time'; there are: t, value, endless"),
+        (("time",), "no column 'time'; there are: t, value, endless, far, farther"),
         (("t", "h"), "the unit of time 'h' is not one of ns, us, ms, s, min"),
         (("value",), "row 1: value is 'x', and no number"),
         (("t", "us", "speed"), "no column 'speed'"),
         (("endless",), "row 1: endless is inf, and no number"),
+        (("far", "min"), "row 1: far is 1e[+]308, and no number"),
+        (("farther",), "row 1: farther is 1000*, and no number"),
     ],
 )
 def test_mistakes_in_a_file_are_told(options: tuple[str, ...], told: str, tmp_path: Path) -> None:
-    (tmp_path / "rows.csv").write_text("t,value,endless\n5,x,inf\n")
+    (tmp_path / "rows.csv").write_text(f"t,value,endless,far,farther\n5,x,inf,1e308,1{'0' * 400}\n")
     with pytest.raises(TTError, match=told):
         CsvPlayback(tmp_path / "rows.csv", *options)
     (tmp_path / "empty.csv").write_text("t,value\n")
     with pytest.raises(TTError, match=r"empty.csv: there is nothing to play"):
         CsvPlayback(tmp_path / "empty.csv", "t")
+
+
+def test_a_damaged_file_is_told_or_played_as_it_was(tmp_path: Path) -> None:
+    write_mcap(tmp_path / "rows.mcap")
+    pyarrow.parquet.write_table(pyarrow.table({"t": [1, 2]}), tmp_path / "rows.parquet")
+    plays: list[tuple[str, Callable[[Path], Playback]]] = [
+        ("rows.mcap", lambda path: McapPlayback(path, "/value")),
+        ("rows.parquet", lambda path: ParquetPlayback(path, "t")),
+    ]
+    for name, play in plays:
+        whole, told = (tmp_path / name).read_bytes(), 0
+        expected = play(tmp_path / name)
+        for at in range(0, len(whole), 11):
+            for damaged in (whole[:at], whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :]):
+                (tmp_path / name).write_bytes(damaged)
+                try:
+                    found = play(tmp_path / name)
+                except TTError as error:
+                    told += 1
+                    assert name in str(error)
+                else:
+                    same = found._times == expected._times and found._values == expected._values
+                    assert same or name == "rows.parquet", "its pages have no checksums"
+        assert told > 20
+    (tmp_path / "rows.csv").write_bytes(b"t,value\n1,\xb1\n")
+    with pytest.raises(TTError, match=r"rows.csv: it cannot be read as CSV \(UnicodeDecodeError: .*it is damaged"):
+        CsvPlayback(tmp_path / "rows.csv", "t")
 
 
 @pytest.mark.parametrize("play", [CsvPlayback, ParquetPlayback, McapPlayback, RosbagPlayback])

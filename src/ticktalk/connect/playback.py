@@ -9,13 +9,15 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-import math
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ticktalk.errors import TTError
+from ticktalk.printable import line
+from ticktalk.ranges import FARTHEST
 from ticktalk.time import TTEmpty
 
 MICROSECONDS = {"ns": 0.001, "us": 1, "ms": 1000, "s": 1_000_000, "min": 60_000_000}
@@ -70,7 +72,7 @@ class CsvPlayback(Playback):
     def __init__(
         self, path: str | Path, time: str, unit: str = "us", column: str | None = None, *, hold: bool = False
     ) -> None:
-        with open(_there(path), encoding="utf-8-sig", newline="") as file:
+        with _readable(path, "CSV"), open(_there(path), encoding="utf-8-sig", newline="") as file:
             rows = [{name: _number(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
         super().__init__(_timed(rows, time, unit, column, path), hold=hold, what=str(path))
 
@@ -83,7 +85,8 @@ class ParquetPlayback(Playback):
     ) -> None:
         import pyarrow.parquet
 
-        rows = pyarrow.parquet.read_table(_there(path)).to_pylist()
+        with _readable(path, "Parquet"):
+            rows = pyarrow.parquet.read_table(_there(path), page_checksum_verification=True).to_pylist()
         super().__init__(_timed(rows, time, unit, column, path), hold=hold, what=str(path))
 
 
@@ -99,8 +102,8 @@ class McapPlayback(Playback):
     def __init__(self, path: str | Path, topic: str, *, hold: bool = False) -> None:
         from mcap.reader import make_reader
 
-        with open(_there(path), "rb") as file:
-            reader = make_reader(file)
+        with _readable(path, "MCAP"), open(_there(path), "rb") as file:
+            reader = make_reader(file, validate_crcs=True)
             summary = reader.get_summary()
             # A file may go without a summary, or without the channels in it: then only its messages tell the topics.
             topics = sorted({each.topic for each in summary.channels.values()}) if summary is not None else []
@@ -126,7 +129,10 @@ class RosbagPlayback(Playback):
         from rosbags.highlevel import AnyReader
         from rosbags.typesys import Stores, get_typestore
 
-        with AnyReader([_there(path)], default_typestore=get_typestore(Stores.LATEST)) as reader:
+        with (
+            _readable(path, "rosbag2"),
+            AnyReader([_there(path)], default_typestore=get_typestore(Stores.LATEST)) as reader,
+        ):
             connections = [each for each in reader.connections if each.topic == topic]
             if not connections:
                 raise TTError(f"{path}: no topic {topic!r}; there are: {', '.join(sorted(reader.topics))}")
@@ -135,6 +141,18 @@ class RosbagPlayback(Playback):
                 for connection, time, data in reader.messages(connections=connections)
             ]
         super().__init__(rows, hold=hold, what=f"{path}: {topic}")
+
+
+@contextmanager
+def _readable(path: str | Path, kind: str) -> Iterator[None]:
+    """While a file is read: each library has many errors for one that is damaged."""
+    try:
+        yield
+    except TTError:
+        raise
+    except Exception as error:
+        why = f"{type(error).__name__}: {line(str(error), 200)}"
+        raise TTError(f"{path}: it cannot be read as {kind} ({why}): it is damaged, or of another kind") from None
 
 
 def _there(path: str | Path) -> Path:
@@ -155,7 +173,7 @@ def _timed(
         for name in (time, column):
             if name is not None and name not in row:
                 raise TTError(f"{path}: no column {name!r}; there are: {', '.join(map(str, row))}")
-        if not isinstance(row[time], (int, float)) or not math.isfinite(row[time]):
+        if not isinstance(row[time], (int, float)) or not abs(row[time]) <= FARTHEST:  # NaN is not, either
             raise TTError(f"{path}: row {number}: {time} is {row[time]!r}, and no number")
         found.append((round(row[time] * MICROSECONDS[unit]), row if column is None else row[column]))
     return found
