@@ -176,9 +176,8 @@ class Apart:
             base = plan.begin
             if base != first:
                 raise Unsettled("it does not repeat itself yet")
-        standing, values = plan.stands(base, due)
+        values, stop = plan.stands(base, due, plan.windows_end - plan.period)
         handover.call(plan.main, plan.main.inline.not_ready(values))
-        stop = plan.stops(base, standing, plan.windows_end - plan.period)
         return _Begun(plan, base, values, stop)
 
 

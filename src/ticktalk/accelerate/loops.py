@@ -168,8 +168,7 @@ class Loops:
         base = tick - (tick - plan.begin) % plan.period
         if base <= agenda.now < tick or limit - base < LEAST * plan.period:
             return 1
-        standing, values = plan.stands(base, agenda)
-        stop = plan.stops(base, standing, limit)
+        values, stop = plan.stands(base, agenda, limit)
         if plan.most(base, stop) < LEAST:
             return 2
         self._handover.take([plan], lambda *message: plan.world.flying(*message) is not None)

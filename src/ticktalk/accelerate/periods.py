@@ -104,11 +104,11 @@ class Plan(Settled):
         if apart and any(event.kind == "tell" for event in self.main.events):
             raise Unsettled("outputs take a while to the manager")
 
-    def stands(self, base: int, agenda: Agenda) -> tuple[Standing, list[Any]]:
-        """How all stands at `base`, and the values there, if that is the begin of a period.
+    def stands(self, base: int, agenda: Agenda, limit: float) -> tuple[list[Any], float]:
+        """The values at `base`, if that is the begin of a period; the tick up to which periods from there on may go on.
 
         Raises:
-            Misfit: it stands otherwise, or something that it was made from has changed.
+            Misfit: all stands otherwise, or something that it was made from has changed.
         """
         try:
             standing = self.world.standing(base, GONE, agenda)
@@ -117,7 +117,12 @@ class Plan(Settled):
         values = self.match(standing, GONE) if self.holds() and self.in_step(standing) else None
         if values is None:
             raise Misfit("it does not stand as planned")
-        return standing, values
+        stops: list[Tick] = [base + since for since, place in standing.timers if place not in self.places]
+        for part in self.parts if self.world.taps else ():
+            used = [len(tokens) for tokens in self.standing.shapes[part.index][: len(ports_of(part.sync))]]
+            newest = self.main.newest[part.index] + self.period
+            stops.append(first_eviction(part, ports_of(part.sync), used, newest))
+        return values, min(limit, standing.others, self.windows_end, *stops)
 
     def holds(self) -> bool:
         """True if nothing that it was made from has changed, other than how the firing rules stand."""
@@ -157,16 +162,6 @@ class Plan(Settled):
         running.current = IN_PLAN
         most = max(1, min(AT_ONCE, MOST_NOTED // (len(trace.taken) + 1)))
         self.at_once = min(most, 2 * self.at_once) if size < LONGEST_KEPT else max(1, self.at_once // 2)
-
-    def stops(self, base: int, standing: Standing, limit: float) -> float:
-        """The tick up to which periods that begin at `base` may go on."""
-        timers = [base + since for since, place in standing.timers if place not in self.places]
-        if self.world.taps:
-            for part in self.parts:
-                used = [len(tokens) for tokens in self.standing.shapes[part.index][: len(ports_of(part.sync))]]
-                newest = self.main.newest[part.index] + self.period
-                timers.append(first_eviction(part, ports_of(part.sync), used, newest))  # type: ignore[arg-type]
-        return min(limit, standing.others, self.windows_end, *timers)
 
     def most(self, base: int, stop: float) -> int:
         """How many periods fit in from `base` to before `stop`."""
