@@ -335,24 +335,19 @@ class PlanEvent:
         tick, start, stop: when, and the interval.
         inputs: by port that takes tokens, the value.
         wires: by leg and receiver, in order, the values that it makes.
-        arrivals: by leg, when they arrive.
         intervals: (on tokens) of the inputs, and `results`: each is sent by an "end" that follows; None: not on tokens.
         asked: (on tokens) the condition on which it depends whether it gives a result; None: it does not.
         gives: it gives a result.
     """
 
     __slots__ = (
-        *("arrivals", "asked", "gives", "inputs", "intervals", "kind", "leg", "part", "results", "start", "stop"),
-        *("tick", "wires"),
+        *("asked", "gives", "inputs", "intervals", "kind", "part", "results", "start", "stop", "tick", "wires"),
     )
 
-    def __init__(
-        self, part: Part, kind: str, tick: int, start: Tick, stop: Tick, inputs: tuple[StandIn, ...], leg: Leg | None
-    ) -> None:
+    def __init__(self, part: Part, kind: str, tick: int, start: Tick, stop: Tick, inputs: tuple[StandIn, ...]) -> None:
         self.part, self.kind, self.tick, self.start, self.stop = part, kind, tick, start, stop
-        self.inputs, self.leg = inputs, leg
+        self.inputs = inputs
         self.wires: list[list[StandIn]] = []
-        self.arrivals: list[int] = []
         self.intervals: list[tuple[Tick, Tick]] = []
         self.results: list[Result] | None = None
         self.asked: StandIn | None = None

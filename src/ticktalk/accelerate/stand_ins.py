@@ -221,9 +221,7 @@ class World:
 
     # What the stand-ins do.
 
-    def _note(
-        self, part: Part, kind: str, start: Tick, stop: Tick, inputs: Any, now: int, leg: Leg | None = None
-    ) -> None:
+    def _note(self, part: Part, kind: str, start: Tick, stop: Tick, inputs: Any, now: int) -> None:
         if part.refused:
             raise Unsettled(part.refused)
         place = len(self.events)
@@ -233,10 +231,10 @@ class World:
         tap, way = self.taps.get(id(part.context)), None
         tokens = inputs if kind == "fire" and part.twin.full else None
         taken = tuple(inputs) if tokens is None else tuple([token[2] for token in tokens])
-        event = PlanEvent(part, kind, now, start, stop, taken, leg)
+        event = PlanEvent(part, kind, now, start, stop, taken)
         event.gives = place not in self.absent
         self.events.append(event)
-        if leg is not None:
+        if kind == "tell":
             return
         if tokens is not None:
             event.intervals = [token[:2] for token in tokens]
@@ -252,7 +250,6 @@ class World:
         wire = 0
         fires_tag = kind == "tag" or (kind == "fire" and part.sq.trigger in ("arrival", "grid"))
         for leg in part.legs:
-            event.arrivals.append(now)
             if (leg.tag and not fires_tag) or (kind == "tag" and not leg.tag):
                 event.wires.append([])
                 continue
@@ -270,7 +267,7 @@ class World:
                 way, given = leg.way, values[0] if values else None
                 tap.sent(part.forward.sq.name, way.name, Given(place, way.name, given), start, stop)
             if leg.delay:
-                arrival = event.arrivals[-1] = self._arrival(part, leg, now)
+                arrival = self._arrival(part, leg, now)
                 self.agenda.deliver_at(arrival, self.arrive, Flying(part, leg, values, start, stop))
             elif leg.to:
                 self.arrive(Flying(part, leg, values, start, stop))
@@ -304,7 +301,7 @@ class World:
         """A token reaches its receivers."""
         leg, now = flying.leg, self.agenda.now
         if leg.output:
-            self._note(flying.part, "tell", flying.start, flying.stop, flying.values, now, leg)
+            self._note(flying.part, "tell", flying.start, flying.stop, flying.values, now)
             return
         if leg.host:
             self.came[flying.part, leg.way.name, leg.host] += 1
