@@ -201,6 +201,31 @@ def test_a_time_beyond_all_that_a_message_names_is_refused(text: str, tmp_path: 
     assert length("1s", 2**61 - 1_000_000) == 1_000_000
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("simulate", "prog.py", "--until", "1s", "--profile", "x" * 5000),
+        ("compile", "prog.py", "-o", "x" * 5000),
+        ("keys", "init", "--address", "127.0.0.1", "--directory", "x" * 5000),
+    ],
+)
+def test_a_name_that_no_file_can_have_is_told_in_a_line(words: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    done = ticktalk(*words, cwd=tmp_path)
+    assert done.returncode == 1 and len(done.stderr) < 500 and "Traceback" not in done.stderr
+    assert "more characters): no file can have so long a name" in done.stderr
+
+
+@pytest.mark.parametrize("speed", ["nan", "inf", "9" * 400])
+def test_a_speed_that_is_no_number_is_refused(speed: str, tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    ticktalk("simulate", "prog.py", "--until", "1s", "--record", "run.mcap", cwd=tmp_path)
+    done = ticktalk("replay", "run.mcap", "--speed", speed, cwd=tmp_path)
+    assert done.returncode == 2 and "give a number, such as 2" in done.stderr, done.stderr
+    done = ticktalk("explore", "prog.py", "--until", "1s", "--jobs", "999999999999", cwd=tmp_path)
+    assert done.returncode == 2 and "1<=x<=1000" in done.stderr
+
+
 @pytest.mark.parametrize("slow", [False, True])
 def test_a_progress_bar_moves_however_long_a_run_is(slow: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter(range(10**9)) if slow else iter([0] * 10**4)

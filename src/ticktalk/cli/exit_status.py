@@ -5,6 +5,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage.
 
 from __future__ import annotations
 
+import errno
 import sys
 import warnings
 from collections.abc import Callable
@@ -12,6 +13,10 @@ from typing import Any
 
 from ticktalk.cli.streams import StdoutGone, end_stderr, give_up_stdout, log_to_stderr, open_streams, say, say_lines
 from ticktalk.errors import TTError, TTWarning
+from ticktalk.printable import bounded
+
+NAME = 300
+"""Characters of a file's name that are shown."""
 
 
 def run_guarded(command: Callable[[], object]) -> None:
@@ -26,6 +31,11 @@ def run_guarded(command: Callable[[], object]) -> None:
             sys.stdout.flush()
     except TTError as error:
         say_lines(error if error.placed else f"error: {error}")
+        sys.exit(1)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        say(f"error: {bounded(str(error.filename), NAME)}: no file can have so long a name: give a shorter one")
         sys.exit(1)
     except StdoutGone as gone:
         if str(gone):

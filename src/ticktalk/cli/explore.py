@@ -61,7 +61,10 @@ def explore(
         int, typer.Option(metavar="COUNT", min=0, help="Points that are tried with all that varies at once.")
     ] = RUNS,
     jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", metavar="COUNT", min=1, help="Processes; default: one a processor.")
+        int | None,
+        typer.Option(
+            "-j", "--jobs", metavar="COUNT", min=1, max=options.MOST_JOBS, help="Processes; default: one a processor."
+        ),
     ] = None,
     seed: Annotated[
         int, typer.Option(metavar="NUMBER", min=0, max=2**31, help="Seed of the runs and of the search.")

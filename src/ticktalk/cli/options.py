@@ -9,6 +9,9 @@ import typer
 
 from ticktalk.cli.settings import VARIABLES
 
+MOST_JOBS = 1_000
+"""Processes that a command starts at most: one a core of a large machine."""
+
 Program = Annotated[str, typer.Argument(metavar="PROGRAM|GRAPH.json", help="A program, or a compiled graph.")]
 Graph = Annotated[
     str | None, typer.Option("--graph", metavar="NAME", help="Which graph of the program; default: the outermost one.")

@@ -102,6 +102,10 @@ def replay(
     end: Tick = min(ends, default=INFINITY)
     if begin >= end:
         raise typer.BadParameter(f"--from {since} is not before the end that --to or --until gives: nothing is between")
+    if speed is not None and not math.isfinite(speed):
+        raise typer.BadParameter(
+            f"--speed {speed}: give a number, such as 2; without --speed it is as fast as possible"
+        )
     if component and not then_live:
         raise typer.BadParameter("--component is for --then-live: a replay runs no body that wants a component")
     if any((program, mapping, deployment, events, network_delay, changes, expect_same)):

@@ -81,7 +81,14 @@ def simulate(
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option("-j", "--jobs", metavar="COUNT", min=1, help="Runs at a time (--runs); default: one a processor."),
+        typer.Option(
+            "-j",
+            "--jobs",
+            metavar="COUNT",
+            min=1,
+            max=options.MOST_JOBS,
+            help="Runs at a time (--runs); default: one a processor.",
+        ),
     ] = None,
     dask: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="The Dask scheduler that does the runs (--runs).")
