@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+LOST = "lost"
+"""The one kind whose count may go down: a token may come after it counted as lost."""
+
 KINDS = {
     "skipped": "instants of a stream that were past before they could start",
     "late_starts": "stream firings that started after their interval",
@@ -16,7 +19,7 @@ KINDS = {
     "busy": "inputs dropped while a single run was in flight",
     "late_results": "results of single runs that came after their timeout",
     "errors": "firings that raised",
-    "lost": "tokens sent and never received",
+    LOST: "tokens sent and never received",
     "overflow": "tokens and messages dropped because too many wait",
     "stale": "tokens of an older generation",
     "bad_frames": "frames that could not be read",

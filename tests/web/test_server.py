@@ -19,6 +19,7 @@ from ticktalk import TTError, TTRuntimeManagerSim, compile_program
 from ticktalk.cli.dashboard import SimulatedPages, acts, address
 from ticktalk.payloads import OutputToken
 from ticktalk.web.latest_looks import Streams
+from ticktalk.web.metrics import metrics_text
 from ticktalk.web.server import Dashboard
 
 PROGRAM = """
@@ -191,6 +192,20 @@ def test_metrics_are_read_by_prometheus(system):
         ("errors", 1)
     ]
     assert families["ticktalk_firing_errors"].samples[0].value == 1
+
+
+def test_lost_tokens_are_no_counter_as_one_that_comes_late_is_lost_no_more(system):
+    manager, _ = system
+    status = manager.status()
+    events = []
+    for lost in (3, 1):
+        status["graphs"][0]["counters"]["judge-1"] = {"lost": lost, "late": 2}
+        families = {each.name: each for each in text_string_to_metric_families(metrics_text(status).decode())}
+        family = families["ticktalk_sq_lost_tokens"]
+        (sample,) = family.samples
+        assert (family.type, sample.labels, sample.value) == ("gauge", {"graph": "prog", "sq": "judge-1"}, lost)
+        events.append([(each.labels["kind"], each.value) for each in families["ticktalk_sq_events"].samples])
+    assert events == [[("late", 2)]] * 2
 
 
 @pytest.mark.parametrize(

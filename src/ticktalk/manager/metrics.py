@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ticktalk.counters import KINDS
+from ticktalk.counters import KINDS, LOST, Counts
 from ticktalk.series import BOUNDS, SeriesKind
 
 
@@ -55,6 +55,8 @@ def _of_ensembles(entries: list[dict[str, Any]]) -> Iterator[Family]:
 
 
 def _of_graphs(graphs: list[dict[str, Any]]) -> Iterator[Family]:
+    graphs = [graph | _parted(graph["counters"]) for graph in graphs]
+
     def of_each(name: str, kind: SeriesKind, text: str, values: list[float]) -> Family:
         named = zip(graphs, values, strict=True)
         return Family(name, kind, text, ("graph",), [((graph["name"],), value) for graph, value in named])
@@ -74,8 +76,10 @@ def _of_graphs(graphs: list[dict[str, Any]]) -> Iterator[Family]:
     outputs, running = [graph["outputs"] for graph in graphs], [float(graph["state"] == "running") for graph in graphs]
     yield of_each("ticktalk_outputs", "counter", "Outputs that reached the manager.", outputs)
     yield of_each("ticktalk_graph_running", "gauge", "1: it runs.", running)
-    meanings = "; ".join(f"{kind}: {meaning}" for kind, meaning in KINDS.items())
-    yield of_parts("ticktalk_sq_events", "counter", meanings, "counters", "sq", "kind")
+    meanings = "; ".join(f"{kind}: {meaning}" for kind, meaning in KINDS.items() if kind != LOST)
+    yield of_parts("ticktalk_sq_events", "counter", meanings, "events", "sq", "kind")
+    # A token may come after it counted as lost. A counter that goes down would be read as one that began anew.
+    yield of_parts("ticktalk_sq_lost_tokens", "gauge", "Tokens sent that have not come.", "lost", "sq")
     yield of_parts("ticktalk_sq_waiting_tokens", "gauge", "Tokens that wait.", "waiting", "sq", "port")
     yield of_parts("ticktalk_arc_tokens", "counter", "Tokens sent to other ensembles.", "sent", "arc")
     yield of_work("ticktalk_sq_firings", "counter", "Firings whose bodies have run.", "firings")
@@ -83,6 +87,12 @@ def _of_graphs(graphs: list[dict[str, Any]]) -> Iterator[Family]:
     yield of_work("ticktalk_sq_queue", "gauge", "Firings that run, or wait to.", "queue")
     yield of_work("ticktalk_sq_deadlines_kept", "counter", "Deadlines with data in time.", "kept")
     yield of_work("ticktalk_sq_deadlines_missed", "counter", "Deadlines without.", "missed")
+
+
+def _parted(counters: Counts) -> dict[str, Any]:
+    """The counters that only go up (`events`), and by SQ the tokens that are `lost`."""
+    events = {sq: {kind: count for kind, count in kinds.items() if kind != LOST} for sq, kinds in counters.items()}
+    return {"events": events, "lost": {sq: kinds[LOST] for sq, kinds in counters.items() if LOST in kinds}}
 
 
 def _of_bodies(graphs: list[dict[str, Any]]) -> Iterator[Family]:
