@@ -249,6 +249,7 @@ def test_a_failure_and_a_cut_lose_the_tokens_sent_meanwhile(tmp_path: Path) -> N
     found = explored(tmp_path, body, {"cut:a,b": "0..2s"}, "ensembles: [{name: a}, {name: b}]\n", resolution="1ms")
     # Cuts begin at 0.6, 1.2, 1.8 and 2.4 s and a microsecond: the last is 99.999 ms before a token.
     assert 98_999 <= safe(found)["cut:a,b"] <= 99_999
+    assert ", begun at 4 moments: none below differs, " in axis_of(found, "cut:a,b").how
     first = axis_of(found, "cut:a,b").first
     assert first is not None
     assert first.difference.what == "work-1 [2.375s, 2.625s): 50 does not come"

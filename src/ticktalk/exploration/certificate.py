@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ticktalk.exploration.dimensions import LASTING, SEEDS
 from ticktalk.exploration.outcomes import FirstDifference
 
 
@@ -52,11 +53,12 @@ class AxisBound(msgspec.Struct, frozen=True):
     @property
     def how(self) -> str:
         """The way it was found, in words that promise no more than was done."""
+        runs = f"{self.runs} runs" + f", begun at {SEEDS} moments" * (self.dimension.partition(":")[0] in LASTING)
         if self.end:
-            return f"the end of the range: {self.runs} runs, no difference"
+            return f"the end of the range: {runs}, no difference"
         if self.steady:
-            return f"halving, {self.runs} runs: none below differs, all above do"
-        return f"halving, {self.runs} runs: none below differs, not all above do"
+            return f"halving, {runs}: none below differs, all above do"
+        return f"halving, {runs}: none below differs, not all above do"
 
 
 class AllTogether(msgspec.Struct, frozen=True):
