@@ -270,7 +270,7 @@ async function draw(name) {
   for (const group of $("canvas").querySelectorAll(".sq")) {
     const box = group.querySelector("rect.box"), label = document.createElementNS("http://www.w3.org/2000/svg", "text");
     label.setAttribute("class", "rate"); label.setAttribute("text-anchor", "end");
-    label.setAttribute("x", Number(box.getAttribute("x")) + Number(box.getAttribute("width"))); label.setAttribute("y", Number(box.getAttribute("y")) - 4);
+    label.setAttribute("x", Number(box.getAttribute("x")) + Number(box.getAttribute("width"))); label.setAttribute("y", Number(box.getAttribute("y")) + Number(box.getAttribute("height")) + 10);
     group.append(label);
     group.addEventListener("click", () => { chosen = chosen === group.dataset.sq ? null : group.dataset.sq; showGraph(); });
     nodes.set(group.dataset.sq, { group, label, arcs: [] });
