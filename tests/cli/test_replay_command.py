@@ -15,7 +15,11 @@ import pytest
 
 import commands
 from programs import HEAD
+from ticktalk.cli.inspect_command import _show
 from ticktalk.cli.replay import tell_replayed
+from ticktalk.cli.what_if import tell
+from ticktalk.recording.moment import Moment
+from ticktalk.recording.outputs_compared import ComparedOutput, Comparison, Difference
 
 PROGRAM = (
     HEAD
@@ -227,3 +231,15 @@ def test_an_interrupt_ends_the_replay_though_a_page_shows_it(
 def test_a_replay_without_tokens_does_not_say_that_each_was_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     tell_replayed(Counter(), [], Counter())
     assert capsys.readouterr().err == "no token is in the recording, so there was nothing to compare\n"
+
+
+def test_names_of_a_recording_steer_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """A file says what ensembles and SQs are called: anything."""
+    name = "\x1b[2J\u202edog"
+    _show([Moment(name, name, [], [], [], name, None, 0)], 0, 0)
+    differs = Difference("gone", 0, name, "")
+    compared = ComparedOutput(name, 1, 0, 0, 1, 0, (0, 0), [differs])
+    tell(Comparison([compared], {name: (1, 2)}), json=False, start=0)
+    shown = capsys.readouterr().out
+    assert shown.count(r"\x1b[2J\u202edog") == 7
+    assert shown.replace("\n", "").isprintable()

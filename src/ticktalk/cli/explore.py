@@ -13,7 +13,7 @@ from ticktalk.cli.console import runs_done
 from ticktalk.cli.explore_search import RUNS
 from ticktalk.cli.explore_search import explore as explored
 from ticktalk.cli.streams import say
-from ticktalk.cli.tables import table, terminal
+from ticktalk.cli.tables import add, table, terminal
 from ticktalk.exploration.certificate import Certificate, Counterexample
 from ticktalk.exploration.dimensions import KINDS
 from ticktalk.yaml_file import YamlFile, read_text
@@ -146,7 +146,7 @@ def _show(certificate: Certificate) -> None:
     shown = table("what is made worse", "same outputs up to", "found by", "the first difference")
     for axis in certificate.bounds:
         first = "" if axis.first is None else f"{'; '.join(axis.first.worse.values())}: {axis.first.difference.what}"
-        shown.add_row(axis.dimension.lstrip("-"), axis.safe_text, axis.how, first)
+        add(shown, axis.dimension.lstrip("-"), axis.safe_text, axis.how, first)
     console = terminal()
     console.print(f"{certificate.program}: output tokens of a run: {counts}")
     console.print(shown)

@@ -14,10 +14,11 @@ from ticktalk.cli import arguments, options
 from ticktalk.cli.record import tell_lacks, tell_versions
 from ticktalk.cli.replay import check_names, replayable
 from ticktalk.cli.streams import say
-from ticktalk.cli.tables import table, terminal
+from ticktalk.cli.tables import add, table, terminal
 from ticktalk.durations import duration_text, interval_and_ticks
 from ticktalk.explain.which_version import version_at
 from ticktalk.hosted.body_output import BodyOutput, keep_bodies_from_stdout
+from ticktalk.printable import line
 from ticktalk.recording.moment import Moment, moments
 from ticktalk.recording.replay import Replay
 from ticktalk.records import Turn
@@ -77,7 +78,7 @@ def inspect(
             try:
                 tick = arguments.recorded_tick(word, begun)
             except typer.BadParameter as error:
-                terminal().print(error.message)
+                terminal().print(line(error.message))
                 continue
         show(tick)
 
@@ -105,5 +106,5 @@ def _show(found: list[Moment], tick: int, start: int) -> None:
             deadlines.append(f"next instant {duration_text(each.instant - start)}")
         running = [interval_and_ticks(*interval) for interval in each.running]
         cells = ["\n".join(part) for part in (tokens, deadlines, running)]
-        shown.add_row(each.sq, each.ensemble, *cells, each.state, str(each.firings))
+        add(shown, each.sq, each.ensemble, *cells, each.state, each.firings)
     console.print(shown)

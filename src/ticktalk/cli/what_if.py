@@ -12,7 +12,7 @@ import typer
 from ticktalk.cli import arguments
 from ticktalk.cli.simulated_run import SimulatedRun, network_delay_of
 from ticktalk.cli.streams import say
-from ticktalk.cli.tables import table, terminal
+from ticktalk.cli.tables import add, table, terminal
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.durations import duration_text
 from ticktalk.engine.firing_chain import MakeStage
@@ -23,6 +23,7 @@ from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.hosted.tapping import Tapped
 from ticktalk.manager.deploy import with_instants
+from ticktalk.printable import line
 from ticktalk.recording.departures import shown
 from ticktalk.recording.outputs_compared import Comparison, Pair, compared, kind_of
 from ticktalk.recording.setup import Setup
@@ -249,16 +250,17 @@ def tell(comparison: Comparison, json: bool, start: int) -> None:
     shown = table("output", "recorded", "same", "changed", "gone", "new", "later: median", "worst")
     for each in comparison.outputs:
         counts = (each.recorded, each.same, each.changed, each.gone, each.new)
-        shown.add_row(each.name, *map(str, counts), *map(_later, each.later))
+        add(shown, each.name, *counts, *map(_later, each.later))
     console = terminal()
     console.print(shown)
     for kind, (before, after) in comparison.counters.items():
-        console.print(f"{kind}: {before} in the recording, {after} now")
+        console.print(line(f"{kind}: {before} in the recording, {after} now"))
     listed = [(each.name, difference) for each in comparison.outputs for difference in each.differences]
     listed.sort(key=lambda entry: entry[1].tick)
     for name, difference in listed[:SHOWN]:
         was = difference.was or "(nothing)"
-        console.print(f"{duration_text(difference.tick - start)}: {name} {was} -> {difference.now or '(nothing)'}")
+        now = difference.now or "(nothing)"
+        console.print(line(f"{duration_text(difference.tick - start)}: {name} {was} -> {now}"))
     if len(listed) > SHOWN:
         console.print(f"and more differences; --json has {len(listed)}")
 
