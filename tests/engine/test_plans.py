@@ -17,6 +17,7 @@ from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.accelerate import apart as parts
 from ticktalk.accelerate import handover, loops, periods
 from ticktalk.accelerate.events import TooLong
+from ticktalk.accelerate.standing import ports_of
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.json_text import json_line
@@ -231,8 +232,14 @@ def programs(draw: st.DrawFn, hosts: bool = False, rates: bool = False, unit: in
 
 
 class Ran:
-    """All visible effects of a run; `loads`: how much of cores and links was used."""
+    """All visible effects of a run.
 
+    Attributes:
+        tokens: by instance and port, those that wait at the end, with their numbers and values.
+        loads: how much of cores and links was used.
+    """
+
+    tokens: dict[Any, Any]
     loads: list[Any]
 
     def __init__(self, outputs: list[str], printed: str, errors: list[Any], counters: Any, waiting: Any, fired: Any):
@@ -310,6 +317,12 @@ def _run(
     ran = Ran(
         outputs, out.getvalue() + "|" + err.getvalue(), errors, manager.counters(graph), manager.waiting(graph), fired
     )
+    ran.tokens = {
+        (name, number, sq): [[(*token[:3], repr(token[3])) for token in port.tokens] for port in ports_of(sync)]
+        for name, site in manager.simulation.sites.items()
+        for (_, number), context in site.host.contexts.items()
+        for sq, sync in context.syncs.items()
+    }
     ran.loads = [] if deployment is None else manager.simulation.timing.loads(until)
     return ran
 
@@ -319,6 +332,7 @@ def same(graph: TTGraph, **how: Any) -> Ran:
     general, ours = run(graph, False, **how), run(graph, True, **how)
     for mine, expected in zip(ours.seen, general.seen, strict=True):
         assert mine == expected
+    assert ours.tokens == general.tokens
     return ours
 
 
@@ -908,3 +922,12 @@ def test_a_chain_of_many_sqs_of_two_inputs() -> None:
     assert [json.loads(line)["value"] for line in outputs] == [501, 3 * 501]  # at 10 and 30
     assert not counters and set(fired.values()) == {2, 4}
     assert waiting == {f"add-{number}": {"b": 2} for number in range(1, 501)}
+
+
+@pytest.mark.parametrize("bound", [40, 300, 100_000])
+def test_tokens_that_nobody_meets_wait_as_on_the_general_engine(bound: int) -> None:
+    graph = program("a = src(trigger, TTPeriod=10)\nb = src(trigger, TTPeriod=30)\nreturn a + b")
+    ran = same(graph, until=2000, bound=bound)
+    left = [tokens for ports in ran.tokens.values() for tokens in ports if tokens]
+    # Two of three samples of `a` meet none of `b`.
+    assert len(left) == 1 and len(left[0]) == pytest.approx(min(bound, 2000) // 15, abs=2)
