@@ -218,6 +218,8 @@ def test_an_interrupt_ends_the_replay_though_a_page_shows_it(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # Where the tests run in the background of a shell, it has them ignore this signal, and so would this process.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as run:
         try:
             assert run.stderr is not None

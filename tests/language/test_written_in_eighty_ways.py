@@ -23,6 +23,10 @@ from ticktalk.language.compiler import compile_program
 from ticktalk.runtime_manager import TTRuntimeManagerSim
 
 HEAD = "from ticktalk import SQify, STREAMify, GRAPHify\n"
+
+HANGS = 1800
+"""Seconds after which plain Python hangs that runs all programs: it takes seconds, on a busy machine minutes."""
+
 WAYS: dict[str, dict[str, str]] = {}
 for _way in re.split(r"^## ", (Path(__file__).parent / "written.txt").read_text(), flags=re.MULTILINE)[1:]:
     _name, *_files = re.split(r"^--- (.*)\n", _way, flags=re.MULTILINE)
@@ -78,7 +82,7 @@ def expected(folders: dict[str, Path]) -> dict[str, str]:
     """By way, what plain Python gives."""
     given = json.dumps([str(folder) for folder in folders.values()])
     done = subprocess.run(
-        [sys.executable, "-c", IN_PYTHON], input=given, capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", IN_PYTHON], input=given, capture_output=True, text=True, check=True, timeout=HANGS
     )
     return dict(zip(folders, map(json.loads, done.stdout.splitlines()), strict=True))
 
