@@ -34,7 +34,7 @@ NOTHING = Value()
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class InPlaceChange:
     """A change of objects, or, if it is deep, also of what they hold: the module and the line of its code."""
 
     nodes: frozenset[Node]
@@ -62,7 +62,7 @@ class Call:
     positional: list[Value]
     named: dict[str, Value]
     result: Node
-    otherwise: Change | None
+    otherwise: InPlaceChange | None
     copies: bool = False
     hands_on: bool = False
 
@@ -82,8 +82,8 @@ class Code:
     """
 
     result: Node
-    changes: list[Change] = field(default_factory=list)
-    rebound: list[Change] = field(default_factory=list)
+    changes: list[InPlaceChange] = field(default_factory=list)
+    rebound: list[InPlaceChange] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     parameters: list[str] = field(default_factory=list)
     rest: list[str] = field(default_factory=list)  # `*args`, `**named`
@@ -144,7 +144,7 @@ class Objects:
         self.members[node][name] = member
         self._held[member].add(node)
 
-    def changed(self, change: Change) -> set[Node]:
+    def changed(self, change: InPlaceChange) -> set[Node]:
         """All nodes whose values a change may reach; of modules only those that are changed themselves."""
         itself = self._closure(change.nodes, self._same)
         if change.deep or not self._parts.isdisjoint(self._closure(change.nodes, self._from)):
@@ -190,7 +190,7 @@ class Objects:
         return found, made
 
 
-class Running:
+class CodeRunner:
     """Runs code in thought: finds all that it calls, and what all that changes."""
 
     def __init__(self, objects: Objects) -> None:
@@ -200,7 +200,7 @@ class Running:
         """The nodes whose values the code may change in place, and those that it may bind anew."""
         codes: dict[int, Code] = {id(first): first}
         size = (-1, -1)
-        unknown: list[Change] = []
+        unknown: list[InPlaceChange] = []
         while size != (self._objects.size, len(codes)):
             size = self._objects.size, len(codes)
             unknown = []
@@ -219,7 +219,7 @@ class Running:
                 rebound.setdefault(node, Lost(change.module, change.line, True))
         return changed, rebound
 
-    def _run_call(self, call: Call, unknown: list[Change]) -> Iterator[Code]:
+    def _run_call(self, call: Call, unknown: list[InPlaceChange]) -> Iterator[Code]:
         objects = self._objects
         codes, classes = objects.called(call.callee.nodes, call.method)
         result = Value(frozenset({call.result}))

@@ -9,10 +9,10 @@ import ast
 from collections.abc import Callable, Iterable
 
 from ticktalk.language.bindings import bound_names, is_main_guard
-from ticktalk.language.changes import NOTHING, Code, Lost, Node, Running, Value
+from ticktalk.language.changes import NOTHING, Code, CodeRunner, Lost, Node, Value
 from ticktalk.language.known_calls import OF_METHODS
 from ticktalk.language.plain_names import plain_names
-from ticktalk.language.running_names import Known, Scope, Source
+from ticktalk.language.running_names import KnownCode, ModuleSource, Scope
 from ticktalk.language.running_values import Values
 
 Beside = Callable[[str], "tuple[ast.Module, str] | None"]
@@ -28,18 +28,18 @@ class RunningCode:
     """
 
     def __init__(self, beside: Beside = lambda name: None, program: str = "") -> None:
-        self.known = Known(self.find)
+        self.known = KnownCode(self.find)
         self._at: dict[int, dict[str, Lost]] = {}
         self._beside = beside
         self._program = program
-        self._running = Running(self.known.objects)
+        self._running = CodeRunner(self.known.objects)
 
     def read(self, module: str, tree: ast.Module, package: str = "") -> None:
         """Read a module; "" is the program itself."""
         if module in self.known.sources:
             return
         names = [name for statement in tree.body for name in bound_names(statement)]
-        source = self.known.sources[module] = Source(tree, package, set(names))
+        source = self.known.sources[module] = ModuleSource(tree, package, set(names))
         for inner in ast.walk(tree):
             source.names |= set(inner.names) if isinstance(inner, ast.Global) else set()
         source.once = {name for name in source.names if names.count(name) == 1}
@@ -51,7 +51,7 @@ class RunningCode:
     def run(self, module: str, statement: ast.stmt, scope: Scope) -> Code:
         """Note what a statement of a module, or of a class in it, does when it is run."""
         code = Code((module, f"{scope.prefix}@{statement.lineno}"))
-        Reader(self, module, scope, code).statement(statement)
+        CodeReader(self, module, scope, code).statement(statement)
         changed, rebound = self._running.run(code)
         own: dict[str, Lost] = {}
         for node, lost in (*rebound.items(), *changed.items()):
@@ -78,7 +78,7 @@ class RunningCode:
         return name
 
 
-class Reader(Values):
+class CodeReader(Values):
     """Reads one piece of code."""
 
     def __init__(self, program: RunningCode, module: str, scope: Scope, code: Code) -> None:
@@ -230,7 +230,7 @@ class Reader(Values):
         defaults += [(a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None]
         for parameter, default in defaults:
             self._objects.bind((self._module, f"{prefix}{parameter.arg}"), self.value(default))
-        reader = Reader(self._program, self._module, scope, code)
+        reader = CodeReader(self._program, self._module, scope, code)
         reader.statements(statements)
         if isinstance(node, ast.Lambda):
             self._objects.bind(code.result, reader.value(node.body))

@@ -11,7 +11,7 @@ from ticktalk.language.changes import Lost, Node, Objects
 
 
 @dataclass(slots=True)
-class Source:
+class ModuleSource:
     """A module: its names, those of them that are bound once, and those whose values nothing can change in place."""
 
     tree: ast.Module
@@ -34,7 +34,7 @@ class Scope:
 
 
 @dataclass(slots=True)
-class Known:
+class KnownCode:
     """What is known of a program's modules.
 
     Attributes:
@@ -45,17 +45,17 @@ class Known:
     """
 
     find: Callable[[str], str | None]
-    sources: dict[str, Source] = field(default_factory=dict)
+    sources: dict[str, ModuleSource] = field(default_factory=dict)
     objects: Objects = field(default_factory=Objects)
     same_as: dict[Node, Node] = field(default_factory=dict)
     of_libraries: dict[Node, str] = field(default_factory=dict)
     elsewhere: dict[Node, Lost] = field(default_factory=dict)
 
 
-class Names:
+class RunningNames:
     """The meanings of names at one place."""
 
-    def __init__(self, known: Known, module: str, scope: Scope) -> None:
+    def __init__(self, known: KnownCode, module: str, scope: Scope) -> None:
         self._known = known
         self._objects = known.objects
         self._module = module

@@ -6,7 +6,7 @@ import ast
 import builtins
 from collections.abc import Sequence
 
-from ticktalk.language.changes import NOTHING, Call, Change, Code, Node, Value
+from ticktalk.language.changes import NOTHING, Call, Code, InPlaceChange, Node, Value
 from ticktalk.language.function_templates import PACKAGES
 from ticktalk.language.known_calls import (
     CHANGE_NO_ARGUMENT,
@@ -19,13 +19,13 @@ from ticktalk.language.known_calls import (
     READS,
 )
 from ticktalk.language.names_of_module import names_in_texts
-from ticktalk.language.running_names import Known, Names, Scope
+from ticktalk.language.running_names import KnownCode, RunningNames, Scope
 
 
-class Values(Names):
+class Values(RunningNames):
     """Reads the expressions of one piece of code, and notes there what happens."""
 
-    def __init__(self, known: Known, module: str, scope: Scope, code: Code) -> None:
+    def __init__(self, known: KnownCode, module: str, scope: Scope, code: Code) -> None:
         super().__init__(known, module, scope)
         self._code = code
 
@@ -33,15 +33,15 @@ class Values(Names):
         """The object of a function."""
         raise NotImplementedError
 
-    def _change(self, place: ast.AST, value: Value, deep: bool) -> Change:
-        return Change(value.nodes, deep, self._module, getattr(place, "lineno", 0))
+    def _change(self, place: ast.AST, value: Value, deep: bool) -> InPlaceChange:
+        return InPlaceChange(value.nodes, deep, self._module, getattr(place, "lineno", 0))
 
     def _note(self, place: ast.AST, value: Value, deep: bool) -> None:
         if value.nodes:
             self._code.changes.append(self._change(place, value, deep))
 
     def _rebind(self, place: ast.AST, node: Node) -> None:
-        self._code.rebound.append(Change(frozenset({node}), False, self._module, getattr(place, "lineno", 0)))
+        self._code.rebound.append(InPlaceChange(frozenset({node}), False, self._module, getattr(place, "lineno", 0)))
 
     def _is_direct(self, node: ast.expr) -> bool:
         """True if a change of what an expression means changes nothing that this holds."""
@@ -192,7 +192,7 @@ class Values(Names):
         if library is not None:
             return self._of_library(node, library, positional, named, given)
         receiver = self.value(function.value) if isinstance(function, ast.Attribute) else NOTHING
-        unknown: Change | None = self._change(node, Value(given.nodes | receiver.nodes), True)
+        unknown: InPlaceChange | None = self._change(node, Value(given.nodes | receiver.nodes), True)
         if not isinstance(function, ast.Attribute) or self._fixed(function) is not None:
             return self._call(node, self.value(function), positional, named, receiver=receiver, otherwise=unknown)
         name = function.attr
@@ -216,7 +216,7 @@ class Values(Names):
         named: dict[str, Value] | None = None,
         method: str = "",
         receiver: Value = NOTHING,
-        otherwise: Change | None = None,
+        otherwise: InPlaceChange | None = None,
         copies: bool = False,
         hands_on: bool = False,
     ) -> Value:
