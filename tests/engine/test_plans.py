@@ -18,6 +18,7 @@ from ticktalk.accelerate import apart as parts
 from ticktalk.accelerate import handover, loops, periods
 from ticktalk.accelerate.events import TooLong
 from ticktalk.accelerate.standing import ports_of
+from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.json_text import json_line
@@ -315,8 +316,9 @@ def _run(
         for sq, execute in context.executes.items()
     }
     ran = Ran(
-        outputs, out.getvalue() + "|" + err.getvalue(), errors, manager.counters(graph), manager.waiting(graph), fired
-    )
+        outputs, out.getvalue() + "|" + err.getvalue(), errors,
+        _told(manager.counters, graph), _told(manager.waiting, graph), fired,
+    )  # fmt: skip
     ran.tokens = {
         (name, number, sq): [[(*token[:3], repr(token[3])) for token in port.tokens] for port in ports_of(sync)]
         for name, site in manager.simulation.sites.items()
@@ -325,6 +327,14 @@ def _run(
     }
     ran.loads = [] if deployment is None else manager.simulation.timing.loads(until)
     return ran
+
+
+def _told(ask: Any, graph: TTGraph) -> Any:
+    """What the manager tells of a graph; that there is none, if it was stopped."""
+    try:
+        return ask(graph)
+    except TTRuntimeError as error:
+        return str(error)
 
 
 def same(graph: TTGraph, **how: Any) -> Ran:
