@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from ticktalk.language.evaluation import Foreign, GiveUp, Listing, Meaning, Reference
 from ticktalk.language.expressions import Expressions
@@ -44,25 +44,6 @@ def bound_names(statement: ast.stmt, only_assigned: bool = False) -> set[str]:
             ):
                 names.add(name)
         waiting.extend(ast.iter_child_nodes(node))
-    return names
-
-
-def bound_in_expressions(statement: ast.stmt) -> set[str]:
-    """The names that `:=` binds in the expressions of a statement, in the scope in which it stands."""
-    names: set[str] = set()
-    waiting: list[ast.AST] = [statement]
-    while waiting:
-        node = waiting.pop()
-        match node:
-            case ast.FunctionDef() | ast.AsyncFunctionDef():
-                waiting += [*node.decorator_list, node.args]
-            case ast.ClassDef():
-                waiting += [*node.decorator_list, *node.bases, *node.keywords]
-            case ast.Lambda():
-                waiting.append(node.args)
-            case _:
-                names |= {node.target.id} if isinstance(node, ast.NamedExpr) else set()
-                waiting.extend(ast.iter_child_nodes(node))
     return names
 
 
@@ -119,6 +100,32 @@ def not_known(name: str, statement: ast.stmt) -> Foreign:
     if called in DECORATORS:
         instead = f"write `@{called}` above a `def {name}(...):`"
     return Foreign(f"`{name}` (line {statement.lineno}) is not known at compile time", instead)
+
+
+def changed_names(statement: ast.stmt) -> Iterator[tuple[str, str]]:
+    """Names whose values a statement may change in place: `CONFIG["x"] = 1`, `NAMES.append(1)`, `C.N = 1`.
+
+    Each with the attribute if only one of it is read, as in `print(C.N)`; else with "".
+    """
+    waiting: list[ast.AST] = []
+    match statement:
+        case ast.ClassDef(body=body):
+            for inner in body:
+                yield from changed_names(inner)
+        case ast.Assign(targets=targets) | ast.Delete(targets=targets):
+            waiting = list(targets)
+        case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
+            waiting = [target]
+        case _ if isinstance(statement, (ast.Expr, *Compound)) and not is_main_guard(statement):
+            waiting = [statement]
+    while waiting:
+        match waiting.pop():
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute, ctx=ast.Load()):
+                yield name, attribute
+            case ast.Name(id=name, ctx=ast.Load() | ast.Del()):
+                yield name, ""
+            case node:
+                waiting.extend(ast.iter_child_nodes(node))
 
 
 def is_main_guard(statement: ast.stmt) -> bool:

@@ -11,12 +11,10 @@ import ast
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 
-from ticktalk.language.bindings import assigned_meanings, assignments, bound_in_expressions, bound_names, not_known
-from ticktalk.language.changes import Lost
+from ticktalk.language.bindings import assigned_meanings, assignments, bound_names, changed_names, not_known
 from ticktalk.language.evaluation import Foreign, Imported, Listing, Meaning
 from ticktalk.language.expressions import Expressions
 from ticktalk.language.graph_draft import Constant
-from ticktalk.language.running_code import RunningCode
 from ticktalk.source_problems import did_you_mean
 
 _VALUE_TYPES: dict[str, set[type]] = {
@@ -79,7 +77,7 @@ class EnumMember(Foreign):
         return {"name": self.title, "value": self.value}.get(name)
 
 
-def class_meaning(node: ast.ClassDef, constants: Expressions, running: RunningCode, around: str = "") -> Foreign:
+def class_meaning(node: ast.ClassDef, constants: Expressions, around: str = "") -> Foreign:
     """The meaning of a class; `around`: the name, with a dot, of the class in which it stands."""
     shown = f"{around}{node.name}"
     unknown = Foreign(f"`{shown}` is a class, which has no meaning in a graph", "use it in the body of an SQ")
@@ -100,7 +98,7 @@ def class_meaning(node: ast.ClassDef, constants: Expressions, running: RunningCo
     is_enum = object in types
     if node.keywords or (types and not is_enum) or not all(map(_leaves_constants, node.decorator_list)):
         return unknown
-    own, assigned = _bound_in(node, constants, running, shown)
+    own, assigned = _bound_in(node, constants, shown)
     own |= dict.fromkeys(_hidden_names(node), unknown)
     if is_enum:
         others = any(name in own or any(base.find(name) for base in bases) for name in _OTHER_MEMBERS)
@@ -112,23 +110,19 @@ def class_meaning(node: ast.ClassDef, constants: Expressions, running: RunningCo
     return ClassName(unknown.what, unknown.instead, shown, twin, frozenset(types))
 
 
-def _bound_in(
-    node: ast.ClassDef, constants: Expressions, running: RunningCode, shown: str
-) -> tuple[dict[str, Meaning], set[str]]:
+def _bound_in(node: ast.ClassDef, constants: Expressions, shown: str) -> tuple[dict[str, Meaning], set[str]]:
     """The meanings of the names that the body of a class binds, and those of them that it assigns to."""
     own: dict[str, Meaning] = {}
     assigned: set[str] = set()
     for statement in node.body:
         own |= {name: not_known(f"{shown}.{name}", statement) for name in bound_names(statement)}
-        own |= {name: not_known(f"{shown}.{name}", statement) for name in bound_in_expressions(statement)}
         if isinstance(statement, ast.ClassDef):
-            own[statement.name] = class_meaning(statement, constants, running, f"{shown}.")
+            own[statement.name] = class_meaning(statement, constants, f"{shown}.")
         for target, value in assignments(statement):
             meanings = assigned_meanings(constants, target, value, statement, own, f"{shown}.")
             own |= meanings
             assigned |= meanings.keys()
-        changed = after_change(own, statement, running, f"{shown}.")
-        own |= {name: found for name, found in changed.items() if not isinstance(found, Imported)}
+        own |= after_change(own, statement, f"{shown}.")
     return own, assigned
 
 
@@ -179,58 +173,34 @@ def _stays(value: Meaning, made: type) -> bool:
 
 
 def after_change(
-    meanings: Mapping[str, Meaning | Imported], statement: ast.stmt, running: RunningCode, prefix: str = ""
-) -> dict[str, Meaning | Imported]:
-    """New meanings of the names whose values a statement may change: they are not known any more.
+    meanings: Mapping[str, Meaning | Imported], statement: ast.stmt, prefix: str = ""
+) -> dict[str, Foreign]:
+    """New meanings of the names whose values a statement may change in place: they are not known any more.
 
     `prefix`: the name of the class in which it stands, with a dot.
     """
-    own = ""  # what becomes of that by the statement itself is known
-    match statement:
-        case ast.AugAssign(target=ast.Name(id=own)) | ast.ClassDef(name=own):
-            pass
-    found: dict[str, Meaning | Imported] = {}
-    for full, lost in running.lost_at(statement).items():
-        names = [full.removeprefix(prefix)] if full else list(meanings)
-        for name in names if full.startswith(prefix) or not full else ():
-            if name in meanings and name != own:
-                found[name] = _lost(meanings[name], f"{prefix}{name}", lost, not full)
-    return found
-
-
-def _lost(found: Meaning | Imported, name: str, lost: Lost, any_name: bool) -> Meaning | Imported:
-    if not isinstance(found, Imported):
-        return after_loss(found, name, lost, any_name)
-    before = found.resolve
-    return Imported(lambda libraries: after_loss(before(libraries), name, lost, any_name))
-
-
-def after_loss(found: Meaning, name: str, lost: Lost, any_name: bool = False) -> Meaning:
-    """The meaning of a name behind code that may change it; `any_name`: the code may as well change any other."""
-    is_class = isinstance(found, ClassName)
-    if lost.rebound:
-        stays = any_name and not (is_class or isinstance(found, Constant | Listing))
-    else:
-        stays = not (is_class or can_change(found))
-    if stays:
-        return found
-    where = f"line {lost.line}" + (f" of the module `{lost.module}`" if lost.module else "")
-    done = "bound anew" if lost.rebound else "changed"
-    instead = "bind another name there" if lost.rebound else "change a copy of it there"
-    instead = "assign it in the class" if is_class else instead
-    what = f"`{name}` may be {done} in {where}, so a graph does not know its value"
-    return Foreign(what, f"{instead}, or use it in the body of an SQ")
+    lost: dict[str, Foreign] = {}
+    for name, attribute in changed_names(statement):
+        found = meanings.get(name)
+        if isinstance(found, ClassName):
+            read = found.member(attribute) if attribute else None
+            if isinstance(read, EnumMember) or (isinstance(read, Constant) and not can_change(read)):
+                continue
+            what = (
+                f"`{prefix}{name}` is changed in line {statement.lineno}, so what it has is not known at compile time"
+            )
+            why = Foreign(what, "assign it in the class, or use it in the body of an SQ")
+            for each, other in meanings.items():
+                if isinstance(other, ClassName) and issubclass(other.twin, found.twin):
+                    lost[each] = why
+        elif can_change(found):
+            lost[name] = not_known(prefix + name, statement)
+    return lost
 
 
 def can_change(found: Meaning | Imported | None) -> bool:
-    """True if a value can be changed in place: a list, a dict or a set, or a tuple that holds one."""
-    if isinstance(found, Listing):
-        return not found.is_tuple or any(map(can_change, found.items))
-    return isinstance(found, Constant) and _is_mutable(found.value)
-
-
-def _is_mutable(value: object) -> bool:
-    return isinstance(value, list | dict | set) or (isinstance(value, tuple) and any(map(_is_mutable, value)))
+    """True if statements can change a value in place: a list, a dict or a set."""
+    return isinstance(found, Listing) or (isinstance(found, Constant) and isinstance(found.value, dict | set))
 
 
 def _leaves_constants(decorator: ast.expr) -> bool:

@@ -4,7 +4,6 @@ The file is parsed, never imported or run. The graph's body is evaluated once on
 constants are computed, every other expression becomes an SQ. Read on in this order:
 
     scope.py         the meaning of module-level names; `function_templates.py`: TickTalk's names, decorated functions
-    running_code.py  what code of a module does when it runs; `changes.py`: which constants that may change
     graph_body.py    the statements of the graph; `graphs_in_graphs.py`: calls of other graphs
     expressions.py   names, attributes and calls; `displays.py`, `operators.py`: the other expressions
     instances.py     calls that make SQs; `constructs.py`, `builtin_calls.py`: the other calls

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, TypeVarTuple
 
 from ticktalk.durations import UNITS, duration_text
@@ -92,30 +92,20 @@ Resolve = Callable[[ast.Import | ast.ImportFrom, ast.alias, bool], "Meaning | No
 """Gives the meaning of a name that an import binds; the last argument says whether libraries are looked into, too."""
 
 
-Star = Callable[[str, bool], "Meaning | None"]
-"""Gives the meaning of a name that a star import may bind; the last argument is that of `Resolve`."""
-
-
 class ModuleNames(dict[str, "Meaning | Imported"]):
     """The names that a module binds.
 
     Attributes:
         resolve: looks up names that imports in this module bind; None of missing names.
-        elsewhere: the meaning of a name, given what it means in this module, as code of other ones may change it.
         stars: of each star import, the function from a name of it to its meaning, or None.
     """
 
     def __init__(self, resolve: Resolve = lambda statement, alias, libraries: None) -> None:
         self.resolve = resolve
-        self.stars: list[Star] = []
-        self.elsewhere: Callable[[str, Meaning], Meaning] = lambda name, found: found
+        self.stars: list[Callable[[str, bool], Meaning | None]] = []
 
     def find(self, name: str, libraries: bool = True) -> Meaning | None:
         """The meaning of a name, None if it is not bound; `libraries`: imports from installed ones count."""
-        found = self._find(name, libraries)
-        return None if found is None else self.elsewhere(name, found)
-
-    def _find(self, name: str, libraries: bool) -> Meaning | None:
         found = self.get(name)
         if isinstance(found, Imported):
             return found.resolve(libraries)
@@ -134,14 +124,12 @@ class Home:
         file: its file below the place where it is found; "" for the program itself.
         names: the meanings of its names.
         problems: where the mistakes in its file go.
-        earlier: by the id of a default in a signature, what names in it meant there, if they are bound anew later.
     """
 
     name: str
     file: str
     names: ModuleNames
     problems: Problems
-    earlier: dict[int, dict[str, Meaning]] = field(default_factory=dict)
 
 
 Value = Constant | Arc | Listing | Unknown

@@ -40,7 +40,7 @@ class Expressions(Displays, Operators, BuiltinCalls, Constructs):
     def at_home(self, home: Home, node: ast.expr) -> Value:
         """The value of an expression at the level of another module, or of this one, never refused."""
         try:
-            return defaults_of(home, node).data(node)
+            return Expressions(home.problems, home.names).data(node)
         except (GiveUp, RecursionError, MemoryError):
             return UNKNOWN
 
@@ -112,13 +112,6 @@ class Expressions(Displays, Operators, BuiltinCalls, Constructs):
             self.problems.report(node.func, f"`{ast.unparse(node.func)}` is a constant, so it cannot be called")
         self.evaluate_all(self.arguments_of(node))
         return UNKNOWN
-
-
-def defaults_of(home: Home, node: ast.expr) -> Expressions:
-    """Evaluates a default in the signature of a function of a module."""
-    found = Expressions(home.problems, home.names)
-    found.scopes = [dict(home.earlier.get(id(node), {}))]
-    return found
 
 
 BODY_ONLY = ("firing", "metric")

@@ -17,7 +17,6 @@ from ticktalk.language.expressions import reference_to
 from ticktalk.language.function_templates import KNOWN, OLDER, PACKAGES, Template
 from ticktalk.language.graph_draft import Constant
 from ticktalk.language.imported_modules import ImportedModules
-from ticktalk.language.running_code import RunningCode
 from ticktalk.language.scope import ModuleScope, elsewhere
 from ticktalk.language.sibling_modules import file_beside, installed, read_source
 from ticktalk.language.travelling_sources import TravellingSources
@@ -41,14 +40,11 @@ class Modules:
         self._found = found
         self._scopes: dict[str, tuple[ModuleScope, TravellingSources] | None] = {}
         self._trees: dict[str, tuple[ast.Module, str] | None] = {}
-        self._files: dict[Path, tuple[str, ast.Module]] = {}
-        self._running = RunningCode(self._read_beside, program)
 
     def program(self, tree: ast.Module, problems: Problems) -> ModuleScope:
         """The scope of the program, whose imports are looked up here."""
         self._trees[""] = tree, ""
-        self._running.read("", tree)
-        return ModuleScope(tree, problems, partial(self.imported, "", problems), self._running)
+        return ModuleScope(tree, problems, partial(self.imported, "", problems))
 
     def imported(
         self,
@@ -86,10 +82,8 @@ class Modules:
         module = self._module(name, libraries, statement, problems, shown)
         if not isinstance(module, Reference):
             return module
-        known = self._scopes.get(name)
-        if alias not in statement.names and known is not None and not known[0].hands_on(alias.name):
-            return None
         meaning = module.member(alias.name)
+        known = self._scopes.get(name)
         if isinstance(meaning, Foreign) and alias not in statement.names:  # of a star, which may not bind it
             return meaning if known is not None and alias.name in known[0].bound else None
         return meaning
@@ -119,7 +113,7 @@ class Modules:
                 package = name if place.name == "__init__.py" else name.rpartition(".")[0]
                 known = self._scopes.get(name)
                 with suppress(ValueError):
-                    tree = known[0].tree if known is not None else self._read(place)[1]
+                    tree = known[0].tree if known is not None else read_source(place, place)[1]
                     self._trees[name] = tree, package
         return self._trees[name]
 
@@ -145,17 +139,15 @@ class Modules:
             self._scopes[name] = None  # so that a circle of imports ends
             if place.is_file():
                 try:
-                    text, tree = self._read(place)
+                    text, tree = read_source(place, self._relative(place))
                 except ValueError as error:
                     problems.report(statement, str(error), "mend that file")
                     return UNKNOWN
                 is_package = place.name == "__init__.py"
                 own = Problems(str(self._shown / self._relative(place)), text, self._found)
-                package = name if is_package else name.rpartition(".")[0]
-                resolve = partial(self.imported, package, own)
-                self._running.read(name, tree, package)
+                resolve = partial(self.imported, name if is_package else name.rpartition(".")[0], own)
                 file = name.replace(".", "/") + ("/__init__.py" if is_package else ".py")
-                scope = ModuleScope(tree, own, resolve, self._running, name, file)
+                scope = ModuleScope(tree, own, resolve, name, file)
                 sources = TravellingSources(text, scope, ImportedModules(lambda _: None))
                 sources.add_components(scope.templates.values())
                 self._scopes[name] = (scope, sources)
@@ -171,22 +163,6 @@ class Modules:
         if meaning is None and known is not None and "__getattr__" not in known[0].bound:
             return Foreign(f"`{module}` has no `{name}`", did_you_mean(name, known[0].bound) or "mend its name")
         return meaning
-
-    def _read(self, place: Path) -> tuple[str, ast.Module]:
-        """The text and the syntax tree of a file, which is read once."""
-        if place not in self._files:
-            self._files[place] = read_source(place, self._relative(place))
-        return self._files[place]
-
-    def _read_beside(self, name: str) -> tuple[ast.Module, str] | None:
-        """The syntax tree of a module beside the program, and its package; None if there is none that can be read."""
-        top = name.partition(".")[0]
-        place = None if top in {*sys.builtin_module_names, *PACKAGES} else self._beside(name)
-        if place is None or not place.is_file():
-            return None if place is None else (ast.Module([], []), name)
-        with suppress(ValueError):
-            return self._read(place)[1], name if place.name == "__init__.py" else name.rpartition(".")[0]
-        return None
 
     def _relative(self, path: Path) -> Path:
         if self._directory is not None and path.is_relative_to(self._directory):

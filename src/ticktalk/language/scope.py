@@ -12,23 +12,20 @@ from ticktalk.language.bindings import (
     Compound,
     assigned_meanings,
     assignments,
-    bound_in_expressions,
     bound_names,
     is_main_guard,
     not_known,
 )
 from ticktalk.language.body_names import warn_of_names
-from ticktalk.language.classes import after_change, after_loss, can_change, class_meaning
+from ticktalk.language.classes import after_change, can_change, class_meaning
 from ticktalk.language.evaluation import (
     Foreign,
     Home,
     Imported,
-    Listing,
     Meaning,
     ModuleNames,
     Reference,
     Resolve,
-    Star,
 )
 from ticktalk.language.expressions import Expressions, reference_to
 from ticktalk.language.function_templates import (
@@ -37,34 +34,20 @@ from ticktalk.language.function_templates import (
     Function,
     Template,
     construct_of,
-    imported_names,
     is_ticktalk,
     our_names,
     read_template,
     refuse_missing_modules,
     stream_settings_in,
 )
-from ticktalk.language.graph_draft import Constant
-from ticktalk.language.running_code import RunningCode
 from ticktalk.module_search import find_module
 from ticktalk.source_problems import Problems
 
 
 class ModuleScope:
-    """The module level of a program, or of the module `name` that it imports; `file`: as of `Home`.
+    """The module level of a program, or of the module `name` that it imports; `file`: as of `Home`."""
 
-    `running` has read the module already.
-    """
-
-    def __init__(
-        self,
-        tree: ast.Module,
-        problems: Problems,
-        resolve: Resolve,
-        running: RunningCode,
-        name: str = "",
-        file: str = "",
-    ) -> None:
+    def __init__(self, tree: ast.Module, problems: Problems, resolve: Resolve, name: str = "", file: str = "") -> None:
         self.tree = tree
         self.imports: dict[str, str] = {}  # names bound to objects of TickTalk by an import, with their dotted paths
         self.bound: set[str] = set()  # names bound to anything
@@ -74,9 +57,7 @@ class ModuleScope:
         # Mistakes at another module's own level matter only where they are used.
         self._problems = problems.beside() if name else problems
         self.meanings = ModuleNames(resolve)  # the meaning in a graph of the names that the module binds
-        self.meanings.elsewhere = self._as_others_leave_it
         self.home = Home(name, file, self.meanings, problems)
-        self._running = running
         for statement in tree.body:
             for name in bound_names(statement):
                 self.bound.add(name)
@@ -96,14 +77,6 @@ class ModuleScope:
                 own = problems.beside()
                 own.report(keyword, what, f"call the stream in the graph, and give `{template.name}` what it sends")
                 template.mistakes += own.found
-
-    def hands_on(self, name: str) -> bool:
-        """False if a star import surely does not bind a name of this module."""
-        listed = self.meanings.get("__all__")
-        if not isinstance(listed, Constant | Listing):
-            return True
-        items = listed.items if isinstance(listed, Listing) else [Constant(each) for each in listed.value]
-        return any(not isinstance(item, Constant) or item.value == name for item in items)
 
     def decorator_of(self, node: ast.stmt) -> tuple[str, ast.expr] | None:
         """The decorator of a function (`SQify`, `STREAMify`, `GRAPHify`), and its place; None of other statements."""
@@ -139,7 +112,7 @@ class ModuleScope:
                     what = f"`@{decorated[0]}` decorates functions, not classes"
                     self._problems.report(decorated[1], what, "decorate a `def`")
                 self._refuse_decorated(statement.body)
-                self.meanings[statement.name] = class_meaning(statement, self._constants, self._running)
+                self.meanings[statement.name] = class_meaning(statement, self._constants)
             case ast.Import() | ast.ImportFrom():
                 refuse_missing_modules(statement, self._problems)
                 self._read_import(statement)
@@ -149,27 +122,13 @@ class ModuleScope:
             case _ if isinstance(statement, Compound) and not is_main_guard(statement):
                 for inner in statements_in(statement):
                     if isinstance(inner, ast.Import | ast.ImportFrom):
-                        before = dict(self.meanings)
                         self._read_import(inner)
-                        for name in before.keys() & imported_names(inner):
-                            self.meanings[name] = Imported(
-                                partial(self._of_either, name, before[name], self.meanings[name], statement)
-                            )
                 self._refuse_decorated(statements_in(statement))
                 assigned = bound_names(statement, only_assigned=True)
                 for name in bound_names(statement) - self.imports.keys():
                     if name in assigned or not isinstance(self.meanings.get(name), Imported):
                         self.meanings[name] = not_known(name, statement)
-        for name in bound_in_expressions(statement) & self.meanings.keys():
-            self.meanings[name] = not_known(name, statement)
-        self.meanings.update(after_change(self.meanings, statement, self._running))
-
-    def _as_others_leave_it(self, name: str, found: Meaning) -> Meaning:
-        """The meaning of a name, as code of other modules may change it."""
-        for each in (name, ""):
-            if (lost := self._running.known.elsewhere.get((self.home.name, each))) is not None:
-                found = after_loss(found, name, lost, any_name=not each)
-        return found
+        self.meanings.update(after_change(self.meanings, statement))
 
     def _refuse_decorated(self, statements: Iterable[ast.stmt]) -> None:
         """Report the decorated functions among statements that do not stand at module level."""
@@ -192,10 +151,6 @@ class ModuleScope:
         if decorated is None:
             return
         kind, decorator = decorated
-        for default in filter(None, [*node.args.defaults, *node.args.kw_defaults]):
-            known = {n.id: self.meanings.get(n.id) for n in ast.walk(default) if isinstance(n, ast.Name)}
-            constants = {each: found for each, found in known.items() if isinstance(found, Constant | Listing)}
-            self.home.earlier[id(default)] = {n: found for n, found in constants.items() if not can_change(found)}
         for other in node.decorator_list:
             if other is not decorator and construct_of(other, self.imports, self.bound) in DECORATORS:
                 report(other, f"`{name}` is decorated with @{kind} already", "keep one of the two")
@@ -225,11 +180,7 @@ class ModuleScope:
                 if is_ticktalk(getattr(statement, "module", None)):  # another module may import them from this one
                     self.meanings.update({known: reference_to(f"ticktalk.{known}") for known in KNOWN})
                 else:
-                    star = partial(self._of_star, statement)
-                    self.meanings.stars.append(star)
-                    for known, found in self.meanings.items():
-                        if not known.startswith("_"):
-                            self.meanings[known] = Imported(partial(self._of_hidden, known, star, found))
+                    self.meanings.stars.append(partial(self._of_star, statement))
             elif name not in self.imports:
                 self.meanings[name] = Imported(partial(self._of_import, statement, alias))
 
@@ -243,20 +194,6 @@ class ModuleScope:
     def _of_star(self, statement: ast.Import | ast.ImportFrom, name: str, libraries: bool) -> Meaning | None:
         return self.meanings.resolve(statement, ast.copy_location(ast.alias(name), statement), libraries)
 
-    @staticmethod
-    def _of_hidden(name: str, star: Star, found: Meaning | Imported, libraries: bool) -> Meaning:
-        """The meaning of a name that a star import may bind anew."""
-        return star(name, libraries) or meaning_of(found, libraries)
-
-    @staticmethod
-    def _of_either(
-        name: str, before: Meaning | Imported, after: Meaning | Imported, statement: ast.stmt, libraries: bool
-    ) -> Meaning:
-        """The meaning of a name that an import may bind anew, depending on a condition."""
-        found = meaning_of(after, libraries)
-        differs = isinstance(found, Constant | Listing) and not same_value(found, meaning_of(before, libraries))
-        return not_known(name, statement) if differs else found
-
     def _read_assignment(self, target: ast.expr, value: ast.expr, statement: ast.stmt) -> None:
         self.meanings.update(assigned_meanings(self._constants, target, value, statement, {}))
         root = self._imported_root(value)
@@ -268,20 +205,6 @@ class ModuleScope:
         self._constants.scopes = [{name: root.resolve(libraries)}]
         found = self._constants.evaluate(value)
         return not_known(ast.unparse(value), statement) if can_change(found) else found
-
-
-def meaning_of(found: Meaning | Imported, libraries: bool) -> Meaning:
-    """The meaning of a name; that of an import is looked up."""
-    return found.resolve(libraries) if isinstance(found, Imported) else found
-
-
-def same_value(one: Meaning, other: Meaning) -> bool:
-    """True if both are constants of the same value."""
-    if isinstance(one, Listing) and isinstance(other, Listing):
-        return len(one.items) == len(other.items) and all(map(same_value, one.items, other.items))
-    if not (isinstance(one, Constant) and isinstance(other, Constant)):
-        return False
-    return type(one.value) is type(other.value) and bool(one.value == other.value)
 
 
 def statements_in(statement: ast.stmt) -> Iterator[ast.stmt]:
