@@ -132,4 +132,4 @@ def test_a_real_start_is_aligned_and_not_past() -> None:
 def test_a_command_says_when() -> None:
     question = Command("start", graph="prog", inputs=encode_value({}), start_tick=5)
     again = msgspec.msgpack.decode(msgspec.msgpack.encode(question), type=Command)
-    assert again.message(Future()).payload.start_tick == 5
+    assert again.request(Future()).start_tick == 5

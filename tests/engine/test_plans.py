@@ -410,7 +410,7 @@ def test_different_rates_and_events_of_the_user(
         def watch(manager: TTRuntimeManagerSim) -> None:
             def act(what: str) -> None:
                 if what == "look":
-                    looked.append((manager.sim.now, manager.counters(graph), manager.waiting(graph)))
+                    looked.append((manager.sim.now, _told(manager.counters, graph), _told(manager.waiting, graph)))
                 elif manager.simulation.sites and any(g["name"] == "net" for g in manager.status()["graphs"]):
                     if what == "set":
                         manager.set_grid(graph, streams[0], period=5, phase=1)
