@@ -41,7 +41,7 @@ class Outputs:
         timed: how long outputs take is noted.
 
     Raises:
-        OSError: the file cannot be opened.
+        TTError: the file cannot be opened.
     """
 
     def __init__(self, state: ManagerState, log_file: Any = None, rows_kept: int = 0) -> None:
