@@ -19,7 +19,7 @@ import ticktalk
 from ticktalk import TTError
 from ticktalk.cli import explore_search, explore_worker
 from ticktalk.cli.main import app_of
-from ticktalk.exploration.all_dimensions import least
+from ticktalk.exploration.all_dimensions import SearchBox, least, search
 from ticktalk.exploration.certificate import AxisBound, Certificate
 from ticktalk.exploration.dimensions import Dimension, Point
 from ticktalk.exploration.one_dimension import bound
@@ -52,6 +52,16 @@ def count(x):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
+
+@SQify
+def copied(x):
+    return x
+
+@SQify
+def gap(x, most):
+    global sq_state
+    before, sq_state["last"] = sq_state.get("last", x - 1), x
+    return (before, x) if x - before > most else TTEmpty()
 
 @SQify
 def add(x, y):
@@ -243,16 +253,51 @@ def test_an_assertion_of_the_program_and_one_of_a_check_are_found(tmp_path: Path
 
 
 @pytest.mark.usefixtures("here")
-def test_a_failure_and_a_cut_lose_the_tokens_sent_meanwhile(tmp_path: Path) -> None:
+def test_the_shortest_cut_loses_a_token_that_is_sent_just_then(tmp_path: Path) -> None:
     body = '    with TTConstraint(name="a"):\n        x = sample(trigger, TTPeriod=500_000)\n'
     body += '    with TTConstraint(name="b"):\n        return work(x)\n'
-    found = explored(tmp_path, body, {"cut:a,b": "0..2s"}, "ensembles: [{name: a}, {name: b}]\n", resolution="1ms")
-    # Cuts begin at 0.6, 1.2, 1.8 and 2.4 s and a microsecond: the last is 99.999 ms before a token.
-    assert 98_999 <= safe(found)["cut:a,b"] <= 99_999
-    assert ", begun at 4 moments: none below differs, " in axis_of(found, "cut:a,b").how
-    first = axis_of(found, "cut:a,b").first
-    assert first is not None
-    assert first.difference.what == "work-1 [2.375s, 2.625s): 50 does not come"
+    found = explored(tmp_path, body, {"cut:a,b": "0..2s"}, "ensembles: [{name: a}, {name: b}]\n")
+    axis = axis_of(found, "cut:a,b")
+    assert (axis.safe, axis.begun) == (0, "begun at each tick (5) when tokens cross")
+    assert axis.first is not None
+    assert axis.first.worse == {"cut:a,b": "1us from 500ms on"}
+    assert axis.first.difference.what == "work-1 [375ms, 625ms): 10 does not come"
+    assert axis.runs < 50
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(("kind", "seed"), [("cut", 0), ("cut", 3), ("fail", 1), ("fail", 2)])
+def test_the_shortest_cut_or_failure_is_that_of_all_moments(tmp_path: Path, kind: str, seed: int) -> None:
+    """Against one at each tick of the run: a body tells when several tokens in a row are lost."""
+    chance = random.Random(seed)
+    period, other = chance.choice([(12, 18), (18, 12), (12, 24)] if kind == "cut" else [(24, 36), (36, 24)])
+    body = f"""
+    with TTConstraint(name="a"):
+        x = sample(trigger, TTPeriod=us({period}), TTDataIntervalWidth=us(4))
+        y = sample(trigger, TTPeriod=us({other}), TTPhase=us({chance.randrange(9)}), TTDataIntervalWidth=us(4))
+    with TTConstraint(name="b"):
+        xs = copied(x)
+        ys = copied(y)
+    with TTConstraint(name="c"):
+        return gap(xs, {chance.choice([2, 3])}), gap(ys, 2)
+"""
+    places = "ensembles: [{name: a}, {name: b}, {name: c}]\ncosts: {copied: {time: 2us}}\n"
+    places += f"links: [{{default: {{latency: {chance.randrange(5)}us}}}}]\n"
+    name = "cut:a,b" if kind == "cut" else "fail:b"
+    axis = axis_of(explored(tmp_path, body, {name: "0..60us"}, places, until="150us"), name)
+    assert explore_worker._runs is not None
+    runs = explore_worker.Runs(explore_worker._runs._job, lambda: False)
+
+    def changing(length: int) -> list[int]:
+        points = [Point({name: length}, 0, {name: begin}) for begin in range(150)]
+        return [point.moments[name] for point in points if runs.tried(point) is not None]
+
+    assert "begun at each tick (" in axis.how
+    assert 0 < axis.safe < 60
+    assert changing(axis.safe) == []
+    assert axis.first is not None
+    assert axis.first.worse == {name: f"{axis.safe + 1}us from {changing(axis.safe + 1)[0]}us on"}
+    assert axis.runs < 200
 
 
 @pytest.mark.usefixtures("here")
@@ -290,20 +335,46 @@ def test_no_value_below_a_bound_differs(tmp_path: Path, seed: int) -> None:
 
 def test_the_search_along_an_axis_doubts_what_halving_finds() -> None:
     def run(safe_at: Callable[[int], bool], end: int = 1_000) -> Any:
-        search = bound(end, 1, random.Random(1))
-        values = next(search)
+        searching = bound(end, 1, 1, random.Random(1))
+        trials = next(searching)
         while True:
             try:
-                values = search.send([safe_at(value) for value in values])
+                trials = searching.send([safe_at(value) for value, _ in trials])
             except StopIteration as ended:
                 return ended.value
 
-    assert run(lambda value: value < 123)[:3] == (122, 123, True)
-    assert run(lambda value: True)[:3] == (1_000, None, True)
-    assert run(lambda value: False)[:3] == (0, 1, True)
+    assert run(lambda value: value < 123)[:4] == (122, 123, 0, True)
+    assert run(lambda value: True)[:4] == (1_000, None, 0, True)
+    assert run(lambda value: False)[:4] == (0, 1, 0, True)
     found = run(lambda value: not 100 <= value < 400)
     assert found.safe == 99
     assert not found.steady
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_bound_is_that_of_the_worst_case_in_little_more_than_a_run_for_each(seed: int) -> None:
+    chance = random.Random(seed)
+    worst = [chance.randrange(1, 2_500_000) for _ in range(48)]  # the least that differs, by case
+    worst = [worst, sorted(worst), sorted(worst, reverse=True), [worst[0]] * 48][seed % 4]
+    searching, runs = bound(2_000_000, 48, 1, chance), 0
+    trials = next(searching)
+    while True:
+        runs += len(trials)
+        try:
+            trials = searching.send([value < worst[case] for value, case in trials])
+        except StopIteration as ended:
+            found = ended.value
+            break
+    least = min(worst)
+    assert found[:4] == (least - 1, least, worst.index(least), True)
+    assert runs < 170 if seed % 4 == 3 else runs < 700
+
+
+def test_a_cut_begins_at_the_earliest_of_the_moments_that_are_given() -> None:
+    cut, drift = Dimension("cut", ("a", "b"), 0, 100), Dimension("drift", ("a",), 0, 100)
+    box = SearchBox([cut, drift], {cut.name: (0, 100), drift.name: (0, 100)}, 0, {cut.name: [10, 20, 30, 40]})
+    point, _ = search(box, 200, 0, lambda p: p.values.get(cut.name, 0) >= 5 and p.moments[cut.name] in (20, 30))
+    assert point == Point({cut.name: 5}, 0, {cut.name: 20})
 
 
 @pytest.mark.parametrize(("kind", "step"), [("clock:b", 10_000), ("drift:b", 1), ("loss:a,b", 100)])
@@ -320,7 +391,7 @@ def test_the_resolution_is_of_durations_only(kind: str, step: int) -> None:
 
     name, _, target = kind.partition(":")
     space = [Dimension(name, tuple(target.split(",")), 0, 100_000)]
-    ((_, found, _),) = explore_search.Search(Runs(), space, 0, 1, 10_000).bounds()  # type: ignore[arg-type]
+    ((_, found, _),) = explore_search.Search(Runs(), space, 0, {}, 10_000).bounds()  # type: ignore[arg-type]
     assert found.differs is not None and 4_001 - step <= found.safe <= 4_000
     assert found.differs - found.safe <= step
 

@@ -40,15 +40,14 @@ from ticktalk.exploration.dimensions import (
     dimensions,
     events_of,
     matching,
-    moment,
     read_range,
 )
-from ticktalk.exploration.one_dimension import Bound, bound
+from ticktalk.exploration.moments import Moments
+from ticktalk.exploration.one_dimension import Bound, Trial, bound
 from ticktalk.exploration.outcomes import FirstDifference, Outcome
 from ticktalk.graph.graph import TTGraph
 from ticktalk.mapping.deployment_file import DeploymentFile, LinkSpec
 from ticktalk.simulation.event_file import FileEvent, events_text
-from ticktalk.time import INFINITY
 
 SHARDS = 8
 """Parts of the search with all dimensions at once, each with a seed of its own."""
@@ -130,57 +129,62 @@ class Search:
         pool: does the runs.
         space: the dimensions.
         seed: the first seed of runs, and of all that is drawn.
-        length: microseconds of a run.
+        moments: by the names of cuts and failures, the moments at which they are begun.
         resolution: microseconds by which a duration may be too small.
     """
 
-    def __init__(self, pool: Pool, space: list[Dimension], seed: int, length: int, resolution: int) -> None:
-        self._pool, self._space, self._seed, self._length = pool, space, seed, length
+    def __init__(
+        self, pool: Pool, space: list[Dimension], seed: int, moments: Mapping[str, Moments], resolution: int
+    ) -> None:
+        self._pool, self._space, self._seed, self._moments = pool, space, seed, moments
         self._resolution = resolution
-        self._differ: dict[tuple[str, int], dict[int, FirstDifference]] = {}  # by axis and number: by place of the run
+        self._differ: dict[tuple[str, Trial], FirstDifference] = {}  # by axis
         self.axes = [Axis(each, sign) for each in space for sign in (1, -1) if (each.high if sign > 0 else -each.low)]
 
-    def points(self, axis: Axis, value: int) -> list[Point]:
-        """The runs that say whether a number on an axis is safe."""
+    def _cases(self, axis: Axis) -> int:
+        """The number of moments, or of seeds, with which a number on an axis is tried."""
+        if axis.dimension.name in self._moments:
+            return len(self._moments[axis.dimension.name].ticks)
+        return SEEDS if KINDS[axis.dimension.kind].by_chance else 1
+
+    def point(self, axis: Axis, trial: Trial) -> Point:
+        """The run of a number on an axis in one of its cases."""
+        value, case = trial
         name = axis.dimension.name
-        kind = axis.dimension.kind
-        many = SEEDS if KINDS[kind].by_chance else 1
-        lasting = kind in LASTING
-        return [
-            Point(
-                {name: axis.sign * value},
-                self._seed if lasting else self._seed + number,
-                {name: moment(self._length, number)} if lasting else {},
-            )
-            for number in range(many)
-        ]
+        values = {name: axis.sign * value}
+        if name in self._moments:
+            return Point(values, self._seed, {name: self._moments[name].ticks[case]})
+        return Point(values, self._seed + case, {})
+
+    def begun(self, axis: Axis) -> str:
+        """The moments at which a cut or a failure was begun, in words; "": it is neither."""
+        return self._moments[axis.dimension.name].words if axis.dimension.name in self._moments else ""
 
     def bounds(self) -> list[tuple[Axis, Bound, int]]:
         """The bound along each axis, and how many runs it took; all axes at the same time."""
         found: dict[int, tuple[Axis, Bound, int]] = {}
-        waiting: dict[Future[Any], tuple[int, int, int]] = {}  # to its axis, value and place
-        searches: dict[int, Generator[list[int], Sequence[bool], Bound]] = {}
-        asked: dict[int, list[int]] = {}
+        waiting: dict[Future[Any], tuple[int, Trial]] = {}  # to its axis, and what is tried
+        searches: dict[int, Generator[list[Trial], Sequence[bool], Bound]] = {}
+        asked: dict[int, list[Trial]] = {}
         runs, left = (dict.fromkeys(range(len(self.axes)), 0) for _ in range(2))
 
-        def ask(number: int, values: list[int]) -> None:
-            asked[number] = values
-            for value in values:
-                for place, point in enumerate(self.points(self.axes[number], value)):
-                    waiting[self._pool.submit(worker.tried, point)] = (number, value, place)
-                    left[number] += 1
+        def ask(number: int, trials: list[Trial]) -> None:
+            asked[number] = trials
+            left[number] = len(trials)
+            for trial in trials:
+                waiting[self._pool.submit(worker.tried, self.point(self.axes[number], trial))] = (number, trial)
 
         for number, axis in enumerate(self.axes):
             step = {"duration": self._resolution, "share": 100, "drift": 1}[KINDS[axis.dimension.kind].unit]
-            searches[number] = bound(axis.end, step, Random(f"{self._seed} {axis.name}"))
+            searches[number] = bound(axis.end, self._cases(axis), step, Random(f"{self._seed} {axis.name}"))
             ask(number, next(searches[number]))
         while waiting:
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
-                number, value, place = waiting.pop(future)
+                number, trial = waiting.pop(future)
                 name = self.axes[number].name
                 if (differs := future.result()) is not None:
-                    self._differ.setdefault((name, value), {})[place] = differs
+                    self._differ[name, trial] = differs
                 runs[number] += 1
                 left[number] -= 1
                 self._pool.count(1)
@@ -191,11 +195,9 @@ class Search:
                         found[number] = (self.axes[number], ended.value, runs[number])
         return [found[number] for number in sorted(found)]
 
-    def first(self, axis: Axis, value: int) -> tuple[Point, FirstDifference]:
-        """The first of the runs that differed with a number on an axis, and how; that was tried for its bound."""
-        found = self._differ[axis.name, value]
-        place = min(found)
-        return self.points(axis, value)[place], found[place]
+    def first(self, axis: Axis, trial: Trial) -> tuple[Point, FirstDifference]:
+        """The run of a number on an axis that was tried for its bound, and how it differed."""
+        return self.point(axis, trial), self._differ[axis.name, trial]
 
     def together(self, bounds: list[tuple[Axis, Bound, int]], runs: int) -> tuple[int, int, Point | None]:
         """All dimensions at once: the percentage of all bounds that stands, in how many runs; the least that differs.
@@ -219,7 +221,8 @@ class Search:
         ranges = {each.name: [0, 0] for each in self._space}
         for axis, found, _ in bounds:
             ranges[axis.dimension.name][axis.sign > 0] = axis.sign * (found.safe * percent // 100)
-        return SearchBox(self._space, {n: (low, high) for n, (low, high) in ranges.items()}, self._seed, self._length)
+        moments = {name: found.ticks for name, found in self._moments.items()}
+        return SearchBox(self._space, {n: (low, high) for n, (low, high) in ranges.items()}, self._seed, moments)
 
     def _largest_part(self, bounds: list[tuple[Axis, Bound, int]]) -> tuple[int, Point | None]:
         """The percentage of all bounds whose corners do not differ, and the first corner that does beyond it."""
@@ -304,9 +307,8 @@ def explore(
         import_module("hypothesis")
     try:
         compiled = program if isinstance(program, TTGraph) else arguments.load_graph(str(program), graph)
-        length = arguments.length(until, 0)
         settings: dict[str, Any] = {
-            "length": length,
+            "length": arguments.length(until, 0),
             "near": Path.cwd() if isinstance(program, TTGraph) else Path(program).resolve().parent,
             "inputs": dict(input or {}),
             "ensembles": list(ensemble),
@@ -331,7 +333,7 @@ def explore(
         asked = vary if vary is not None else {kind: KINDS[kind].usual for kind in USUAL}
         space = dimensions(asked.items(), places)
         expected = _expected(expect or {}, places, space)
-        search = Search(pool, space, seed, length or _last(usual), max(1, least_step))
+        search = Search(pool, space, seed, _moments(pool, space, seed), max(1, least_step))
         deployed = placed.deployment or DeploymentFile("", (), default=LinkSpec(settings["delay"]))
         tell = _Tell(_replay(program, graph, settings, network_delay, until), deployed, happens, folder)
         bounds = search.bounds()
@@ -362,12 +364,23 @@ def _usual(pool: Pool, seed: int) -> tuple[Outcome, dict[str, str], Sequence[Fil
     return found
 
 
+def _moments(pool: Pool, space: list[Dimension], seed: int) -> dict[str, Moments]:
+    """By their names, the moments of cuts and failures, from one more run with nothing made worse."""
+    lasting = [each for each in space if each.kind in LASTING]
+    if not lasting:
+        return {}
+    found: dict[str, Moments] = pool.submit(worker.moments, seed, lasting).result()
+    pool.count(1)
+    return found
+
+
 def _axis_bound(search: Search, tell: _Tell, axis: Axis, found: Bound, taken: int) -> AxisBound:
     """The bound along an axis, as the certificate has it."""
     safe, first = axis.sign * found.safe, None
     if found.differs is not None:
-        first = tell.counterexample(axis.name, *search.first(axis, found.differs))
-    return AxisBound(axis.name, safe, axis.dimension.text(safe), first is None, found.steady, found.tried, taken, first)
+        first = tell.counterexample(axis.name, *search.first(axis, (found.differs, found.case)))
+    text, begun = axis.dimension.text(safe), search.begun(axis)
+    return AxisBound(axis.name, safe, text, first is None, found.steady, found.tried, taken, begun, first)
 
 
 def _together(search: Search, pool: Pool, tell: _Tell, bounds: list[tuple[Axis, Bound, int]], runs: int) -> AllTogether:
@@ -388,12 +401,6 @@ def _unmet(axes: list[AxisBound], expected: Mapping[str, tuple[int, str]]) -> li
         for axis in axes
         if axis.dimension in expected and abs(axis.safe) < expected[axis.dimension][0]
     ]
-
-
-def _last(usual: Outcome) -> int:
-    """The last end of an interval of a run's outputs: it has no other length."""
-    ends = [int(stop) for tokens in usual.outputs.values() for _, stop, _ in tokens if stop < INFINITY]
-    return max(1, *ends) if ends else 1
 
 
 def _expected(expect: Mapping[str, str], places: Places, space: list[Dimension]) -> dict[str, tuple[int, str]]:

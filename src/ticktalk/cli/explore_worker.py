@@ -7,18 +7,23 @@ import io
 import logging
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from multiprocessing.synchronize import Event as Stopped
 from typing import Any, NamedTuple
 
 from ticktalk.cli.simulated_run import SimulatedRun, endless
+from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.exploration.all_dimensions import SearchBox, least, search
-from ticktalk.exploration.dimensions import Point, events_of
+from ticktalk.exploration.dimensions import Dimension, Point, events_of
+from ticktalk.exploration.moments import Happenings, Moments
 from ticktalk.exploration.outcomes import FirstDifference, Outcome, difference, outcome
 from ticktalk.factories import imported
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.body_output import BodyOutput
+from ticktalk.hosted.tapping import Tapped
 from ticktalk.mapping.deployment_file import DeploymentFile, LinkSpec
 from ticktalk.payloads import FiringError, OutputToken
+from ticktalk.simulation.driver import Simulation
 from ticktalk.simulation.event_file import FileEvent
 
 Check = Callable[[list[OutputToken]], Any]
@@ -70,7 +75,17 @@ class Runs:
             raise KeyboardInterrupt
         return difference(self.usual(point.seed), self._outcome(point), self._job.only)
 
-    def _outcome(self, point: Point) -> Outcome:
+    def moments(self, seed: int, lasting: Sequence[Dimension]) -> dict[str, Moments]:
+        """By their names, the moments at which cuts and failures are begun."""
+        happenings = Happenings(self._run.graph)
+
+        def watch(simulation: Simulation) -> None:
+            simulation.tap = lambda ensemble, _: Tapped(partial(happenings.note, ensemble), simulation.now)
+
+        self._outcome(Point({}, seed, {}), watch)
+        return {each.name: happenings.moments(each, self.host_of, DEFAULT_RUNTIME_MANAGER_NAME) for each in lasting}
+
+    def _outcome(self, point: Point, watch: Callable[[Simulation], None] = lambda simulation: None) -> Outcome:
         run = copy.copy(self._run)
         run.seed = point.seed
         run.more_events = events_of(point, self._deployment)
@@ -80,6 +95,7 @@ class Runs:
         with BodyOutput(nowhere, nowhere), run.manager() as manager:
             manager.on_output(outputs.append, notes=True)
             manager.on_error(failures.append)
+            watch(manager.simulation)
             run.begin(streams_end=True)
             manager.simulation.agenda.on_endless = endless
             manager.simulation.run()
@@ -126,6 +142,12 @@ def usual(seed: int) -> tuple[Outcome, dict[str, str], Sequence[FileEvent]]:
     """The outcome of a run with nothing made worse, where each SQ is then, and the events that happen all the same."""
     assert _runs is not None
     return _runs.usual(seed), _runs.host_of, _runs.happens
+
+
+def moments(seed: int, lasting: Sequence[Dimension]) -> dict[str, Moments]:
+    """By their names, the moments at which cuts and failures are begun."""
+    assert _runs is not None
+    return _runs.moments(seed, lasting)
 
 
 def tried(point: Point) -> FirstDifference | None:

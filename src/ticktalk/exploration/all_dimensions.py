@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import NamedTuple
 
-from ticktalk.exploration.dimensions import KINDS, LASTING, SEEDS, Dimension, Point, moment
+from ticktalk.exploration.dimensions import KINDS, SEEDS, Dimension, Point
 
 Differs = Callable[[Point], bool]
 """Runs a point; True if something is otherwise."""
@@ -19,13 +19,13 @@ class SearchBox(NamedTuple):
         dimensions: its dimensions.
         ranges: by their names, the lowest and the highest number.
         seed: the first seed.
-        length: microseconds of a run, in which cuts and failures begin.
+        moments: by their names, the ticks at which a cut or a failure may begin, in order.
     """
 
     dimensions: Sequence[Dimension]
     ranges: Mapping[str, tuple[int, int]]
     seed: int
-    length: int
+    moments: Mapping[str, Sequence[int]]
 
 
 def search(box: SearchBox, runs: int, chance: int, differs: Differs) -> tuple[Point | None, int]:
@@ -48,11 +48,10 @@ def search(box: SearchBox, runs: int, chance: int, differs: Differs) -> tuple[Po
         tried += 1
         return differs(_point(box, drawn))
 
-    lasting = [each for each in box.dimensions if each.kind in LASTING]
     strategy = st.tuples(
         st.integers(0, SEEDS - 1),
         st.tuples(*(st.integers(*box.ranges[each.name]) for each in box.dimensions)),
-        st.tuples(*(st.integers(1, max(1, box.length)) for _ in lasting)),
+        st.tuples(*(st.sampled_from(ticks) for ticks in box.moments.values())),
     )
     quiet = settings(
         max_examples=runs,
@@ -74,9 +73,8 @@ def search(box: SearchBox, runs: int, chance: int, differs: Differs) -> tuple[Po
 def _point(box: SearchBox, drawn: tuple[int, tuple[int, ...], tuple[int, ...]]) -> Point:
     seed, values, moments = drawn
     given = {each.name: value for each, value in zip(box.dimensions, values, strict=True) if value}
-    lasting = [each.name for each in box.dimensions if each.kind in LASTING]
-    begins = dict(zip(lasting, moments, strict=True))
-    return Point(given, box.seed + seed, {name: begins[name] for name in lasting if name in given})
+    begins = zip(box.moments, moments, strict=True)
+    return Point(given, box.seed + seed, {name: tick for name, tick in begins if name in given})
 
 
 def least(point: Point, differs: Differs) -> tuple[Point, int]:
@@ -105,9 +103,8 @@ def corners(box: SearchBox, most: int, chance: Random) -> list[Point]:
     """The corners of a box, or some of them, with each seed: nothing in it is worse, if worse is never better."""
     signed = [each for each in box.dimensions if box.ranges[each.name][0] < 0 < box.ranges[each.name][1]]
     sides = {tuple(chance.random() < 0.5 for _ in signed) for _ in range(most)} if signed else {()}
-    lasting = {each.name for each in box.dimensions if each.kind in LASTING}
     found = []
-    random = any(KINDS[each.kind].by_chance for each in box.dimensions)
+    random = bool(box.moments) or any(KINDS[each.kind].by_chance for each in box.dimensions)
     for side in sorted(sides):
         low = {each.name for each, is_low in zip(signed, side, strict=True) if is_low}
         values = {}
@@ -117,6 +114,6 @@ def corners(box: SearchBox, most: int, chance: Random) -> list[Point]:
             if value:
                 values[each.name] = value
         for seed in range(SEEDS if random else 1):
-            moments = {name: moment(box.length, seed) for name in values if name in lasting}
+            moments = {name: chance.choice(box.moments[name]) for name in values if name in box.moments}
             found.append(Point(values, box.seed + seed, moments))
     return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from ticktalk.exploration.dimensions import LASTING, SEEDS
 from ticktalk.exploration.outcomes import FirstDifference
 
 
@@ -38,6 +37,7 @@ class AxisBound(msgspec.Struct, frozen=True):
         end: nothing was found up to the end of what was searched.
         steady: worse was never better, in all that was tried.
         values: how many values were tried; `runs`: in how many runs.
+        begun: (a cut, a failure) the moments at which it was begun, in words.
         first: the least that changes something.
     """
 
@@ -48,12 +48,13 @@ class AxisBound(msgspec.Struct, frozen=True):
     steady: bool
     values: int
     runs: int
+    begun: str
     first: Counterexample | None
 
     @property
     def how(self) -> str:
         """The way it was found, in words that promise no more than was done."""
-        runs = f"{self.runs} runs" + f", begun at {SEEDS} moments" * (self.dimension.partition(":")[0] in LASTING)
+        runs = f"{self.runs} runs" + f", {self.begun}" * bool(self.begun)
         if self.end:
             return f"the end of the range: {runs}, no difference"
         if self.steady:

@@ -28,7 +28,7 @@ class DimensionKind(NamedTuple):
         of: what has one.
         unit: of its numbers.
         signed: it goes below 0, too.
-        by_chance: it depends on a seed, or on a moment.
+        by_chance: it depends on a seed.
         usual: the range that is searched, if nothing else is asked for.
         words: what it is, in a certificate.
     """
@@ -47,10 +47,10 @@ KINDS = {
     "loss": DimensionKind("link", "share", False, True, "0..5%", "more loss"),
     "duplicate": DimensionKind("link", "share", False, True, "0..5%", "more repeated tokens"),
     "reorder": DimensionKind("link", "share", False, True, "0..5%", "more reordered tokens"),
-    "cut": DimensionKind("link", "duration", False, True, "0..2s", "a cut"),
+    "cut": DimensionKind("link", "duration", False, False, "0..2s", "a cut"),
     "clock": DimensionKind("ensemble", "duration", True, False, "-100ms..100ms", "of clock error"),
     "drift": DimensionKind("ensemble", "drift", True, False, "-100ppm..100ppm", "more drift"),
-    "fail": DimensionKind("ensemble", "duration", False, True, "0..5s", "a failure"),
+    "fail": DimensionKind("ensemble", "duration", False, False, "0..5s", "a failure"),
     "body-time": DimensionKind("function", "duration", False, False, "0..500ms", "more time of a body"),
 }
 
@@ -58,15 +58,10 @@ USUAL = ("link-delay", "jitter", "loss", "clock", "body-time")
 """The dimensions that are searched, if none are asked for."""
 
 SEEDS = 4
-"""Seeds with which something is tried that depends on chance; also moments at which a cut or a failure begins."""
+"""Seeds with which something is tried that depends on chance."""
 
 LASTING = ("cut", "fail")
 """Kinds that begin at a moment, and last as long as their number says."""
-
-
-def moment(length: int, number: int) -> int:
-    """The time of one of the `SEEDS` moments that divide a run of `length` microseconds; `number`: from 0 on."""
-    return 1 + length * (number + 1) // (SEEDS + 1)
 
 
 class Dimension(NamedTuple):
