@@ -54,6 +54,8 @@ class Counters:
             kinds[kind] = kinds.get(kind, 0) + count
             if not kinds[kind]:
                 del kinds[kind]
+                if not kinds:
+                    del self.by_sq[sq]
 
 
 def merged(many: Iterable[Counts]) -> Counts:

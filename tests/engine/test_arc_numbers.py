@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticktalk.hosted.arc_numbers import ArcBundle, ArcNumbers, ContextArcs
+from ticktalk.counters import Counters
+from ticktalk.hosted.arc_numbers import GAPS_KEPT, ArcBundle, ArcNumbers, ContextArcs
 from ticktalk.payloads import InstanceState
 
 ARCS = ["s/0", "s/1", "s/2"]
@@ -77,6 +78,25 @@ def test_a_token_that_comes_after_later_ones_counts_as_lost_no_more(came: list[i
             numbers.receive_together(bundle, number)
         assert not numbers.is_new("s/0", number)
         assert sum(lost) == max(came[:count]) - count
+
+
+def test_gaps_are_bounded_when_one_is_parted_too() -> None:
+    lost: list[int] = []
+    numbers = ArcNumbers(lambda arc, count: lost.append(count), ARCS)
+    numbers.receive("s/0", 10_000)
+    for number in range(2, 10_000, 2):
+        numbers.receive("s/0", number)
+    assert sum(lost) == 5_000
+    assert sum(numbers.is_new("s/0", number) for number in range(1, 10_000)) <= GAPS_KEPT
+    numbers.receive("s/0", 1)
+    assert sum(lost) == 5_000, "its gap is forgotten"
+
+
+def test_a_count_that_is_back_at_nothing_leaves_nothing() -> None:
+    counters = Counters()
+    counters.add("s", "lost", 2)
+    counters.add("s", "lost", -2)
+    assert counters.by_sq == {}
 
 
 def test_gaps_from_before_an_instance_moved_close_no_more() -> None:

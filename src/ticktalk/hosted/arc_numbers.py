@@ -98,7 +98,7 @@ class ArcNumbers:
         ahead = number - numbers.setdefault(arc, number - 1)
         if ahead > 1:
             gap = range(number - min(ahead - 1, LEAP), number)
-            self._gaps[arc] = [*self._gaps.get(arc, ())[1 - GAPS_KEPT :], gap]
+            self._keep_gaps(arc, [*self._gaps.get(arc, ()), gap])
             self._lost(arc, len(gap))
         if ahead > 0:
             numbers[arc] = number
@@ -113,9 +113,13 @@ class ArcNumbers:
         gaps = self._gaps[arc]
         for at, gap in enumerate(gaps):
             if number in gap:
-                gaps[at : at + 1] = filter(None, (range(gap.start, number), range(number + 1, gap.stop)))
+                rest = filter(None, (range(gap.start, number), range(number + 1, gap.stop)))
+                self._keep_gaps(arc, [*gaps[:at], *rest, *gaps[at + 1 :]])
                 self._lost(arc, -1)
                 return
+
+    def _keep_gaps(self, arc: str, gaps: list[range]) -> None:
+        self._gaps[arc] = gaps[-GAPS_KEPT:]
 
     def is_new(self, arc: str, number: int) -> bool:
         """True if a token of this number has not been counted on an arc, as far as is known."""
