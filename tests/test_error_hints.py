@@ -23,6 +23,7 @@ def test_every_extra_is_one_that_the_project_has() -> None:
     [
         ("lz4", r"--record needs lz4: pip install 'ticktalk\[record\]'$"),
         ("mcap.writer", r"--record needs mcap: pip install 'ticktalk\[record\]'$"),
+        ("PIL", "--record needs PIL: install the package that has it$"),
         ("opentelemetry.sdk", r"--record needs opentelemetry: pip install 'ticktalk\[otel\]'$"),
     ],
 )

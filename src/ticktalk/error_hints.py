@@ -41,10 +41,12 @@ def wanted_by(what: str, instead: str = "") -> Iterator[None]:
         yield
     except ImportError as error:
         module = (error.name or "").partition(".")[0]
-        if module not in EXTRAS:
+        if module in ("", "ticktalk"):
             raise  # a defect of ours
         broken = "" if isinstance(error, ModuleNotFoundError) else f", which cannot be imported ({error})"
-        raise TTError(f"{what} needs {module}{broken}: pip install 'ticktalk[{EXTRAS[module]}]'{instead}") from None
+        # What an extra brings may lack something itself.
+        remedy = f"pip install 'ticktalk[{EXTRAS[module]}]'" if module in EXTRAS else "install the package that has it"
+        raise TTError(f"{what} needs {module}{broken}: {remedy}{instead}") from None
 
 
 def told(error: BaseException) -> str:
