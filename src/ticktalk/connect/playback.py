@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -150,6 +151,8 @@ def _readable(path: str | Path, kind: str) -> Iterator[None]:
         yield
     except TTError:
         raise
+    except PermissionError as error:
+        raise TTError(f"{path}: it cannot be read: {error.strerror}") from None
     except Exception as error:
         why = f"{type(error).__name__}: {line(str(error), 200)}"
         raise TTError(f"{path}: it cannot be read as {kind} ({why}): it is damaged, or of another kind") from None
@@ -173,9 +176,12 @@ def _timed(
         for name in (time, column):
             if name is not None and name not in row:
                 raise TTError(f"{path}: no column {name!r}; there are: {', '.join(map(str, row))}")
-        if not isinstance(row[time], (int, float)) or not abs(row[time]) <= FARTHEST:  # NaN is not, either
-            raise TTError(f"{path}: row {number}: {time} is {row[time]!r}, and no number")
-        found.append((round(row[time] * MICROSECONDS[unit]), row if column is None else row[column]))
+        at = row[time]
+        if not isinstance(at, (int, float)) or not abs(at) < math.inf:  # NaN is not, either
+            raise TTError(f"{path}: row {number}: {time} is {at!r}, and no number")
+        if abs(at) > FARTHEST / MICROSECONDS[unit]:
+            raise TTError(f"{path}: row {number}: {time} is too far: times reach to {FARTHEST} microseconds")
+        found.append((round(at * MICROSECONDS[unit]), row if column is None else row[column]))
     return found
 
 
