@@ -93,8 +93,8 @@ class Times(msgspec.Struct, frozen=True):
 
     @property
     def taken_back(self) -> int:
-        """The lease of an ensemble that another start of the manager takes back begins at most so long after its
-        question: the manager, which does not know when its answer comes, counts from then on."""
+        """An ensemble that another start of the manager takes back has a lease that begins at most so long after its
+        question. The manager counts from then on, as it does not know when its answer comes."""
         return self.dead_after // 2
 
     @property

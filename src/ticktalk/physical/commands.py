@@ -48,7 +48,7 @@ Followed = tuple[str, str]
 """A graph that a command follows, and one of its arcs, or "": its outputs."""
 
 
-KINDS = {
+MESSAGE_OF = {
     "deploy": RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH,
     "replace": RuntimeMsg.REPLACE,
     "start": RuntimeMsg.EXECUTE_GRAPH,
@@ -68,7 +68,7 @@ class Command(msgspec.Struct, omit_defaults=True):
     """The question of a command.
 
     Attributes:
-        do: one of `KINDS`.
+        do: one of `MESSAGE_OF`.
         graph: a graph's name; for "deploy" and "replace" the name to give it, or "".
         json: (deploy, replace) the graph's file content.
         mapping: (deploy, replace) SQ to ensemble.
@@ -107,9 +107,9 @@ class Command(msgspec.Struct, omit_defaults=True):
         Raises:
             TTError: the manager knows no such command.
         """
-        if self.do not in KINDS:
+        if self.do not in MESSAGE_OF:
             raise TTError(f"the manager knows no command {self.do!r}: install the same version of ticktalk on both")
-        return KINDS[self.do]
+        return MESSAGE_OF[self.do]
 
     def request(self, reply: Future[Any]) -> Any:
         """The content of that message; the manager answers to `reply`. Reading a graph takes its time.

@@ -34,7 +34,7 @@ from ticktalk.physical.recording import NoRecorder, RecordSink
 from ticktalk.physical.state_store import StateStore
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.trust.guard import revoked_text
-from ticktalk.physical.trust.questions import LONGEST, Asked, NotNewError
+from ticktalk.physical.trust.questions import ROOM, Asked, NotNewError
 from ticktalk.physical.trust.trust import Trust
 from ticktalk.processes import TTRuntimeManagerProcess
 from ticktalk.records import TookOver
@@ -124,7 +124,7 @@ class ManagerNode(Driver):
             node.input_token_process.input_msg, node.execute_process.input_msg, process.input_msg
         )
         process.setup_proc_intfc(node.network_manager.input_msg)
-        self._questions = Inboxes(node.loop.post, QUESTIONS, lambda requester: LONGEST, node.dropped)
+        self._questions = Inboxes(node.loop.post, QUESTIONS, lambda requester: ROOM, node.dropped)
         node.link.answer(GREET, lambda question: question.answer(trust.guard.greeting()))
         self.answer(HELLO, partial(self._hello, HELLO))
         self.answer(JOIN, partial(self._hello, JOIN))
@@ -282,12 +282,11 @@ class ManagerNode(Driver):
             return
         name, size = asked.requester.name, len(question.payload)
         waiting, waiting_bytes = self._questions.of(name)
-        if waiting >= QUESTIONS or waiting_bytes + size > asked.longest:
-            told = f"too many questions of {name!r} wait: ask again later"
-            if size > asked.longest:
-                told = f"a question of {name!r} is longer than {asked.longest} bytes"
-            question.answer(asked.answer(False, told.encode()))
-            why = f"a question of {name!r}: too many of them wait, or it is too long"
+        if waiting >= QUESTIONS or waiting_bytes + size > asked.room:
+            why = f"too many questions of {name!r} wait: ask again later"
+            if size > asked.room:
+                why = f"a question of {name!r} is longer than {asked.room} bytes"
+            question.answer(asked.answer(False, why.encode()))
             self._questions.put(None, 0, self._refused, why, "", "overflow")
         else:
             self._questions.put(name, size, self._handle, handle, question, asked)

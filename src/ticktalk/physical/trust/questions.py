@@ -17,6 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from ticktalk.errors import TTError
+from ticktalk.messages import ROWS, RuntimeMsg
 from ticktalk.physical.trust.identity import Known
 from ticktalk.physical.trust.shared_keys import Keys, Purpose, any_number
 
@@ -32,11 +33,11 @@ ANSWERED = 10_000
 OF_ONE = 1_000
 """Questions of one certificate's name that may come within that time, 33 a second."""
 
-LONGEST = 256 << 20
+ROOM = 256 << 20
 """Bytes of the questions of a requester that may wait to be handled: graphs come in them."""
 
-SHORT = 1 << 20
-"""The same of one that may deploy nothing."""
+SMALL_ROOM = 1 << 20
+"""Bytes of those of a requester that may not deploy."""
 
 AGAIN = "the question came too late, or came before: ask again"
 
@@ -124,9 +125,9 @@ class Asked(NamedTuple):
         return {f"the role {known.role}": ANSWERED, repr(known.name): OF_ONE}
 
     @property
-    def longest(self) -> int:
+    def room(self) -> int:
         """The bytes of its requester's questions that may wait to be handled."""
-        return LONGEST if self.requester.role in ("manager", "operator") else SHORT
+        return ROOM if self.requester.role in ROWS[RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH].senders else SMALL_ROOM
 
     def answer(self, accepted: bool, body: bytes) -> bytes:
         """The answer as it is sent; not accepted: `body` is the reason."""
