@@ -42,7 +42,7 @@ def loop_code(trace: Trace, say_which: bool = False) -> LoopCode:
     texts: list[str] = []
     lines: list[tuple[str, int, bool]] = []
     depth = "            " if length else "        "
-    end = [f"keep(({''.join(name + ', ' for name in trace.taken)}))"] if trace.taken else []
+    end = [f"keep({name})" for name in trace.taken]
     carried = [(f"c{place}", value.text(plan.begin)) for place, value in enumerate(trace.ends)]
     changed = [(old, new) for old, new in carried if old != new]
     if changed:

@@ -41,7 +41,7 @@ def bind(trace: Trace, links: Links, agenda: Agenda) -> None:
     """Write the code of a trace, and make it a function."""
     code, plan = loop_code(trace), trace.plan
     names = ALWAYS | {"silent": plan.silent, "leave": LEAVE, "trace": trace, "where": trace.where}
-    names |= {"length": trace.length, "keep": trace.kept.extend} | trace.inline.names
+    names |= {"length": trace.length, "keep": trace.kept.append} | trace.inline.names
     for part in trace.parts:
         execute = part.context.executes.get(part.sq.name)
         if execute is None:
