@@ -37,7 +37,7 @@ LONGEST_KEPT = 1 << 22
 
 
 class Plan(Settled):
-    """What repeats from some tick on, with its traces.
+    """The repeating part of a simulation, with its traces.
 
     Args:
         sqs: the SQs of contexts with open streams.

@@ -1,4 +1,4 @@
-"""What repeats in a simulation from some tick on: which SQs take part, and how all stands at the begin of a period."""
+"""The repeating part of a simulation, from some tick on: its SQs, and the state of all at the begin of a period."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOOKED_AHEAD = 8
 
 
 class Settled:
-    """What repeats from some tick on.
+    """The repeating part of a simulation, from some tick on.
 
     Args:
         world: the stand-ins, as they are at `begin`.
@@ -25,7 +25,7 @@ class Settled:
         begin: the begin of the first period that ends as it began.
         saved: how the stand-ins are there.
         parts: the SQs at which something happens; `places`: their places.
-        standing: how everything stands at the begin of a period, and `values`: what stands there.
+        standing: the state of all at the begin of a period, and `values`: its values.
         needed: by id, the values there that may not be absent.
         optional: the places of those that may; None: that is not known yet.
         overtaken: a token waits for another one on its way.

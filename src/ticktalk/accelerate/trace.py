@@ -1,4 +1,4 @@
-"""A trace: what happens from the begin of a period up to the begin of another one, and what it comes to.
+"""A trace: the events from the begin of a period up to the begin of another one, and their effects.
 
 The main one is that of a period. Where an event gives no result and others' matching depends on that, one of its own
 leads from there to the begin of a period that goes on as ever.

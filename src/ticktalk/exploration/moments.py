@@ -1,7 +1,7 @@
 """The moments at which a cut or a failure is begun: those at which it takes the most away.
 
-A cut takes what is sent while it lasts. One that begins when a token is sent takes all that another one takes which
-begins in the time before, and is as long. A failure also takes what its ensemble holds. So it is begun when something
+A cut takes the tokens that are sent while it lasts. So it is begun when a token is sent: one that is as long and begins
+earlier ends earlier, and takes no more. A failure also takes what its ensemble holds. So it is begun when something
 happens there: before it happens, and right after.
 """
 

@@ -74,7 +74,7 @@ def bound(end: int, cases: int, resolution: int, chance: Random) -> Generator[li
             lower = (yield from bad([(low, other) for other in range(cases) if other != case])) if low else []
             if not lower:
                 break
-            # By chance: in no order of the cases each of many is worse than the one before.
+            # Drawn by chance: in any fixed order each case may be worse than the one before, and all be gone through.
             found, low = [chance.choice(lower)], 0
         worse = yield from bad(doubted(1, low))
         if not worse:
