@@ -24,7 +24,7 @@ KINDS = {
     "stale": "tokens of an older generation",
     "bad_frames": "frames that could not be read",
     "invalid": "messages with what cannot be: out of range, or naming what is not there",
-    "untimely": "messages of senders that are not known, yet or any more, and tokens for others",
+    "untimely": "messages of senders that are not known, yet or any more; what is for others, or for a former start",
     "forged": "messages that are not proven to be their sender's",
     "replayed": "messages that came again",
     "unauthorized": "messages that their sender's role or name does not entitle to",

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ticktalk.errors import TTError
 from ticktalk.language.compiler import compile_source
 from ticktalk.messages import ROWS, ExecuteMsg, NetMsg, Role, RuntimeMsg, SyncMsg, message
-from ticktalk.network_keys import COMMAND, JOIN, arc_key
+from ticktalk.network_keys import COMMAND, JOIN, RESUME, arc_key
 from ticktalk.network_keys import Path as NetworkPath
 from ticktalk.payloads import Deployment, Ping, StopGraph
 from ticktalk.physical.network.control_frames import UnsignedCodeError, control_frame, parse_control
@@ -162,7 +163,7 @@ def test_another_start_of_a_process_is_another_sender(system: dict[str, Guard]) 
     captured = edge.seal(MANAGER, b"stop")
     again = Guard(manager.identity)
     again.admit(edge.badge, "edge")
-    assert dropped(lambda: again.open(captured)) == "forged"
+    assert dropped(lambda: again.open(captured)) == "untimely", "it is proven to be for the start before"
     new = Guard(edge.identity)
     manager.admit(new.badge, "edge")
     assert dropped(lambda: manager.open(captured)) == "untimely", "it was edge's, and is old"
@@ -170,6 +171,52 @@ def test_another_start_of_a_process_is_another_sender(system: dict[str, Guard]) 
     assert dropped(lambda: manager.open_tokens(KEY, bytes(tokens))) == "untimely"
     new.admit(manager.badge, MANAGER)
     assert manager.open(new.seal(MANAGER, b"x")).body == b"x"
+
+
+def test_nothing_but_keys_says_that_a_message_is_for_a_former_start(system: dict[str, Guard]) -> None:
+    """The sessions that a frame names are anybody's to write."""
+    manager, edge = system[MANAGER], system["edge"]
+    captured = guards._sealed.decode(edge.seal(MANAGER, b"stop")[len(HEAD) :])
+    again = Guard(manager.identity)
+    again.admit(edge.badge, "edge")
+
+    def comes(**changed: Any) -> str:
+        frame = HEAD + guards._encoder.encode(msgspec.structs.replace(captured, **changed))
+        return dropped(lambda: again.open(frame))
+
+    assert comes() == "untimely"
+    assert comes(body=captured.body[:-1] + bytes((captured.body[-1] ^ 1,))) == "forged"
+    assert comes(counter=captured.counter + 1) == "forged"
+    for session in (b"", bytes(16), again.session):
+        assert comes(recipient_session=session) == "forged"
+    assert comes(session=bytes(16)) == comes(session=again.session) == "forged"
+    for changed in altered(captured.body):
+        assert comes(body=changed) == "forged"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_the_next_manager_sends_before_it_has_answered_is_not_forged(
+    system: dict[str, Guard], known: bool
+) -> None:
+    """It sends what the ensemble has missed as soon as it has taken it back: before the answer that says so."""
+    edge, after = system["edge"], Guard(system[MANAGER].identity)
+    if not known:
+        edge.forget(MANAGER)
+    after.admit(edge.badge, "edge")
+    frame, tokens = after.seal("edge", b"row"), after.seal_tokens(KEY, ["edge"], b"tokens")
+    for act in (lambda: edge.open(frame), lambda: edge.open_tokens(KEY, *tokens)):
+        assert dropped(act) == "forged", "nothing has said so far that there is such a start"
+    asking = edge.ask(after.greeting(), RESUME, b"")
+    for act in (lambda: edge.open(frame), lambda: edge.open_tokens(KEY, *tokens)):
+        assert dropped(act) == "untimely"
+    strange = Guard(ByToken(new_token(), MANAGER, "manager"))
+    strange._peers, strange.session = after._peers, after.session
+    strange._peers["edge"] = type(strange._peers["edge"])(
+        strange._peers["edge"].known._replace(secret=b"guessed"), edge.session, MANAGER, after.session, 1
+    )
+    assert dropped(lambda: edge.open(strange.seal("edge", b"row"))) == "forged", "that it was asked proves nothing"
+    edge.admit(asking.badge, MANAGER)
+    assert edge.open(frame).body == b"row", "it is taken when it comes again"
 
 
 def test_a_stranger_is_not_heard(system: dict[str, Guard], tmp_path: Path) -> None:

@@ -108,6 +108,7 @@ class Proven(NamedTuple):
 class _Sealed(msgspec.Struct, array_like=True):
     sender: str
     session: bytes
+    recipient_session: bytes
     path: Path
     counter: int
     body: bytes
@@ -139,6 +140,7 @@ class Guard:
         self._sign, self._verify, self._lists = sign, verify, lists
         self._peers: dict[str, Peer] = {}
         self._former: dict[str, Peer] = {}  # by name, the last session that was forgotten
+        self._asked: Keys | None = None  # of the manager that was asked last, which may not be known yet
         self._first = 1  # a number that no message to a process that was forgotten had
         self.tokens_sealed = 0
         self._challenges = Challenges()
@@ -269,7 +271,8 @@ class Guard:
         if signed and self._sign is not None:
             signature = self._sign(_to_sign(recipient, peer.session, self.session, number, content))
         sealed = peer.seal(Purpose.MESSAGE, number, content)
-        return HEAD + _encoder.encode(_Sealed(self.identity.name, self.session, path, counter, sealed, signature))
+        about = self.identity.name, self.session, peer.session, path, counter
+        return HEAD + _encoder.encode(_Sealed(*about, sealed, signature))
 
     def open(self, frame: bytes) -> OpenedMessage:
         """The content that another process sealed for this one.
@@ -293,10 +296,11 @@ class Guard:
             raise error if isinstance(error, FrameError) else FrameError(f"not a sealed frame: {error}") from None
         peer = self._peers.get(sealed.sender)
         content = None
-        if peer is not None and peer.session == sealed.session:
+        if peer is not None and (peer.session, self.session) == (sealed.session, sealed.recipient_session):
             content = peer.open(Purpose.MESSAGE, number, sealed.body)
         if peer is None or content is None:
-            refusal = self._why_not(sealed.sender, lambda former: former.open(Purpose.MESSAGE, number, sealed.body))
+            for_another = peer if sealed.recipient_session != self.session else None
+            refusal = self._why_not(sealed.sender, lambda keys: self._opens(keys, sealed, number), for_another)
             refusal.early = peer is None or peer.session != sealed.session
             raise refusal
         signed = peer.known.role == "manager"
@@ -355,16 +359,33 @@ class Guard:
         peer = self._peers.get(sealed.sender)
         opened = None if peer is None else open_tokens(peer, sealed, at, key, payload, attached)
         if opened is None:
-            raise self._why_not(sealed.sender, lambda former: open_tokens(former, sealed, at, key, payload, attached))
+            raise self._why_not(
+                sealed.sender, lambda keys: open_tokens(keys, sealed, at, key, payload, attached) is not None
+            )
         return OpenedTokens(peer, sealed.sender, sealed.number, size, *published(*opened, attached))
 
-    def _why_not(self, sender: str, opens: Callable[[Peer], object]) -> DroppedError:
-        """The reason why a message, or tokens, in a sender's name do not open: they may be of a forgotten session."""
-        former = self._former.get(sender)
+    def _opens(self, keys: Keys, sealed: _Sealed, number: bytes) -> bool:
+        """True if these keys open a message, or those of the same two processes in the sessions that it names do.
+
+        A session of this process that has ended is known by that name only. The name proves nothing, the keys do.
+        """
+        if sealed.recipient_session != self.session:
+            keys = Keys(keys.known, sealed.session, self.identity.name, sealed.recipient_session)
+        return keys.open(Purpose.MESSAGE, number, sealed.body) is not None
+
+    def _why_not(self, sender: str, opens: Callable[[Keys], bool], peer: Keys | None = None) -> DroppedError:
+        """The reason why a message, or tokens, in a sender's name do not open.
+
+        They may be of another session of the sender's, which was forgotten or is not admitted yet. Or they may be for
+        another session of this process, and `peer` has still to be tried. Keys have to prove it, as any message.
+        """
+        former, asked = self._former.get(sender), self._asked
         if sender not in self._peers and former is None:
             return DroppedError("untimely", f"a frame of {sender!r}, which is not known here")
-        if former is not None and opens(former) is not None:
-            return DroppedError("untimely", f"a frame that {sender!r} sent before it was forgotten here")
+        if asked is not None and asked.known.name != sender:
+            asked = None
+        if any(keys is not None and opens(keys) for keys in (former, asked, peer)):
+            return DroppedError("untimely", f"a frame of {sender!r} that is of, or for, another start than that known")
         return DroppedError("forged", f"a frame that is not proven to be {sender!r}'s")
 
     # Questions.
@@ -388,7 +409,7 @@ class Guard:
             raise TTError(
                 f"{known.name!r} answers there, and is no manager: its credentials give the role {known.role}"
             )
-        keys = Keys(known, session, self.identity.name, self.session)
+        self._asked = keys = Keys(known, session, self.identity.name, self.session)
         number = any_number()
         sealed = keys.seal(Purpose.QUESTION, number, content, asked_for(key, challenge, self.badge))
         question = SealedQuestion(self.badge, challenge, number, sealed)
