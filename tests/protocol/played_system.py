@@ -298,7 +298,8 @@ class Ensemble:
                 name, dict.fromkeys(components), MANAGER, False, "", self.guard, PlayedLink(self.host), loop=PlayedLoop
             )
             self.started = self.node.clock.now()
-            self.member = Membership(self.node, self.guard, True, lambda text: None, self._again, self._end)
+            self.said: list[str] = []
+            self.member = Membership(self.node, self.guard, True, self.said.append, self._again, self._end)
             self.node.accelerator = None  # the watch sees each firing
             self.node.loop.every(Times().heartbeat, self.member.beat)
             self.join()

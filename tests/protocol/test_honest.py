@@ -32,3 +32,23 @@ def test_nothing_is_forged_where_a_manager_dies_and_is_started_again() -> None:
             counts += counted(world)
     assert counts["untimely"] > 20, "there were such messages"
     assert not counts["forged"]
+
+
+def test_short_silences_of_a_manager_are_few_lines_and_a_long_one_is_told_in_time() -> None:
+    with played(random.Random(1)):
+        world = World(random.Random(1))
+        system(world, a="source", b="sink")
+        ensemble = world.ensembles["a"]
+        rests = 0
+        for _ in range(40):
+            world.network.muted.add((MANAGER, "a"))
+            world.run(world.now + 2 * S)
+            rests += bool(ensemble.member._lease.watch.held)
+            world.network.muted.clear()
+            world.run(world.now + 1 * S)
+        assert rests > 20 and ensemble.joins == 1
+        assert len(ensemble.said) <= 3 * 3, ensemble.said
+        before = len(ensemble.said)
+        world.network.muted.add((MANAGER, "a"))
+        world.run(world.now + 6 * S)
+        assert any("the manager is not heard" in text for text in ensemble.said[before:])

@@ -17,6 +17,7 @@ from ticktalk.payloads import Ping, Pong
 from ticktalk.physical.network.joining import Welcome
 from ticktalk.physical.node import Node
 from ticktalk.physical.timekeeping.root_clock import ClockDiscipline, Exchange, monotonic_us
+from ticktalk.physical.told_silences import ToldSilences
 from ticktalk.physical.trust.guard import Guard
 
 UNHEARD = 700_000
@@ -75,7 +76,7 @@ class Membership:
         self._first = 0  # the number of the manager's first control message
         self._beat_at = self._late = 0  # the latest heartbeat that was due, and how late one of the latest was
         self._nobody = False  # at the last look no process listened at the manager's address
-        heard_again = "the manager is heard again; what was suspended and is still this ensemble's goes on"
+        self._silences = ToldSilences(event)
         self._lease = Lease(
             node.host,
             lambda ensemble, kind, payload: node.send(ensemble, message(kind, payload)),
@@ -84,8 +85,8 @@ class Membership:
             node.clock.now,
             node.loop.first_at,
             node.agenda.deliver_at,
-            self._held,
-            lambda: event(heard_again),
+            lambda sqs: self._silences.began(monotonic_us(), sqs),
+            lambda: self._silences.ended(monotonic_us()),
         )
         node.take_control[NetMsg.PONG] = self._pong
         node.take_control[NetMsg.SHUT_DOWN] = lambda reason, stamp: self._shut_down(reason)
@@ -117,6 +118,7 @@ class Membership:
         self._node.order.begin(self._node.manager, self._first)
         self._lease.begin()
         self._lease.notice_silence()
+        self._silences.joined()
         self.out = False
 
     def hears_until(self) -> int:
@@ -174,6 +176,7 @@ class Membership:
         self._beat_at, self._late = now, max(late, self._late * 7 // 8)
         self._ping()
         self._lease.check()
+        self._silences.look(now)
 
     def _ping(self) -> None:
         node = self._node
@@ -239,10 +242,6 @@ class Membership:
                     " ensemble anew if its clock is the wrong one (after a suspension, for one)"
                 )
         return 0
-
-    def _held(self, sqs: list[str]) -> None:
-        what = f"; suspended, because others may host them: {', '.join(sqs)}" if sqs else ""
-        self._event(f"the manager is not heard{what}")
 
     def _others(self) -> list[str]:
         """The ensembles that are asked whether they hear the manager; none while this one joins again."""
