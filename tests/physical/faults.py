@@ -192,13 +192,13 @@ FAULTS = [
           promise="UTC is read once, at the start"),
     clock("clock-step", "has its monotonic clock jump ahead by 500 ms, as after a pause of its host, and stand still as"
           " long 2 s later", 2, 5, Bend(monotonic=HALF), promise="what is jumped over is counted as skipped"),
-    clock("clock-drift", "has a clock that gains 0.2 ms a second for 5 s", 5, 5, Bend(drift=200_000), spares=True),
+    clock("clock-drift", "has a clock that gains 2 ms a second for 5 s", 5, 5, Bend(drift=2_000_000), spares=True),
     Fault("full-disk-ensemble", "ensemble", "finds its disk full while the manager stands still for 6 s; it keeps"
           f" {UNDER_WAY} messages of outputs in memory, and others on the disk", full_disk_of_outputs,
           room_for_outputs, 6, 10, promise="the newest outputs that find no room are left out"),
     clock("clock-step-manager", "has its monotonic clock jump ahead by 500 ms, and stand still as long 2 s later", 2, 5,
           Bend(monotonic=HALF), "manager", spares=True, promise="ensembles keep their time"),
-    clock("clock-drift-manager", "has a clock that gains 0.2 ms a second for 5 s", 5, 5, Bend(drift=200_000), "manager",
+    clock("clock-drift-manager", "has a clock that gains 2 ms a second for 5 s", 5, 5, Bend(drift=2_000_000), "manager",
           spares=True),
     Fault("kill-idle", "idle", "dies (`kill -9`), and is started again after 3 s", lambda lab, host: lab.kill(host),
           lambda lab, host: lab.begin(host), 3, 5, spares=True, restarts=True),
