@@ -8,7 +8,9 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from typing import Any
 
+import pytest
 import simpy
 
 from commands import ticktalk
@@ -87,7 +89,13 @@ def test_an_ensemble_that_is_lost_and_its_spare_are_listed_as_such(tmp_path: Pat
     assert {*late["graphs"][0]["mapping"].values()} == {"b", "spare"}
 
 
-def test_the_page_of_a_replay_stays_until_it_is_ended(tmp_path: Path) -> None:
+def _ignores_interrupts() -> None:
+    """As a shell starts what a script has in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@pytest.mark.parametrize("shown", ["replay", "simulate"])
+def test_the_page_of_a_run_that_has_ended_says_so_and_stays_until_ctrl_c(shown: str, tmp_path: Path) -> None:
     (tmp_path / "prog.py").write_text(PROGRAM)
     path = str(tmp_path / "run.mcap")
     command = [sys.executable, "-m", "ticktalk.cli.entry"]
@@ -97,9 +105,9 @@ def test_the_page_of_a_replay_stays_until_it_is_ended(tmp_path: Path) -> None:
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    with subprocess.Popen(
-        [*command, "replay", path, "--web", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as run:
+    of = ["replay", path] if shown == "replay" else ["simulate", str(tmp_path / "prog.py"), "--until", "2s"]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*command, *of, "--web", "0"], preexec_fn=_ignores_interrupts, **pipes) as run:
         try:
             assert run.stderr is not None and run.stdout is not None
             address = run.stderr.readline().split()[-1]
@@ -114,11 +122,16 @@ def test_the_page_of_a_replay_stays_until_it_is_ended(tmp_path: Path) -> None:
 
             status = json.loads(asked("/api/status"))
             assert status["graphs"][0]["name"] == "prog" and status["graphs"][0]["outputs"] > 10
+            assert status["graphs"][0]["state"] == "ended" and status["graphs"][0]["contexts"][0]["state"] == "ended"
             assert {each["name"] for each in status["ensembles"]} == {"a", "b", "runtime-manager"}
             looks = json.loads(asked("/api/looks"))
-            assert len(looks) == 201 or len(looks) == 200
+            assert 200 <= len(looks) <= 202
             early = json.loads(asked(f"/api/looks/{looks[20][0]}"))
             assert early["now"] < 300_000 and early["graphs"][0]["outputs"] < 5
+            assert early["graphs"][0]["state"] == "running"
         finally:
             run.send_signal(signal.SIGINT)
-        assert run.wait(20) == 0
+            try:
+                assert run.wait(20) == 0
+            finally:
+                run.kill()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ticktalk.cli import arguments
+from ticktalk.cli.signals import until_interrupted
 from ticktalk.cli.streams import say
 from ticktalk.error_hints import wanted_by
 from ticktalk.errors import TTError
@@ -133,11 +134,10 @@ class ReplayedPages:
 
 def stay(pages: Dashboard) -> None:
     """Show what there is until Ctrl-C, and close the pages."""
-    try:
+    pages.ended()
+    with until_interrupted():
         say("the run has ended; the dashboard shows it until Ctrl-C")
         threading.Event().wait()
-    except KeyboardInterrupt:
-        pass
     pages.close()
 
 

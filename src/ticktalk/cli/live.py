@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Any, NamedTuple
 
@@ -18,6 +16,7 @@ from rich.table import Table
 from ticktalk.cli import options
 from ticktalk.cli.arguments import duration
 from ticktalk.cli.remote import FOLLOW_AGAIN, FOLLOW_LIMIT, Remote
+from ticktalk.cli.signals import until_interrupted
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import add, status_tables, table, terminal
 from ticktalk.durations import about, interval_text
@@ -67,16 +66,6 @@ class Watch:
         return token if isinstance(token, ArcToken) else None
 
 
-@contextmanager
-def _until_interrupted() -> Iterator[None]:
-    # A shell starts background commands with Ctrl-C ignored; the user has to be able to end it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    except KeyboardInterrupt:
-        pass
-
-
 def echo(
     graph: OfGraph,
     arc: Arc,
@@ -88,7 +77,7 @@ def echo(
     credentials: options.Credentials = None,
     as_json: options.Json = False,
 ) -> None:
-    with Remote(manager, credentials) as remote, _until_interrupted():
+    with Remote(manager, credentials) as remote, until_interrupted():
         watch = Watch(remote, graph, arc)
         drawn = Drawn() if plot else None
         while count:
@@ -176,7 +165,7 @@ def rate(
     ] = sys.maxsize,
     credentials: options.Credentials = None,
 ) -> None:
-    with Remote(manager, credentials) as remote, _until_interrupted():
+    with Remote(manager, credentials) as remote, until_interrupted():
         watch = Watch(remote, graph, arc)
         sent: deque[tuple[int, int]] = deque(maxlen=WINDOW)
         told = came = time.monotonic()
@@ -209,7 +198,7 @@ def top(
     if pause < 0.1:
         raise typer.BadParameter(f"--every {every}: look every 100ms at most, the manager has other things to do")
     console = terminal()
-    with Remote(manager, credentials) as remote, _until_interrupted():
+    with Remote(manager, credentials) as remote, until_interrupted():
         before: dict[str, Any] | None = None
         with Live(console=console, screen=console.is_terminal, auto_refresh=False) as screen:
             while count:

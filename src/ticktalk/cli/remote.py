@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import threading
 import time
@@ -17,6 +16,7 @@ import typer
 from ticktalk.cli import arguments, options
 from ticktalk.cli.console import started
 from ticktalk.cli.placement import over_joined
+from ticktalk.cli.signals import until_interrupted
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import add, status_tables, table, terminal
 from ticktalk.defaults import PATIENCE
@@ -226,10 +226,8 @@ def outputs(
             print(escaped(row))
         sys.stdout.flush()
         known = set(rows[-200:])
-        # A shell starts background commands with Ctrl-C ignored; the user has to be able to end it.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         asked, told = time.monotonic(), 0
-        try:
+        with until_interrupted():
             while coming is not None:
                 row = coming.get(FOLLOW_AGAIN)
                 if lost := coming.lost - told:
@@ -241,8 +239,6 @@ def outputs(
                 if time.monotonic() - asked >= FOLLOW_AGAIN:
                     remote.ask(FOLLOW_LIMIT, do="outputs", graph=graph, follow="renew")
                     asked = time.monotonic()
-        except KeyboardInterrupt:
-            pass
 
 
 def _start(

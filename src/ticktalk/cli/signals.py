@@ -35,6 +35,17 @@ def on_interrupt(stop: Callable[[], None]) -> None:
 
 
 @contextmanager
+def until_interrupted() -> Iterator[None]:
+    """Do what stands here until Ctrl-C, which ends that and nothing else."""
+    # A shell starts background commands with Ctrl-C ignored; the user has to be able to end it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+
+
+@contextmanager
 def interrupts_wait() -> Iterator[None]:
     """Start processes here: Ctrl-C, which reaches all at a terminal, waits in each until `let_interrupts_come`."""
     if not hasattr(signal, "pthread_sigmask"):

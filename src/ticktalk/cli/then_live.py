@@ -15,6 +15,7 @@ import msgspec
 
 from ticktalk.cli.console import counter_lines
 from ticktalk.cli.firing_errors import FiringErrors
+from ticktalk.cli.signals import until_interrupted
 from ticktalk.cli.simulated_run import SimulatedRun
 from ticktalk.cli.streams import say
 from ticktalk.cli.what_if import ensembles_of
@@ -83,12 +84,11 @@ def then_live(
         contexts = [context for host in simulation.hosts() for context in host.contexts.values()]
         for lost in hand_over(replay, contexts, delay):
             say(f"it goes on without {lost}")
-        interrupted = False
-        try:
+        interrupted = True
+        with until_interrupted():
             say(f"{graph.name} goes on live, {duration_text(tick - setup.start_tick)} after its start; Ctrl-C ends it")
             _in_real_time(simulation, tick, until, begun(manager))
-        except KeyboardInterrupt:
-            interrupted = True
+            interrupted = False
         failures.tell_repeats()
         for line in counter_lines(manager.counters(graph)):
             say(line)

@@ -179,6 +179,14 @@ class Dashboard:
             with suppress(RuntimeError):  # it has ended
                 self._loop.call_soon_threadsafe(self._wake)
 
+    def ended(self) -> None:
+        """Show the latest look as the end of the run: what would go on is told as ended. Looks are handed in."""
+        for graph in self._latest["graphs"]:
+            for each in (graph, *graph["contexts"]):
+                if each["state"] == "running":
+                    each["state"] = "ended"
+        self.look(self._latest)
+
     def _wake(self) -> None:
         self._looked.set()
         self._looked = asyncio.Event()
