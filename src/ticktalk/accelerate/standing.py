@@ -91,7 +91,7 @@ def first_in_reach(port: Port, reach: Tick) -> int:
     """The place of the first token that ends after `reach`; all before it are of no use any more."""
     tokens = port.tokens
     first = len(tokens)
-    while first and tokens[first - 1][0] + port.widest > reach:
+    while first and not tokens[first - 1][0] + port.widest <= reach:  # a sum with no begin and no end is no number
         first -= 1
     while first < len(tokens) and tokens[first][2] <= reach:
         first += 1

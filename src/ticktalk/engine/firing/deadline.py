@@ -47,12 +47,11 @@ class PlanBSync(TTSQSync):
         for port, start, stop, value in self._arrived():
             slot = self.slot[port]
             self.number += 1
-            waiting = self.ports[slot]
-            token = (start, self.number, stop, value)
-            if self.sq.ports[port].sticky:
-                waiting.tokens = [token]
-            else:
-                waiting.add(token)
+            waiting, sticky = self.ports[slot], self.sq.ports[port].sticky
+            if sticky:
+                waiting.tokens = []
+            waiting.add((start, self.number, stop, value))
+            if not sticky:
                 self.newest = max(self.newest, start)
                 self._left("evicted", [(slot, token) for token in waiting.evict(self.newest - self.eviction_bound)])
 
