@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import deque
 
 import pytest
 
 from ticktalk.errors import TTError
+from ticktalk.heartbeats import ControlState
 from ticktalk.network_keys import Path
 from ticktalk.physical.network import control_order
 from ticktalk.physical.network.control_order import ControlOrder
@@ -27,11 +29,11 @@ class End:
         self.under_way: deque[bytes] = deque()
         self.order = ControlOrder(self.guard, name, MANAGER, lambda ensemble, frame: self.under_way.append(frame))
         self.taken: list[int] = []
-        self.sent = 0
+        self.sent = self.now = 0
 
-    def send(self) -> None:
+    def send(self, size: int = 0) -> None:
         self.sent += 1
-        self.under_way.append(self.order.seal(self.other, str(self.sent).encode(), False, Path.CONTROL))
+        self.under_way.append(self.order.seal(self.other, str(self.sent).encode().zfill(size), False, Path.CONTROL))
 
     def take(self, messages: list[Proven]) -> None:
         for each in messages:
@@ -51,10 +53,11 @@ def two_ends() -> tuple[End, End]:
     return edge, boss
 
 
-def beat(edge: End, boss: End) -> None:
-    """A heartbeat, and its answer."""
-    boss.take(boss.order.heard("edge", edge.order.says(MANAGER)))
-    edge.take(edge.order.heard(MANAGER, boss.order.says("edge")))
+def beat(edge: End, boss: End, after: int = control_order.AGAIN_AT_MOST) -> None:
+    """A heartbeat, and its answer; so long after the last one, by default long enough for anything to be sent again."""
+    edge.now = boss.now = edge.now + after
+    boss.take(boss.order.heard("edge", edge.order.says(MANAGER), boss.now))
+    edge.take(edge.order.heard(MANAGER, boss.order.says("edge"), edge.now))
 
 
 def bring(one: End, other: End, lost: bool = False) -> None:
@@ -231,3 +234,61 @@ def test_only_known_processes_are_sealed_for() -> None:
     edge, _ = two_ends()
     with pytest.raises((FrameError, TTError)):
         edge.order.seal("nobody", b"", False, Path.CONTROL)
+
+
+def test_what_is_asked_for_again_and_again_is_sent_a_bounded_number_of_times() -> None:
+    """A thousand heartbeats in 20 s, which ask for all that is kept and take nothing of it."""
+    edge, boss = two_ends()
+    beat(edge, boss)
+    for _ in range(5):
+        boss.send(1_000)
+    boss.under_way.clear()
+    came = []
+    for number in range(1_000):
+        boss.order.heard("edge", ControlState(0, 1, 0, True), number * 20_000)
+        came.append(len(boss.under_way))
+    times = [number * 20_000 for number, (before, now) in enumerate(itertools.pairwise([0, *came])) if now > before]
+    assert times == [0, 500_000, 1_500_000, 3_500_000, 7_500_000, 15_500_000]
+    assert came[-1] == 5 * len(times)
+    for frame in list(boss.under_way)[:5]:
+        edge.came(frame)
+    boss.under_way.clear()
+    boss.order.heard("edge", ControlState(5, 1, 0), 20_000_000)
+    boss.send()
+    boss.under_way.clear()
+    boss.order.heard("edge", ControlState(5, 1, 0, True), 20_000_000)
+    assert len(boss.under_way) == 1, "a message that is lost after that is sent again at once"
+
+
+def test_messages_that_follow_are_sent_again_at_once_and_those_before_them_are_not() -> None:
+    edge, boss = two_ends()
+    beat(edge, boss)
+    for number in (1, 2, 3):
+        boss.send()
+        boss.under_way.clear()
+        boss.order.heard("edge", ControlState(0, 1, 0, True), number)
+        assert len(boss.under_way) == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_a_link_loses_comes_soon_after_it_is_back(seed: int) -> None:
+    """Heartbeats go on while a link is down; within as long again, and a second, all is there."""
+    choice = random.Random(seed)
+    edge, boss = two_ends()
+    beat(edge, boss)
+    down = choice.randrange(20_000_000)
+    period = choice.randrange(50_000, 500_000)
+    for _ in range(3):
+        boss.send()
+    begun = edge.now
+    while edge.now < begun + down:
+        beat(edge, boss, period)
+        bring(boss, edge, lost=True)
+        if choice.random() < 0.1:
+            boss.send()
+    back = edge.now
+    while len(edge.taken) < boss.sent:
+        assert edge.now <= back + min(down, control_order.AGAIN_AT_MOST) + control_order.AGAIN + 3 * period
+        beat(edge, boss, period)
+        bring(boss, edge)
+    assert edge.taken == list(range(1, boss.sent + 1))

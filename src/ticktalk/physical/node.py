@@ -266,8 +266,9 @@ class Node:
 
     def heard(self, ensemble: str, control: ControlState) -> None:
         """A heartbeat of an ensemble says how control messages stand there."""
-        for proven in self.order.heard(ensemble, control):
-            self._take(proven, monotonic_us())
+        now = monotonic_us()
+        for proven in self.order.heard(ensemble, control, now):
+            self._take(proven, now)
 
     def receive(self, message: Message, stamp: int | None = None) -> None:
         """Take a control message to the process it is for."""

@@ -22,6 +22,13 @@ KEPT_BYTES = 64 << 20
 """Bytes of messages that are kept for one receiver; beyond that the oldest are given up, but for the latest. As many
 wait for others of their sender before them."""
 
+AGAIN = 500_000
+"""Microseconds in which a message is sent again once at most. The time doubles until all of them are taken: one that
+asks without end gets little, and what a link loses waits about as long again as the link was down."""
+
+AGAIN_AT_MOST = 8_000_000
+"""Microseconds beyond which that time does not double."""
+
 EARLY = 10_000
 """Messages of one sender that wait for others before them; further ones are asked for again."""
 
@@ -29,7 +36,10 @@ EARLY = 10_000
 class _Way:
     """The messages to and from one session of another process."""
 
-    __slots__ = ("asks", "early", "early_size", "kept", "next", "session", "size", "taken", "told")
+    __slots__ = (
+        *("again_at", "again_upto", "asks", "early", "early_size", "kept", "next"),
+        *("pause", "session", "size", "taken", "told"),
+    )
 
     def __init__(self, session: bytes | None) -> None:
         self.session = session
@@ -41,6 +51,17 @@ class _Way:
         self.early_size = 0
         self.told = 0  # how many the other has sent, as its last heartbeat says
         self.asks = False
+        self.again_at, self.again_upto, self.pause = 0, 0, 0  # when messages were sent again, up to which one
+
+    def to_send_again(self, now: int) -> list[bytes]:
+        """The messages that are sent again, as the other asks: those that were not sent again a short time ago."""
+        if now - self.again_at >= self.pause:
+            self.pause = min(AGAIN_AT_MOST, 2 * self.pause or AGAIN)
+            self.again_at, self.again_upto = now, 0
+        found = [frame for number, frame in self.kept if number > self.again_upto]
+        if self.kept:
+            self.again_upto = self.kept[-1][0]
+        return found
 
     def give_up(self, upto: int) -> None:
         """Keep no messages up to a number."""
@@ -151,13 +172,15 @@ class ControlOrder:
         if way is not None:
             way.next = way.next or first
 
-    def heard(self, name: str, state: ControlState) -> list[Proven]:
-        """A heartbeat of an ensemble has come: the messages whose turn it is now."""
+    def heard(self, name: str, state: ControlState, now: int) -> list[Proven]:
+        """A heartbeat of an ensemble has come, now (microseconds): the messages whose turn it is."""
         way = self._of(name)
         if way is None or not state.first:
             return []
+        if state.taken >= way.again_upto:
+            way.pause = 0
         way.give_up(state.taken)
-        for _, frame in list(way.kept) if state.again else ():
+        for frame in way.to_send_again(now) if state.again else ():
             self._send_again(name, frame)
         self.begin(name, state.first)
         left = way.skip(state.first) if way.next < state.first and way.next <= way.told else []
