@@ -6,7 +6,8 @@ import resource
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -62,7 +63,7 @@ def test_each_sender_has_a_room_of_its_own(monkeypatch: pytest.MonkeyPatch, capl
             node._on_control(HEAD + b"nobody's", None)  # these wait in one room
         node._on_control(sealed(receivers, node, "boss", NetMsg.TELL, ["boss", 5]), None)
         all_taken(receivers)
-        assert taken == ["boss", *["far"] * 50, "boss"], "the others' wait where they came"
+        assert taken == ["boss", "far", "boss", *["far"] * 49], "nobody's wait for all those of another"
         assert node.own["overflow"] - before == 150 + 20
         told = [text for text in caplog.messages if "more than it can take in" in text]
         assert len(told) == 1 and "by 'far'" in told[0], "told once"
@@ -160,6 +161,29 @@ def test_an_inbox_keeps_its_bounds_and_its_order() -> None:
     inboxes.put("a", 1, taken.append, "again")
     calls[-1][0](*calls[-1][1:])  # type: ignore[operator]
     assert taken[-1] == "again"
+
+
+def test_senders_have_their_turns() -> None:
+    """One of each, in the order of the sender; what goes for lack of room changes no turn."""
+    calls: deque[tuple[Callable[..., None], tuple[object, ...]]] = deque()
+    went: list[object] = []
+    inboxes = Inboxes(
+        lambda call, *arguments: calls.append((call, arguments)),
+        3,
+        lambda sender: 100,
+        lambda sender, count: went.extend([sender] * count),
+        in_turn=True,
+    )
+    taken: list[str] = []
+    for what in ("a1", "a2", "b1", "a3", "a4", "a5", "b2", "c1"):
+        inboxes.put(what[0], 1, taken.append, what)
+    assert len(calls) == 3, "one for each sender"
+    while calls:
+        call, arguments = calls.popleft()
+        call(*arguments)
+        if len(taken) == 4:
+            inboxes.put("c", 1, taken.append, "c2")
+    assert taken == ["a3", "b1", "c1", "a4", "b2", "a5", "c2"] and went == ["a", "a"] and not inboxes.waiting
 
 
 FLOOD = """

@@ -161,7 +161,7 @@ class Node:
         )
         self.loop.before_instant = self.tokens.before_instant
         self.guard = guard
-        self._inboxes = Inboxes(self.loop.post, rooms.MESSAGES, rooms.room, self.dropped)
+        self._inboxes = Inboxes(self.loop.post, rooms.MESSAGES, rooms.room, self.dropped, in_turn=True)
         self._told = Repeats(few=1)
         self.to_manager = ToManager(name, manager, self.link, self.loop, self.count_overflow)
         self.noting = Noting(

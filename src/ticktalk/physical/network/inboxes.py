@@ -1,7 +1,8 @@
 """Messages that wait for the timekeeper: an inbox for each sender, bounded in number and in bytes.
 
-Threads of the network fill the inboxes, and the timekeeper takes the entries in the order in which they came. Where a
-sender has no room left, its own stalest entry goes. So no sender takes the room of another.
+Threads of the network fill the inboxes, and the timekeeper takes the entries in the order in which they came. Or it
+takes them in turn, one of each sender. Where a sender has no room left, its own stalest entry goes. So no sender takes
+the room of another.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ class Inboxes:
         most: entries of one sender that may wait.
         most_bytes: bytes of them, by sender; the latest is kept however long it is.
         dropped: told by the timekeeper of the sender and the number of entries that went.
+        in_turn: the senders have their turns, so nobody's entries wait for all those of another. Those of one sender
+            are taken in their order.
     """
 
     def __init__(
@@ -28,8 +31,9 @@ class Inboxes:
         most: int,
         most_bytes: Callable[[Any], int],
         dropped: Callable[[Any, int], None],
+        in_turn: bool = False,
     ) -> None:
-        self._post, self._dropped = post, dropped
+        self._post, self._dropped, self._in_turn = post, dropped, in_turn
         self._most, self._most_bytes = most, most_bytes
         self._lock = threading.Lock()
         self._of: dict[Hashable, _Inbox] = {}
@@ -49,7 +53,8 @@ class Inboxes:
             inbox.size += size
             more = len(inbox.entries) - before
             self.waiting += more
-        if more > 0:  # else there is a call that was posted for one that went
+        # Else there is a call that was posted for one that went, or for the one whose turn is next.
+        if more > 0 and not (self._in_turn and before):
             self._post(self._take, sender)
 
     def of(self, sender: Hashable) -> tuple[int, int]:
@@ -69,6 +74,8 @@ class Inboxes:
             dropped, inbox.dropped = inbox.dropped, 0
             if not inbox.entries:
                 del self._of[sender]
+            elif self._in_turn:
+                self._post(self._take, sender)
         if dropped:
             self._dropped(sender, dropped)
         call(*arguments)
