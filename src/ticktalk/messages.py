@@ -1,9 +1,10 @@
 """Messages between processes: their kinds, and one row for each that says all there is to say of it.
 
 A `Message` tells a process of an ensemble something. Its kind is the member of an enum. The row of a kind in `ROWS`
-gives its payload, whether it crosses between devices, and whether it needs the manager's signature.
-The family of a kind says which process it is for (`RECIPIENTS`); `message` addresses by it. Frames are written and read
-by the rows (`physical/network/control_frames.py`). A process answers a kind by an entry in its `handlers`.
+gives its payload, the most bytes it may have, whether it crosses between devices, and whether it needs the manager's
+signature. The family of a kind says which process it is for (`RECIPIENTS`); `message` addresses by it. Frames are
+written and read by the rows (`physical/network/control_frames.py`). A process answers a kind by an entry in its
+`handlers`.
 
 To add a message: a member, a row, and a handler.
 """
@@ -17,6 +18,7 @@ from typing import Any, Literal, NamedTuple
 
 from ticktalk import memory_payloads as memory
 from ticktalk import payloads as carry
+from ticktalk.defaults import MAX_FRAME
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.network_keys import Path
 from ticktalk.ranges import EnsembleName, Text
@@ -159,6 +161,20 @@ class Envelope(NamedTuple):
     message: Message
 
 
+LITTLE = 1 << 16
+"""Bytes of a message that holds a few names and numbers, or the places of shared values."""
+
+TEXTS = 1 << 20
+"""Bytes of a message that holds texts for people, or the names of all ensembles."""
+
+OF_GRAPH = 4 << 20
+"""Bytes of a message that holds something for each SQ or arc of a graph: 10,000 SQs of one ensemble report in it. Such
+a message is taken in within a second, whatever it holds."""
+
+VALUES = MAX_FRAME
+"""Bytes of a message that holds values of programs, states of instances, or code."""
+
+
 class Row(NamedTuple):
     """All there is to say of one kind of message.
 
@@ -171,6 +187,7 @@ class Row(NamedTuple):
         signed: it carries code: it is taken only with the manager's signature.
         values: it holds values of programs, which have an encoding of their own.
         path: the path on which it travels.
+        most: bytes of its frame; a longer one is refused unread.
     """
 
     payload: Any
@@ -181,6 +198,7 @@ class Row(NamedTuple):
     signed: bool = False
     values: bool = False
     path: Path = Path.CONTROL
+    most: int = LITTLE
 
 
 _MEMBERS: tuple[Role, ...] = ("manager", "ensemble")
@@ -200,27 +218,30 @@ ROWS: dict[enum.Enum, Row] = {
     SyncMsg.INSTANTIATE: Row(
         carry.Deployment, "prepare the ports and firing rules of the SQs placed here", crosses=False
     ),
-    SyncMsg.START: Row(carry.StartContext, "start a context", values=True),
+    SyncMsg.START: Row(carry.StartContext, "start a context", values=True, most=VALUES),
     SyncMsg.INPUT_TOKEN: Row(carry.TokenMessage, "a token for SQs of this ensemble", crosses=False),
     SyncMsg.STOP: Row(carry.StopGraph, "end a graph"),
     SyncMsg.REPORT: Row(carry.ReportRequest, "say whether a context is idle, and what passed on its arcs"),
-    SyncMsg.PLACE: Row(carry.Placement, "where the SQs of a graph are from now on"),
-    SyncMsg.EXPECT: Row(carry.Expect, "SQs will come here"),
-    SyncMsg.HAND_OVER: Row(carry.HandOver, "SQs go from here"),
+    SyncMsg.PLACE: Row(carry.Placement, "where the SQs of a graph are from now on", most=VALUES),
+    SyncMsg.EXPECT: Row(carry.Expect, "SQs will come here", most=OF_GRAPH),
+    SyncMsg.HAND_OVER: Row(carry.HandOver, "SQs go from here", most=OF_GRAPH),
     SyncMsg.SET_GRID: Row(carry.SetGrid, "another period and phase for a stream"),
     SyncMsg.WATCH: Row(WatchArc, "send the tokens of an arc to the manager, too, for a while"),
-    SyncMsg.SWITCH: Row(Switch, "a graph is to be replaced: its streams end, and it comes to rest"),
-    SyncMsg.TRY: Row(TryStates, "see whether values fit the classes that SQs which will come have"),
+    SyncMsg.SWITCH: Row(Switch, "a graph is to be replaced: its streams end, and it comes to rest", most=OF_GRAPH),
+    SyncMsg.TRY: Row(TryStates, "see whether values fit the classes that SQs which will come have", most=VALUES),
     # For the bodies of an ensemble.
-    ExecuteMsg.INSTANTIATE: Row(carry.Deployment, "prepare the SQs placed here", signed=True),
+    ExecuteMsg.INSTANTIATE: Row(carry.Deployment, "prepare the SQs placed here", signed=True, most=VALUES),
     # For the network manager of an ensemble.
     NetMsg.JOIN: Row(EnsembleInfo, "ask the manager to let this ensemble join", crosses=False),
     NetMsg.ROUTE: Row(carry.Route, "an ensemble and its address"),
     NetMsg.FORGET: Row(EnsembleName, "the ensemble of this name has left"),
-    NetMsg.REFUSED: Row(Text, "the manager does not let this ensemble take part, and why"),
+    NetMsg.REFUSED: Row(Text, "the manager does not let this ensemble take part, and why", most=TEXTS),
     NetMsg.SEND: Row(Envelope, "send a message to a process of another ensemble", crosses=False),
     NetMsg.PONG: Row(
-        carry.Pong, "the manager's answer to a heartbeat: its half of a clock exchange", path=Path.HEARTBEATS
+        carry.Pong,
+        "the manager's answer to a heartbeat: its half of a clock exchange",
+        path=Path.HEARTBEATS,
+        most=TEXTS,
     ),
     NetMsg.ASK: Row(
         carry.Ask,
@@ -238,49 +259,65 @@ ROWS: dict[enum.Enum, Row] = {
         memory.Settle, "values that were sent through shared memory, should they not have come", _MEMBERS, _name
     ),
     NetMsg.HOW_FAR: Row(
-        carry.HowFar, "a receiver to which SQs will come asks how much was sent to them", _MEMBERS, _name
+        carry.HowFar, "a receiver to which SQs will come asks how much was sent to them", _MEMBERS, _name, most=OF_GRAPH
     ),
-    NetMsg.SO_FAR: Row(carry.SoFar, "the answer to HOW_FAR", _MEMBERS, _name),
+    NetMsg.SO_FAR: Row(carry.SoFar, "the answer to HOW_FAR", _MEMBERS, _name, most=OF_GRAPH),
     NetMsg.TAKEN: Row(
         carry.Taken, "up to which frame a sender's tokens have been taken", _MEMBERS, _name, path=Path.HEARTBEATS
     ),
     NetMsg.OUTPUTS_TAKEN: Row(carry.OutputsTaken, "up to which output the manager has them for good"),
-    NetMsg.REVOKED: Row(bytes, "the revocation list, as its file has it: nobody on it is heard any more"),
-    NetMsg.ROW: Row(str, "an output of a graph, for a command that follows them", path=Path.TOKENS),
-    NetMsg.ARC_ROW: Row(ArcToken, "a token of an arc, for a command that watches it", path=Path.TOKENS),
-    NetMsg.SHUT_DOWN: Row(Text, "the system ends, or this ensemble was drained; the reason"),
+    NetMsg.REVOKED: Row(
+        bytes, "the revocation list, as its file has it: nobody on it is heard any more", most=OF_GRAPH
+    ),
+    NetMsg.ROW: Row(str, "an output of a graph, for a command that follows them", path=Path.TOKENS, most=VALUES),
+    NetMsg.ARC_ROW: Row(ArcToken, "a token of an arc, for a command that watches it", path=Path.TOKENS, most=VALUES),
+    NetMsg.SHUT_DOWN: Row(Text, "the system ends, or this ensemble was drained; the reason", most=TEXTS),
     # For the manager.
     RuntimeMsg.JOIN: Row(EnsembleInfo, "an ensemble joins; it asks on a key of its own", crosses=False),
     RuntimeMsg.LEAVE: Row(EnsembleName, "the ensemble of this name leaves", _MEMBERS, str, path=Path.OUTPUTS),
     RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH: Row(
         carry.DeployRequest, "deploy a graph; or the graph alone", _OPERATORS, crosses=False
     ),
-    RuntimeMsg.READY: Row(carry.ReadyAnswer, "the answer to a deployment", _MEMBERS, _ensemble),
+    RuntimeMsg.READY: Row(carry.ReadyAnswer, "the answer to a deployment", _MEMBERS, _ensemble, most=TEXTS),
     RuntimeMsg.EXECUTE_GRAPH: Row(carry.StartRequest, "start a graph; or `(graph, inputs)`", _OPERATORS, crosses=False),
     RuntimeMsg.OUTPUT_TOKENS: Row(
-        carry.OutputTokens, "outputs of graphs that followed closely", _MEMBERS, _of_all, values=True, path=Path.OUTPUTS
+        carry.OutputTokens,
+        "outputs of graphs that followed closely",
+        _MEMBERS,
+        _of_all,
+        values=True,
+        path=Path.OUTPUTS,
+        most=VALUES,
     ),
-    RuntimeMsg.FIRING_ERROR: Row(carry.FiringError, "a firing raised", _MEMBERS, _ensemble, path=Path.OUTPUTS),
+    RuntimeMsg.FIRING_ERROR: Row(
+        carry.FiringError, "a firing raised", _MEMBERS, _ensemble, path=Path.OUTPUTS, most=TEXTS
+    ),
     RuntimeMsg.WORKER_DIED: Row(
-        carry.WorkerDeath, "a worker process has ended by itself", _MEMBERS, _ensemble, path=Path.OUTPUTS
+        carry.WorkerDeath, "a worker process has ended by itself", _MEMBERS, _ensemble, path=Path.OUTPUTS, most=OF_GRAPH
     ),
-    RuntimeMsg.RECORDED: Row(Recorded, "what happened in a context", _MEMBERS, _ensemble, path=Path.RECORDS),
-    RuntimeMsg.ARC_TOKEN: Row(ArcToken, "a token of an arc that is watched", _MEMBERS, _ensemble, path=Path.RECORDS),
+    RuntimeMsg.RECORDED: Row(
+        Recorded, "what happened in a context", _MEMBERS, _ensemble, path=Path.RECORDS, most=VALUES
+    ),
+    RuntimeMsg.ARC_TOKEN: Row(
+        ArcToken, "a token of an arc that is watched", _MEMBERS, _ensemble, path=Path.RECORDS, most=VALUES
+    ),
     RuntimeMsg.STOP_GRAPH: Row(carry.StopRequest, "end a graph", _OPERATORS, crosses=False),
     RuntimeMsg.PING: Row(
         carry.Ping, "an ensemble's heartbeat: its half of a clock exchange", _MEMBERS, _name, path=Path.HEARTBEATS
     ),
-    RuntimeMsg.REPORT: Row(carry.IdleReport, "the answer to SyncMsg.REPORT", _MEMBERS, _ensemble),
+    RuntimeMsg.REPORT: Row(carry.IdleReport, "the answer to SyncMsg.REPORT", _MEMBERS, _ensemble, most=OF_GRAPH),
     RuntimeMsg.BACK: Row(EnsembleInfo, "an ensemble that was cut off is reached again", crosses=False),
     RuntimeMsg.DRAIN: Row(carry.DrainRequest, "move all that lives on an ensemble", _OPERATORS, crosses=False),
     RuntimeMsg.REPLACE: Row(ReplaceRequest, "replace a graph by another version", _OPERATORS, crosses=False),
     RuntimeMsg.SET_GRID: Row(carry.SetRequest, "change a stream's period and phase", _OPERATORS, crosses=False),
-    RuntimeMsg.CHECKPOINT: Row(carry.Checkpoint, "instances as they are now", _MEMBERS, _ensemble),
+    RuntimeMsg.CHECKPOINT: Row(carry.Checkpoint, "instances as they are now", _MEMBERS, _ensemble, most=VALUES),
     RuntimeMsg.PLACED: Row(
-        carry.Placed, "SQs that were to come are expected, or there, or cannot come", _MEMBERS, _ensemble
+        carry.Placed, "SQs that were to come are expected, or there, or cannot come", _MEMBERS, _ensemble, most=OF_GRAPH
     ),
-    RuntimeMsg.HANDED: Row(carry.Handed, "what instances that were handed over go on with", _MEMBERS, _ensemble),
-    RuntimeMsg.SWITCHED: Row(Switched, "the answer to SWITCH", _MEMBERS, _ensemble),
+    RuntimeMsg.HANDED: Row(
+        carry.Handed, "what instances that were handed over go on with", _MEMBERS, _ensemble, most=VALUES
+    ),
+    RuntimeMsg.SWITCHED: Row(Switched, "the answer to SWITCH", _MEMBERS, _ensemble, most=OF_GRAPH),
     RuntimeMsg.STATUS: Row(carry.StatusRequest, "how everything stands", _VIEWERS, crosses=False),
     RuntimeMsg.ENSEMBLES: Row(carry.StatusRequest, "what the ensembles say of themselves", _OPERATORS, crosses=False),
     RuntimeMsg.OUTPUTS: Row(carry.OutputsRequest, "the latest outputs of a graph", _VIEWERS, crosses=False),

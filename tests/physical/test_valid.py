@@ -18,17 +18,32 @@ from ticktalk.defaults import CLOCK_STEP
 from ticktalk.errors import TTError
 from ticktalk.hosted.arc_numbers import LEAP, ArcNumbers
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.messages import ROWS, NetMsg, RuntimeMsg, SyncMsg, message
+from ticktalk.memory_payloads import Settle
+from ticktalk.messages import ROWS, VALUES, NetMsg, RuntimeMsg, SyncMsg, message
 from ticktalk.network_keys import JOIN, Path
-from ticktalk.payloads import Pong, SetGrid
+from ticktalk.payloads import (
+    FiringError,
+    HowFar,
+    IdleReport,
+    Place,
+    Placed,
+    Pong,
+    ReadyAnswer,
+    SetGrid,
+    SoFar,
+    Voters,
+)
 from ticktalk.physical.host_facts import describe_host
+from ticktalk.physical.memory.arena import PLACES
 from ticktalk.physical.network import control_frames
 from ticktalk.physical.network.control_frames import control_frame, parse_control
-from ticktalk.physical.network.frames import HEAD, InvalidError
+from ticktalk.physical.network.frames import HEAD, LONGEST, InvalidError
 from ticktalk.physical.timekeeping.root_clock import ClockDiscipline, Exchange
 from ticktalk.physical.trust.guard import Guard
 from ticktalk.physical.trust.identity import ByToken
 from ticktalk.physical.trust.user_token import own_token
+from ticktalk.ranges import LONGEST_TEXT
+from ticktalk.replacement import Switched
 from ticktalk.values.codec import Encoded, encode_value
 
 
@@ -186,6 +201,63 @@ def test_a_message_comes_on_its_own_path(receivers: Fuzz, kind: RuntimeMsg, path
     taken = receivers.taken
     receivers.bring(node, receivers.guards["edge"].seal("boss", content, path=path))
     assert receivers.taken == taken and node.own["invalid"] == 1
+
+
+BOUNDED = [kind for kind, row in ROWS.items() if row.crosses and row.most < VALUES]
+
+
+@pytest.mark.parametrize("kind", BOUNDED, ids=str)
+def test_a_message_that_is_too_long_for_its_kind_is_refused_unread(
+    receivers: Fuzz, kind: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    row, name, read = ROWS[kind], control_frames._NAMES[kind], []
+
+    def reads(data: memoryview) -> None:
+        read.append(len(data))
+        raise msgspec.DecodeError("it is none")
+
+    monkeypatch.setitem(control_frames._CODECS, kind, control_frames._CODECS[kind]._replace(back=reads))
+    node = receivers.manager.node if isinstance(kind, RuntimeMsg) else receivers.node
+    sender = "boss" if node is receivers.node else "far"
+    head = len(HEAD + msgspec.msgpack.encode([name, "", bytes(row.most >> 1)])) - (row.most >> 1)
+
+    def bring(length: int) -> Counter[str]:
+        before = node.own.copy()
+        content = HEAD + msgspec.msgpack.encode([name, "", bytes(length - head)])
+        assert len(content) == length
+        node._control(receivers.guards[sender].seal(node.name, content, row.signed, row.path), 0)
+        return node.own - before
+
+    sealing = 1_000  # a path is bounded by its longest message, sealed
+    assert bring(row.most - sealing) == {"bad_frames": 1} and read == [row.most - sealing - head]
+    refused = {"invalid": 1} if row.most < LONGEST[row.path] else {"bad_frames": 1}
+    assert bring(row.most + 1) == bring(row.most + 1) == refused and len(read) == 1
+    told = [text for text in caplog.messages if f"{name} of {row.most + 1} bytes from '{sender}'" in text]
+    assert len(told) == (row.most < LONGEST[row.path]), "once, and with its sender"
+
+
+def test_the_bounds_hold_what_an_honest_ensemble_sends() -> None:
+    """By hand: 10,000 SQs on one ensemble, with long names and much to report; all places of shared memory; texts."""
+    sqs = [f"a_function_of_a_module-{number}" for number in range(10_000)]
+    counts = {sq: {"late": 10**6, "evicted": 10**6} for sq in sqs}
+    to = {f"{sq}/0": {"ensemble-12": 10**9} for sq in sqs}
+    work, places = dict.fromkeys(sqs, (10**9,) * 4), {sq: Place("sensing", True) for sq in sqs}
+    waiting = {sq: {"first": 10, "second": 10} for sq in sqs}
+    numbers = dict.fromkeys(to, 10**9)
+    report = IdleReport("g", 1, "far", 1, "busy", to, numbers, 1, counts, waiting, work=work, places=places)
+    texts = "ü" * LONGEST_TEXT
+    for kind, payload in (
+        (RuntimeMsg.REPORT, report),
+        (RuntimeMsg.SWITCHED, Switched("g", "far", 1, [report], numbers)),
+        (NetMsg.SETTLE, Settle("far", bytes(16), [(place, 255) for place in range(PLACES)])),
+        (NetMsg.HOW_FAR, HowFar("far", "g", list(to), 1)),
+        (NetMsg.SO_FAR, SoFar("far", "g", {1: numbers}, 1)),
+        (RuntimeMsg.PLACED, Placed("g", "far", sqs, None, True, {1: numbers})),
+        (RuntimeMsg.READY, ReadyAnswer("g", "far", texts)),
+        (RuntimeMsg.FIRING_ERROR, FiringError("f", "far", 1, 2, "prog.py", 1, texts, texts)),
+        (NetMsg.PONG, Pong(1, 1, 1, voters=Voters(1, [f"an-ensemble-{number}" for number in range(10_000)]))),
+    ):
+        assert len(control_frame(message(kind, payload))) < ROWS[kind].most, kind
 
 
 def test_reports_and_checkpoints_name_only_known_things(receivers: Fuzz) -> None:

@@ -46,7 +46,7 @@ from ticktalk.payloads import (
 from ticktalk.physical.memory.allocator import keep_memory
 from ticktalk.physical.memory.sharing import Sharing
 from ticktalk.physical.network import rooms
-from ticktalk.physical.network.control_frames import UnsignedCodeError, parse_control
+from ticktalk.physical.network.control_frames import LongerThanKindError, UnsignedCodeError, parse_control
 from ticktalk.physical.network.control_order import ControlOrder
 from ticktalk.physical.network.frames import FrameError
 from ticktalk.physical.network.inboxes import Inboxes
@@ -162,7 +162,7 @@ class Node:
         self.loop.before_instant = self.tokens.before_instant
         self.guard = guard
         self._inboxes = Inboxes(self.loop.post, rooms.MESSAGES, rooms.room, self.dropped, in_turn=True)
-        self._told = Repeats(few=1)
+        self._told, self._told_too_long = Repeats(few=1), Repeats(few=1)
         self.to_manager = ToManager(name, manager, self.link, self.loop, self.count_overflow)
         self.noting = Noting(
             name,
@@ -350,7 +350,9 @@ class Node:
             logger.debug("a badge was dropped: %s", error)
         except FrameError as error:
             self.own[error.kind] += 1
-            logger.debug("a bad frame was dropped: %s", error)
+            tells = isinstance(error, LongerThanKindError) and self._told_too_long.may_tell(monotonic_us())
+            level = logging.WARNING if tells else logging.DEBUG
+            logger.log(level, "ensemble %r dropped a message, counted as %s: %s", self.name, error.kind, error)
         else:
             self.receive(message, stamp)
 

@@ -7,13 +7,14 @@ send this kind.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
 from ticktalk.messages import ROWS, Message, RuntimeMsg, SyncMsg
 from ticktalk.payloads import OutputToken, OutputTokens, StartContext, Unreadable
 from ticktalk.physical.network.frames import HEAD, FrameError, InvalidError, body
+from ticktalk.physical.output_batch import MOST
 from ticktalk.physical.output_values import check_field, rendered
 from ticktalk.physical.trust.guard import DroppedError, OpenedMessage
 from ticktalk.ranges import Count, EnsembleName, Name, RootTick, Span, Value, is_interval
@@ -25,10 +26,14 @@ class UnsignedCodeError(FrameError):
     """A deployment that does not carry the signature of the manager that this ensemble joined."""
 
 
+class LongerThanKindError(InvalidError):
+    """A message that is longer than one of its kind may be."""
+
+
 class _Control(msgspec.Struct, array_like=True):
-    kind: str
-    recipient: str
-    payload: bytes
+    kind: Name
+    recipient: Name
+    payload: memoryview  # of the frame: it is not copied
 
 
 def control_frame(message: Message) -> bytes:
@@ -38,7 +43,7 @@ def control_frame(message: Message) -> bytes:
         NoCodecError: the payload holds a value without codec.
     """
     payload = _encoder.encode(_CODECS[message.msg_type].out(message.payload))
-    return HEAD + _encoder.encode(_Control(_NAMES[message.msg_type], message.recipient_name or "", payload))
+    return HEAD + _encoder.encode(_Control(_NAMES[message.msg_type], message.recipient_name or "", memoryview(payload)))
 
 
 def parse_control(frame: bytes, opened: OpenedMessage | None = None) -> Message:
@@ -50,7 +55,8 @@ def parse_control(frame: bytes, opened: OpenedMessage | None = None) -> Message:
 
     Raises:
         FrameError: the bytes are no control frame, its sender may not send it, it came on another path than its own, it
-            carries code without the manager's signature, or what it says cannot be (`ranges`).
+            carries code without the manager's signature, it is longer than its kind may be, or what it says cannot be
+            (`ranges`).
     """
     content = body(frame)
     name = ""
@@ -68,6 +74,10 @@ def parse_control(frame: bytes, opened: OpenedMessage | None = None) -> Message:
             raise InvalidError(f"{control.kind} on the path of {opened.path.value}")
         if row.signed and not opened.signed:
             raise UnsignedCodeError("code without the manager's signature")
+        if len(frame) > row.most:
+            raise LongerThanKindError(
+                f"{control.kind} of {len(frame)} bytes from {sender.name!r}, where {row.most} may come"
+            )
         payload = _CODECS[kind].back(control.payload)
         if row.own is not None and row.own(payload) != sender.name:
             raise DroppedError(
@@ -120,11 +130,11 @@ class _OutputsOut(msgspec.Struct, array_like=True):
 
 
 class _OutputsWire(_OutputsOut, array_like=True):
-    tokens: list[_OutputWire]
+    tokens: Annotated[list[_OutputWire], msgspec.Meta(max_length=MOST)]
 
 
 class _OutputsUnread(_OutputsOut, array_like=True):
-    tokens: list[msgspec.Raw]
+    tokens: Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MOST)]
 
 
 def _start_out(start: StartContext) -> Any:
@@ -133,7 +143,7 @@ def _start_out(start: StartContext) -> Any:
     return _StartWire(start.graph, start.context, start.start_tick, inputs, *rest)
 
 
-def _start_in(data: bytes) -> StartContext:
+def _start_in(data: memoryview) -> StartContext:
     wire = _start.decode(data)
     inputs: dict[str, Any] = {name: Encoded(data) for name, data in wire.inputs.items()}
     rest = wire.until, wire.checkpoint, wire.record
@@ -151,7 +161,7 @@ def _outputs_out(outputs: OutputTokens) -> Any:
     return _OutputsOut(tokens, outputs.number)  # whoever takes it looks at each value, and leaves out a bad one only
 
 
-def _outputs_in(data: bytes) -> OutputTokens:
+def _outputs_in(data: memoryview) -> OutputTokens:
     try:
         wire = _outputs.decode(data)
         return OutputTokens([_output(token) for token in wire.tokens], wire.number)
@@ -176,7 +186,7 @@ def _output(wire: _OutputWire) -> OutputToken:
 class _Codec(NamedTuple):
     wire: Any  # the type on the wire
     out: Callable[[Any], Any]
-    back: Callable[[bytes], Any]
+    back: Callable[[memoryview], Any]
 
 
 def _plain(kind: Any) -> _Codec:

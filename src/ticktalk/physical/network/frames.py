@@ -6,7 +6,7 @@ A frame begins with a byte that names its version. The rest is MessagePack, pars
 
 from __future__ import annotations
 
-from ticktalk.defaults import MAX_FRAME
+from ticktalk.messages import ROWS
 from ticktalk.network_keys import Path
 from ticktalk.values.codec import Data
 
@@ -15,8 +15,8 @@ VERSION = 1
 LONG = 1 << 14
 """Bytes from which on a value is not copied where that can be helped."""
 
-LONGEST = {Path.HEARTBEATS: 1 << 20}
-"""Bytes of a frame on a path, where that is less than `MAX_FRAME`: heartbeats are taken before all else."""
+LONGEST = {path: max(row.most for row in ROWS.values() if row.crosses and row.path is path) for path in Path}
+"""Bytes of a frame on a path: those of the longest message that travels there."""
 
 HEAD = bytes([VERSION])
 """The first bytes of a frame."""
@@ -56,6 +56,6 @@ def check_length(data: Data, path: Path = Path.CONTROL) -> None:
     Raises:
         FrameError: there is more.
     """
-    longest = LONGEST.get(path, MAX_FRAME)
+    longest = LONGEST[path]
     if len(data) > longest:
         raise FrameError(f"{len(data)} bytes, longer than {longest}")
