@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import resource
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from fuzz_messages import Fuzz
-from systems import System, until
+from systems import ENDLESS, System, until
 
 from ticktalk import network_keys, repeats
 from ticktalk.errors import TTError
@@ -24,6 +26,7 @@ from ticktalk.payloads import OutputToken, OutputTokens
 from ticktalk.physical import manager_node
 from ticktalk.physical.commands import Command
 from ticktalk.physical.network import control_frames, rooms
+from ticktalk.physical.network import inboxes as inboxes_file
 from ticktalk.physical.network.control_frames import control_frame
 from ticktalk.physical.network.frames import HEAD
 from ticktalk.physical.network.inboxes import Inboxes
@@ -172,9 +175,10 @@ def test_senders_have_their_turns() -> None:
         3,
         lambda sender: 100,
         lambda sender, count: went.extend([sender] * count),
-        in_turn=True,
+        lambda microseconds, call: later.append((microseconds, call)),
     )
     taken: list[str] = []
+    later: list[object] = []
     for what in ("a1", "a2", "b1", "a3", "a4", "a5", "b2", "c1"):
         inboxes.put(what[0], 1, taken.append, what)
     assert len(calls) == 3, "one for each sender"
@@ -184,6 +188,47 @@ def test_senders_have_their_turns() -> None:
         if len(taken) == 4:
             inboxes.put("c", 1, taken.append, "c2")
     assert taken == ["a3", "b1", "c1", "a4", "b2", "a5", "c2"] and went == ["a", "a"] and not inboxes.waiting
+    assert not inboxes._of and not later
+
+
+def test_a_sender_whose_messages_take_long_gets_a_fifth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In simulated time, against others that send something every now and then."""
+    now, due, waits = 0, list[tuple[int, int, Callable[[], None]]](), list[int]()
+    order = itertools.count()
+
+    def at(time: int, call: Callable[[], None]) -> None:
+        heapq.heappush(due, (time, next(order), call))
+
+    def takes_long() -> None:
+        nonlocal now
+        now += long
+        ended.append(now)
+
+    def floods() -> None:
+        inboxes.put("a", 1, takes_long)
+        at(now + 10_000, floods)
+
+    def beats(sent: int) -> None:
+        inboxes.put("b", 1, lambda: waits.append(now - sent))
+        at(sent + 50_000, lambda: beats(sent + 50_000))
+
+    monkeypatch.setattr(inboxes_file, "monotonic_us", lambda: now)
+    inboxes = Inboxes(
+        lambda call, *arguments: at(now, lambda: call(*arguments)),
+        1_000,
+        lambda sender: 1_000,
+        lambda sender, count: None,
+        lambda microseconds, call: at(now + microseconds, call),
+    )
+    long, ended = 300_000, list[int]()
+    at(0, floods)
+    at(0, lambda: beats(0))
+    while due and due[0][0] <= 10_000_000:
+        time, _, call = heapq.heappop(due)
+        now = max(now, time)
+        call()
+    assert len(ended) == 10_000_000 // (5 * long) + 1, "one in each time of five"
+    assert max(waits) <= long and sum(wait > 0 for wait in waits) <= len(waits) / 4
 
 
 FLOOD = """
@@ -242,6 +287,85 @@ def test_a_flood_of_a_participant_holds_up_nobody(tmp_path: Path, monkeypatch: p
         assert grown < 150_000, f"{grown} kB"
     finally:
         if rogue is not None:
+            rogue.communicate()
+        system.end()
+
+
+LONGEST = """
+import itertools, select, sys, threading, time
+import msgspec
+from ticktalk.ensemble import TTEnsemble
+from ticktalk.messages import ROWS, VALUES, NetMsg, RuntimeMsg
+from ticktalk.network_keys import control_key
+from ticktalk.physical.network.control_frames import _NAMES
+from ticktalk.physical.network.frames import HEAD
+
+joined = threading.Event()
+rogue = TTEnsemble(None, "rogue")
+options = {"workers": 0, "on_event": lambda text: joined.set()}
+run = threading.Thread(target=rogue.run_phy, args=(sys.argv[1],), kwargs=options)
+run.start()
+joined.wait(60)
+node = rogue._handle.node
+while node.guard.session_of("near") is None:
+    time.sleep(0.1)
+pack = msgspec.msgpack.encode
+many = {str(number): {} for number in range(250_000)}
+report = {"graph": "steady", "context": 1, "ensemble": "rogue", "round": 1}
+costly = {
+    RuntimeMsg.REPORT: report | {"sent": many},
+    RuntimeMsg.SWITCHED: {"graph": "steady", "ensemble": "rogue", "round": 1, "reports": [report] * 80_000},
+    RuntimeMsg.PLACED: {"graph": "steady", "ensemble": "rogue", "sqs": [""] * 4_000_000},
+    RuntimeMsg.CHECKPOINT: report | {"tick": 1, "states": {str(number): {} for number in range(50_000)}},
+    NetMsg.SETTLE: ["rogue", b"", [[1, 1]] * 20_000],
+    NetMsg.HOW_FAR: ["rogue", "steady", [""] * 4_000_000],
+    NetMsg.SO_FAR: ["rogue", "steady", {number: {} for number in range(700_000)}],
+}
+flood = []
+for kind, row in ROWS.items():
+    if row.crosses and "ensemble" in row.senders and (row.most < VALUES or kind in costly):
+        for to in ("runtime-manager", "near"):
+            for content in (pack(costly.get(kind, ["rogue", bytes(row.most - 100)])), bytes(row.most + 1)[: 5 << 20]):
+                frame = HEAD + pack([_NAMES[kind], "", content])
+                flood.append((to, row.path, frame))
+end, sent = time.monotonic() + 120, 0
+for to, path, frame in itertools.cycle(flood):
+    if time.monotonic() > end or select.select([sys.stdin], (), (), 0)[0]:
+        break
+    node.link._put(path, control_key(to), node.guard.seal(to, frame, path=path), None)
+    sent += 1
+print(sent, flush=True)
+rogue.stop()
+run.join(60)
+"""
+
+
+def test_a_flood_of_the_longest_messages_of_each_kind_loses_others_nothing(tmp_path: Path) -> None:
+    """By a real participant, to the manager and to the host of a stream, and of a costly shape where there is one."""
+    system = System().with_ensembles("near", "far")
+    rogue = None
+    try:
+        graph = system.deploy(ENDLESS, "steady", {"src-1": "near", "same-1": "far"})
+        system.manager.execute_graph(graph, {"trigger": 1})
+        until(lambda: system.values("steady"), "the stream has begun")
+        (tmp_path / "flood.py").write_text(LONGEST)
+        command = [sys.executable, str(tmp_path / "flood.py"), system.address]
+        rogue = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        system.event("'rogue' joined")
+
+        def refused(name: str) -> int:
+            (found,) = [each for each in system.manager.status()["ensembles"] if each["name"] == name]
+            return int(found["refused"].get("invalid", 0))
+
+        until(lambda: min(map(refused, ("runtime-manager", "near"))) > 150, "what is refused is counted, in status")
+        said, _ = rogue.communicate()
+        before = len(system.values("steady"))
+        until(lambda: len(system.values("steady")) > before + 5, "the stream goes on")
+        values = system.values("steady")
+        assert values == list(range(1, len(values) + 1)), f"of {said} messages"
+        assert not [event for event in system.events if "no heartbeat" in event], "the others' heartbeats are heard"
+    finally:
+        if rogue is not None and rogue.poll() is None:
             rogue.communicate()
         system.end()
 

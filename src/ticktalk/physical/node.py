@@ -161,7 +161,7 @@ class Node:
         )
         self.loop.before_instant = self.tokens.before_instant
         self.guard = guard
-        self._inboxes = Inboxes(self.loop.post, rooms.MESSAGES, rooms.room, self.dropped, in_turn=True)
+        self._inboxes = Inboxes(self.loop.post, rooms.MESSAGES, rooms.room, self.dropped, self.loop.after)
         self._told, self._told_too_long = Repeats(few=1), Repeats(few=1)
         self.to_manager = ToManager(name, manager, self.link, self.loop, self.count_overflow)
         self.noting = Noting(

@@ -10,7 +10,16 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any
+
+from ticktalk.physical.timekeeping.root_clock import monotonic_us
+
+LONG = 10_000
+"""Microseconds from which on an entry takes long."""
+
+REST = 4
+"""How often the time that a long entry took passes before its sender has its next turn: it gets a fifth of the time."""
 
 
 class Inboxes:
@@ -21,8 +30,9 @@ class Inboxes:
         most: entries of one sender that may wait.
         most_bytes: bytes of them, by sender; the latest is kept however long it is.
         dropped: told by the timekeeper of the sender and the number of entries that went.
-        in_turn: the senders have their turns, so nobody's entries wait for all those of another. Those of one sender
-            are taken in their order.
+        later: `(microseconds, call)`: calls `call()` so much later. The senders have their turns: nobody's entries wait
+            for all those of another. One whose entry took long waits longer for its next turn (`REST`). None: there are
+            no turns.
     """
 
     def __init__(
@@ -31,9 +41,9 @@ class Inboxes:
         most: int,
         most_bytes: Callable[[Any], int],
         dropped: Callable[[Any, int], None],
-        in_turn: bool = False,
+        later: Callable[[int, Callable[[], None]], None] | None = None,
     ) -> None:
-        self._post, self._dropped, self._in_turn = post, dropped, in_turn
+        self._post, self._dropped, self._later = post, dropped, later
         self._most, self._most_bytes = most, most_bytes
         self._lock = threading.Lock()
         self._of: dict[Hashable, _Inbox] = {}
@@ -43,6 +53,7 @@ class Inboxes:
         """Have the timekeeper make a call for what came from a sender, so many bytes; from any thread."""
         with self._lock:
             inbox = self._of.get(sender)
+            new = inbox is None
             if inbox is None:
                 inbox = self._of[sender] = _Inbox()
             before = len(inbox.entries)
@@ -54,7 +65,7 @@ class Inboxes:
             more = len(inbox.entries) - before
             self.waiting += more
         # Else there is a call that was posted for one that went, or for the one whose turn is next.
-        if more > 0 and not (self._in_turn and before):
+        if more > 0 and (self._later is None or new):
             self._post(self._take, sender)
 
     def of(self, sender: Hashable) -> tuple[int, int]:
@@ -72,13 +83,30 @@ class Inboxes:
             inbox.size -= size
             self.waiting -= 1
             dropped, inbox.dropped = inbox.dropped, 0
-            if not inbox.entries:
+            if not inbox.entries and self._later is None:
                 del self._of[sender]
-            elif self._in_turn:
-                self._post(self._take, sender)
         if dropped:
             self._dropped(sender, dropped)
-        call(*arguments)
+        if self._later is None:
+            call(*arguments)
+            return
+        begun = monotonic_us()
+        try:
+            call(*arguments)
+        finally:
+            took = monotonic_us() - begun
+            if took < LONG:
+                self._next(sender)
+            else:
+                self._later(REST * took, partial(self._next, sender))
+
+    def _next(self, sender: Hashable) -> None:
+        """A sender may have its next turn."""
+        with self._lock:
+            if self._of[sender].entries:
+                self._post(self._take, sender)
+            else:
+                del self._of[sender]
 
 
 class _Inbox:
