@@ -37,6 +37,8 @@ def counters() -> str:
 def instructions() -> str:
     """Tables of the instructions: those that are called by name, on values and on tokens, and Python's operators."""
     by_name = [row for row in INSTRUCTIONS.values() if row.by_name]
+    called = [row for row in INSTRUCTIONS.values() if row.builtin and not row.by_name and not row.operator]
+    others = [row for row in INSTRUCTIONS.values() if not row.by_name and row not in called]
     return "\n\n".join(
         [
             "## On values\n\nThe result holds where the intervals of the inputs meet.",
@@ -48,9 +50,12 @@ def instructions() -> str:
                 [
                     "| SQ | is written as |",
                     "|---|---|",
-                    *(f"| `{row.name}` | {_cell(row.doc)} |" for row in INSTRUCTIONS.values() if not row.by_name),
+                    *(f"| `{row.name}` | {_cell(row.doc)} |" for row in others),
                 ]
             ),
+            "Calls of these functions of Python's with an arc are SQs of their names:\n"
+            + ", ".join(f"`{row.builtin}` (`{row.name}`)" for row in called)
+            + ".",
         ]
     )
 

@@ -10,6 +10,7 @@ on tokens take `TTToken`s). The others are *primitives*: the compiler makes them
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import logging
 import math
@@ -45,6 +46,7 @@ class Instruction(NamedTuple):
     doc: str  # its effect, for programmers
     settings: dict[str, Any] = {}  # fixed by a call at compile time, with defaults (`REQUIRED`: none)
     operator: str = ""  # how Python writes it: an expression with it becomes the instruction, or is computed by it
+    builtin: str = ""  # the function of Python's that it is: a call of that with an arc becomes the instruction
     on_tokens: bool = False  # it computes with tokens, not with values
     sees: tuple[str, ...] | None = None  # the inputs whose values it looks at; None: all of them
     passes: bool = False  # it passes the value of an input on, as it is
@@ -264,7 +266,7 @@ NEG = _instruction("NEG", ("a",), operator.neg, "`-a`.", operator="-")
 NOT = _instruction("NOT", ("a",), operator.not_, "`not a`.", operator="not")
 _primitive("FLOORDIV", ("a", "b"), operator.floordiv, "`a // b`.", operator="//")
 _primitive("MOD", ("a", "b"), operator.mod, "`a % b`.", operator="%")
-_primitive("POW", ("a", "b"), operator.pow, "`a ** b`.", operator="**", slow=True)
+_primitive("POW", ("a", "b"), pow, "`a ** b`.", operator="**", builtin="pow", slow=True)
 _primitive("BITAND", ("a", "b"), operator.and_, "`a & b`.", operator="&")
 _primitive("BITOR", ("a", "b"), operator.or_, "`a | b`.", operator="|")
 _primitive("BITXOR", ("a", "b"), operator.xor, "`a ^ b`.", operator="^")
@@ -279,10 +281,10 @@ _primitive("INVERT", ("a",), operator.invert, "`~a`.", operator="~")
 
 # On values.
 
-ABS = _instruction("ABS", ("a",), abs, "The absolute value of `a`.")
-MIN = _instruction("MIN", ("a", "b"), min, "The lesser of the two.")
-MAX = _instruction("MAX", ("a", "b"), max, "The greater of the two.")
-SQRT = _instruction("SQRT", ("a",), math.sqrt, "The square root of `a`.")
+ABS = _instruction("ABS", ("a",), abs, "The absolute value of `a`.", builtin="abs")
+MIN = _instruction("MIN", ("a", "b"), min, "The lesser of the two.", builtin="min")
+MAX = _instruction("MAX", ("a", "b"), max, "The greater of the two.", builtin="max")
+SQRT = _instruction("SQRT", ("a",), math.sqrt, "The square root of `a`.", builtin="math.sqrt")
 TUPLE_2 = _instruction("TUPLE_2", ("a", "b"), _tuple, "`(a, b)`.")
 TUPLE_3 = _instruction("TUPLE_3", ("a", "b", "c"), _tuple, "`(a, b, c)`.")
 SYSLOG = _instruction(
@@ -303,6 +305,33 @@ _primitive("TUPLE", (), _tuple, "`(a, b, ...)`.")
 _primitive("LIST", (), lambda *values: list(values), "`[a, b, ...]`.")
 _primitive("SET", (), lambda *values: set(values), "`{a, b, ...}`.")
 _primitive("DICT", (), _dict, "`{a: b, c: d, ...}`.")
+_primitive("FORMAT", (), str.format, '`f"{a} {b}"`, and `"{} {}".format(a, b)`.', slow=True)
+
+# On values, called as in Python.
+
+_SLOW = frozenset({"round", "math.comb", "math.factorial", "math.ldexp", "math.perm"})
+"""Functions whose result can be a number of any length."""
+
+
+def _of_python(module: Any, names: Iterable[str], prefix: str = "", taken: str = "") -> None:
+    """Add a row for each of these functions of a module; `taken` stands before a name that another row has."""
+    for name in names:
+        if any(row.builtin == prefix + name for row in INSTRUCTIONS.values()):
+            continue
+        row = taken + name.upper() if name.upper() in INSTRUCTIONS else name.upper()
+        slow = prefix + name in _SLOW
+        _primitive(row, (), getattr(module, name), f"`{prefix}{name}(...)`.", builtin=prefix + name, slow=slow)
+
+
+_of_python(
+    builtins,
+    [
+        *("all", "any", "bin", "bool", "chr", "complex", "dict", "divmod", "float", "frozenset", "hex", "int", "len"),
+        *("list", "oct", "ord", "repr", "round", "set", "sorted", "str", "sum", "tuple"),
+    ],
+    taken="AS_",
+)
+_of_python(math, (name for name in vars(math) if callable(getattr(math, name)) and name[0] != "_"), "math.", "MATH_")
 
 # On tokens.
 
@@ -357,6 +386,9 @@ _primitive(
     "IF", ("value", "condition"), _if, "The value, if the condition is as the branch wants it.",
     on_tokens=True, sees=("condition",), passes=True,
 )  # fmt: skip
+
+OF_PYTHON = {row.builtin: row for row in INSTRUCTIONS.values() if row.builtin}
+"""Those that are functions of Python's, by the name of the function."""
 
 BY_NAME = {row.name: row for row in INSTRUCTIONS.values() if row.by_name}
 """Those that a program calls by name."""

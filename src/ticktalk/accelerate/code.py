@@ -60,7 +60,7 @@ def call_of(index: int, sq: TTSQ, given: dict[int, str]) -> str:
 
 def is_operator(sq: TTSQ) -> bool:
     """True if the SQ is an operator between two values, which is written out."""
-    if sq.body or sum(not port.hidden for port in sq.ports) != 2:
+    if sq.body or sum(not port.hidden for port in sq.ports) != 2 or any(port.keyword for port in sq.ports):
         return False
     return sq.function in INSTRUCTIONS and INSTRUCTIONS[sq.function].operator != ""
 

@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ticktalk.graph.constants import decode_constant
-from ticktalk.instructions import INSTRUCTIONS
+from ticktalk.instructions import INSTRUCTIONS, Instruction
 from ticktalk.language import folding
 from ticktalk.language.annotations import Annotations
 from ticktalk.language.evaluation import Reference
@@ -65,9 +65,16 @@ _MEETING = frozenset({"MERGE", "TTFinishByOtherwise"})
 _RESULTS: dict[str, Type] = {
     "TIME_TOKEN": InstanceType(int), "READ_TTCLOCK": InstanceType(int), "VALUES_TO_TTTIME": NONE, "NOT": BOOL,
     "IS": BOOL, "ISNOT": BOOL, "GET_INFINITY": InstanceType(float), "GET_NEG_INFINITY": InstanceType(float),
-    "TTTIME_TO_VALUES": TupleOf((ANY, ANY)), "AND": ANY, "OR": ANY,
+    "TTTIME_TO_VALUES": TupleOf((ANY, ANY)), "AND": ANY, "OR": ANY, "FORMAT": InstanceType(str),
+    "MATH_POW": InstanceType(float),
 }  # fmt: skip
 """Those whose result is of one type, whatever comes."""
+
+_OF_VALUES = frozenset({"POW", "SUM", "PROD", "SUMPROD"})
+"""Those whose result has a type that follows from the values, and not from their types alone."""
+
+_COLLECTIONS = {"SORTED": list, "AS_LIST": list, "AS_TUPLE": tuple, "AS_SET": set, "FROZENSET": frozenset}
+"""Those that give the items of their first input, by the class of what they give."""
 
 
 class ValuePath(msgspec.Struct, frozen=True):
@@ -311,6 +318,7 @@ class ArcTypes:
         row = INSTRUCTIONS.get(name)
         if row is None or row.on_tokens or not types:
             return ANY
+        keywords = [port.name for port in made.sq.ports if port.keyword]
         ways = [list(_alternatives(each)) for each in types]
         results: list[Type] = []
         combinations = list(islice(product(*ways), MOST_WAYS**2 + 1))
@@ -323,10 +331,11 @@ class ArcTypes:
                 continue
             shown = " and ".join(f"`{_widened(each)}`" for each in combination)
             samples = [_SAMPLES[cls] for cls in classes if cls is not None]
+            positional = len(samples) - len(keywords)
             if name == "GETITEM" and isinstance(combination[1], KnownValue):
                 samples[1] = combination[1].value
             try:
-                result = row.compute(*samples)
+                result = row.compute(*samples[:positional], **dict(zip(keywords, samples[positional:], strict=True)))
             except TypeError as error:
                 text = str(error)
                 formats = name == "MOD" and classes[0] in (str, bytes)
@@ -339,9 +348,9 @@ class ArcTypes:
                     return ANY
                 results.append(ANY)
             except Exception:  # of this sample only
-                results.append(ANY if name != "GETITEM" else _indexed(combination))
+                results.append(_result(row, combination, keywords))
             else:
-                results.append(_result(name, combination, result))
+                results.append(_result(row, combination, keywords, result))
         return union(results)
 
     def _is_due_time(self, made: SQDraft) -> bool:
@@ -414,13 +423,19 @@ def _display(name: str, types: list[Type]) -> Type | None:
     return None
 
 
-def _result(name: str, operands: tuple[Type, ...], result: Any) -> Type:
-    """The type of what an instruction gives, after a sample of it."""
+def _result(row: Instruction, operands: tuple[Type, ...], keywords: list[str], result: Any = None) -> Type:
+    """The type of what an instruction gives, after a sample of it; None if the sample failed."""
+    name = row.name
     if name in ("MIN", "MAX"):
-        return union(operands)
+        least = union(operands) if len(operands) > 1 else item_of(operands[0]) or ANY
+        return ANY if keywords else least
     if name == "GETITEM":
         return _indexed(operands)
-    return ANY if name == "POW" else InstanceType(type(result))
+    if name in _COLLECTIONS:
+        return InstanceType(_COLLECTIONS[name], (item_of(operands[0]) or ANY,))
+    if isinstance(row.compute, type):
+        return InstanceType(row.compute)
+    return ANY if result is None or name in _OF_VALUES else InstanceType(type(result))
 
 
 def _indexed(operands: tuple[Type, ...]) -> Type:

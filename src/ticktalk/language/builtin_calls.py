@@ -1,17 +1,21 @@
-"""Calls that are computed at compile time: Python's builtins, and methods of constants and compile-time lists."""
+"""Calls of Python's builtins, and of methods of constants and compile-time lists.
+
+They are computed at compile time. A builtin of an arc's value becomes an SQ.
+"""
 
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from ticktalk.instructions import BY_NAME
+from ticktalk.instructions import OF_PYTHON
 from ticktalk.language import folding
 from ticktalk.language.call_arguments import Argument, Arguments
 from ticktalk.language.evaluation import UNKNOWN, Attempts, Listing, NoValue, Unknown, Value
-from ticktalk.language.graph_draft import Arc, Constant
+from ticktalk.language.graph_draft import Arc, Constant, PortDraft
 from ticktalk.time import TTClock
 
 _LIST_METHODS = {
@@ -37,14 +41,38 @@ class BuiltinCalls(Arguments):
             return self._of_lists(node, name, arguments)
         lowered = [self.lower(argument.given, argument.place) for argument in arguments]
         if None in lowered:
-            what = f"`{name}` is computed at compile time, but this is an arc"
-            row = BY_NAME.get(name.rpartition(".")[2].upper())
-            fits = row is not None and len(arguments) == len(row.inputs)
-            instead = f"write `{row.name}(...)`" if row is not None and fits else "write an SQ that does it"
-            raise self.refused(arguments[lowered.index(None)].where, what, instead)
+            return self._of_arcs(node, name, arguments, lowered.index(None))
         positional, keywords = _known(arguments, lowered)
         self.spend(node, sum(map(folding.steps_over, (*positional, *keywords.values()))))
         return self.lift(self.compute(node, folding.fold_builtin, name, positional, keywords))
+
+    def _of_arcs(self, node: ast.Call, name: str, arguments: list[Argument], arc: int) -> Arc:
+        """A new SQ that computes a builtin; `arc`: the first of its arguments that is not known at compile time."""
+        row = OF_PYTHON.get(name)
+        if row is None:
+            what = f"`{name}` is computed at compile time, but this is an arc"
+            raise self.refused(arguments[arc].where, what, "give a constant, or write an SQ that does it")
+        positional = [each for each in arguments if each.keyword is None]
+        keywords = {str(each.keyword.arg): each for each in arguments if each.keyword is not None}
+        with suppress(ValueError):  # some builtins tell no signature
+            signature = inspect.signature(row.compute)
+            try:
+                signature.bind(*positional, **keywords)
+            except TypeError as error:
+                raise self.refused(node, f"TypeError: {name}(): {error}") from None
+        return self.apply(row.name, node, arguments)
+
+    def apply(self, name: str, node: ast.Call, arguments: Sequence[Argument]) -> Arc:
+        """A new SQ of a primitive, whose ports take the arguments of a call."""
+        ports: list[PortDraft] = []
+        attempts = Attempts()
+        for index, argument in enumerate(arguments):
+            with attempts:
+                value = self.to_port(argument.given, argument.place)
+                keyword = None if argument.keyword is None else argument.keyword.arg
+                ports.append(PortDraft(keyword or str(index), value, keyword=keyword is not None))
+        attempts.check()
+        return self.draft.add(name, node, ports).whole
 
     def _of_lists(self, node: ast.Call, name: str, arguments: list[Argument]) -> Value:
         first = arguments[0].given
@@ -117,6 +145,8 @@ class BuiltinCalls(Arguments):
         value = self.lower(base, node)
         if any(isinstance(each, Unknown) for each in (value, *lowered)):
             raise NoValue
+        if isinstance(base, Constant) and isinstance(base.value, str) and name == "format" and None in lowered:
+            return self.apply("FORMAT", node, [Argument(function.value, value=base), *arguments])
         if not isinstance(value, Constant) or None in lowered:
             what = f"`.{name}()` is computed at compile time, but there is an arc in it"
             raise self.refused(function, what, "write an SQ that does it")

@@ -141,7 +141,7 @@ def fold_builtin(name: str, arguments: Sequence[Any], keywords: dict[str, Any]) 
         _check_size(argument)
         _refuse_if(iterates and isinstance(argument, range) and _length(argument) > LIMIT)
     if name == "pow" and len(arguments) == 2:
-        _check_growth(operator.pow, arguments)
+        _check_growth(pow, arguments)
     if name.startswith("math."):
         _refuse_if(sum(map(_bits, arguments)) > _BITS)
     if name == "round":
@@ -254,7 +254,7 @@ def _check_growth(function: Callable[..., Any], operands: Sequence[Any]) -> None
     a, b = operands
     too_large = False
     if isinstance(a, int) and isinstance(b, int):
-        if function is operator.pow:
+        if function is pow:
             too_large = b > 0 and abs(a) > 1 and a.bit_length() * b > _BITS
         elif function is operator.lshift:
             too_large = a.bit_length() + b > _BITS
