@@ -17,6 +17,9 @@ from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 FARTHEST = 2**61
 """Ticks from 0 that a message may name, 73,000 years: far from where a sum leaves 64 bits."""
 
+REACH = f"times reach to {FARTHEST} microseconds, 73,000 years"
+"""`FARTHEST`, as people are told of it."""
+
 LONGEST_NAME = 1_000
 """Characters of a name."""
 

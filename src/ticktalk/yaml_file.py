@@ -13,10 +13,11 @@ import yaml
 from ticktalk.durations import UNITS
 from ticktalk.errors import TTError
 from ticktalk.input_file import read_bytes
+from ticktalk.ranges import FARTHEST, REACH
 from ticktalk.source_problems import did_you_mean
 
 LARGEST = 2**40
-"""Microseconds, bytes (times a thousand), cores: more than this is a slip of the pen, and would overflow a solver."""
+"""Microseconds of what a mapping is computed of, bytes (times a thousand): more would overflow a solver."""
 
 SIZES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 SIZES |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
@@ -188,7 +189,14 @@ class YamlFile:
             return "a duration is a number and a unit (us, ms, s, min, h), such as 20ms"
         if found.denominator != 1:
             return "no whole number of microseconds, the unit of the root clock"
-        return int(found) if found <= LARGEST else "longer than anything that is meant"
+        return int(found) if found <= FARTHEST else f"too long: {REACH}"
+
+    @staticmethod
+    def computed_duration(text: str) -> int | str:
+        """A duration of which a mapping is computed: one that a solver can add up."""
+        found = YamlFile.duration(text)
+        too_long = isinstance(found, int) and found > LARGEST
+        return f"too long: {LARGEST // UNITS['h']}h at most, that mappings can be computed of it" if too_long else found
 
 
 def kind_of(node: yaml.Node) -> str:

@@ -32,6 +32,7 @@ def test_every_kind() -> None:
 - {at: 2s, replace: prog2.py}
 - {at: 2s, replace: {program: prog3.py, drop-state: [count-1], watch: 1s}}
 - {at: 6s, fail: c}
+- {at: 10000h, clock: {ensemble: a, step: -500000h}}
 """
     found = [(e.at, e.kind, e.ensembles, e.components, e.factor) for e in parse_events(text, THERE, MANAGER)]
     one = Fraction(1)
@@ -45,6 +46,7 @@ def test_every_kind() -> None:
         (6 * S, "fail", ("c",), (), one),
         (60 * S, "cut", ("a", "b"), (), one),
         (120 * S, "heal", ("b", "a"), (), one),
+        (36_000_000 * S, "clock", ("a",), (), one),
     ]
     versions = [(e.program, e.drop_state, e.watch) for e in parse_events(text, THERE, MANAGER) if e.program]
     assert versions == [("prog2.py", (), WATCH), ("prog3.py", ("count-1",), 1 * S)]
@@ -58,6 +60,7 @@ def test_every_kind() -> None:
         (1, "is a list", "at: 5s\nfail: b\n"),
         (1, "is a list", "fail b\n"),
         (1, "mapping", "- fail b\n"),
+        (1, "too long: times reach to", "- {at: 900000000h, fail: b}\n"),
         (1, "duration", "- at: 5\n  fail: b\n"),
         (1, "duration", "- at: -1s\n  fail: b\n"),
         (1, "duration", "- at: soon\n  fail: b\n"),

@@ -112,7 +112,7 @@ MISTAKES = {
         (8, "the costs of g has no key 'tme'; did you mean `time`?"),
         (9, "no whole number of bytes"),
         (10, "`memory: -1`: a size is"),
-        (11, "longer than anything"),
+        (11, "`time: 900000h`: too long: 305h at most"),
         (12, "a key is text, not a list"),
     ],
     HEAD + "    modules: numpy\n  - {name: c, modules: [a.b, 3]}": [

@@ -19,12 +19,10 @@ from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.mapping.ensembles import check_address, check_ensemble_name
 from ticktalk.printable import bounded
-from ticktalk.ranges import FARTHEST
+from ticktalk.ranges import FARTHEST, REACH
 
 DIGITS = 100
 """Characters of the number in a duration."""
-
-AT_MOST = f"times reach to {FARTHEST} microseconds, 73,000 years"
 
 
 def duration(text: str, option: str = "") -> int:
@@ -38,7 +36,7 @@ def duration(text: str, option: str = "") -> int:
     if match is None:
         raise typer.BadParameter(f"{given} is no duration: write a number and a unit (us, ms, s, min, h), such as 20s")
     if len(match[1]) > DIGITS:
-        raise typer.BadParameter(f"{given} has more digits than any duration: {AT_MOST}")
+        raise typer.BadParameter(f"{given} has more digits than any duration: {REACH}")
     whole, _, fraction = match[1].partition(".")
     ticks, rest = divmod(int(whole + fraction or "0") * UNITS[match[2]], 10 ** len(fraction))
     if rest:
@@ -53,7 +51,7 @@ def not_too_far(ticks: int, given: str) -> int:
         typer.BadParameter: they are more than a message may name; `given` is where they were.
     """
     if ticks > FARTHEST:
-        raise typer.BadParameter(f"{given} is too long: {AT_MOST}")
+        raise typer.BadParameter(f"{given} is too long: {REACH}")
     return ticks
 
 

@@ -292,7 +292,7 @@ class _Reader(YamlFile):
     def cost(self, node: yaml.Node, name: str) -> CostSpec:
         found = self.fields(node, f"the costs of {name}", CostSpec._fields)
         return CostSpec(
-            self.of(found, "time", self.duration, None),
+            self.of(found, "time", self.computed_duration, None),
             self.of(found, "bytes", size, None),
             self.of(found, "memory", size, None),
         )
@@ -326,7 +326,7 @@ def link_of(reader: YamlFile, found: dict[str, yaml.Node]) -> LinkSpec:
     """A link by the nodes of its fields; a field that is not among them has its default. Mistakes go to `reader`."""
     default = LinkSpec()
     return LinkSpec(
-        reader.of(found, "latency", reader.duration, default.latency),
+        reader.of(found, "latency", reader.computed_duration, default.latency),
         reader.of(found, "bandwidth", bandwidth, default.bandwidth),
         reader.of(found, "jitter", reader.duration, default.jitter),
         reader.of(found, "distribution", _spread, default.distribution),

@@ -234,7 +234,7 @@ class _Reader(YamlFile):
         function = self.text(found["function"], "function") if found else None
         if function is None:
             return None
-        time = self.of(found, "time", self.duration, 1)
+        time = self.of(found, "time", self.computed_duration, 1)
         if not time:
             self.wrong(found["time"], "a run takes a time above 0")
         return FileEvent(0, "cost", (), function=function, time=time)
