@@ -1,11 +1,11 @@
-"""Plans with deadlines that are open at the begin of a period, and with plan Bs that take values."""
+"""Plans with deadlines that are open at the begin of a period, plan Bs that take values, tokens that get too old."""
 
 from __future__ import annotations
 
 from itertools import product
 
 import pytest
-from test_plans import HEADER, STREAM, at_once, same
+from test_plans import HEADER, STREAM, at_once, program, same
 
 from ticktalk.language.compiler import compile_source
 
@@ -53,3 +53,16 @@ def main(trigger, gains):
     return out
 """
     assert same(compile_source(text, "prog.py", "prog"), until=600, delay=delay).seen[0]
+
+
+def test_a_deadline_that_was_missed_long_ago_leaves_after_a_plan() -> None:
+    graph = program(
+        """
+a = src(trigger, TTPeriod=10)
+b = src(trigger, TTPeriod=10, TTPhase=3)
+tick = READ_TTCLOCK(b)
+return TTFinishByOtherwise(a, TTTimeDeadline=tick + 61, TTPlanB=late())
+""",
+        LATE,
+    )
+    same(graph, until=700, bound=20)

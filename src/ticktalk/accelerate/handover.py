@@ -97,7 +97,8 @@ class Handover:
 
         It does not become tokens on the way: that would cost more than the plan itself.
         """
-        _tell_newest(*done[-1])
+        for each in done:
+            _tell_newest(*each)
         while done:
             trace, base, times = done[0]
             gone = min([_evicted(left, trace, base, times) for left in trace.left], default=times)
@@ -118,10 +119,6 @@ class Handover:
                 part = plan.world.parts[place]
                 part.context.executes[part.sq.name].fired -= times
                 plan.silent[place] = 0
-        if not plan.done:
-            return
-        for each in plan.done:
-            _tell_newest(*each)
         self.trim(plan.done)
         fresh: dict[tuple[int, int], list[Any]] = {}
         for trace, base, times in plan.done:
