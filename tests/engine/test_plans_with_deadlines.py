@@ -55,6 +55,24 @@ def main(trigger, gains):
     assert same(compile_source(text, "prog.py", "prog"), until=600, delay=delay).seen[0]
 
 
+def test_tokens_that_are_evicted_before_others_meet_them() -> None:
+    graph = program(
+        """
+with TTConstraint(name="a"):
+    a = src(trigger, TTPeriod=20)
+with TTConstraint(name="b"):
+    far = step(a)
+with TTConstraint(name="c"):
+    out = far + a
+return out
+"""
+    )
+    for bound in (20, 200):
+        outputs, _, _, counters, *_ = same(graph, until=700, delay=47, bound=bound).seen
+        assert bool(outputs) == (bound == 200)
+        assert bool(counters) == (bound == 20)
+
+
 def test_a_deadline_that_was_missed_long_ago_leaves_after_a_plan() -> None:
     graph = program(
         """

@@ -31,7 +31,7 @@ from ticktalk.accelerate.events import (
 )
 from ticktalk.accelerate.noted import Given, stand_in
 from ticktalk.accelerate.on_tokens import GIVE_TICKS, known_tick, run_on_tokens
-from ticktalk.accelerate.standing import Standing, copied, since, stands
+from ticktalk.accelerate.standing import Standing, copied, evicts_in_reach, since, stands
 from ticktalk.counters import Counters
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.agenda import Agenda
@@ -322,6 +322,8 @@ class World:
                 given = value.tick
             taker.active = True
             taker.lag = min(taker.lag, flying.start - now)
+            if evicts_in_reach(taker, max(taker.twin.newest, flying.start), now):
+                raise Unsettled(f"tokens of {taker.sq.name} are too old before others arrive that meet them")
             taker.twin.receive(port, flying.start, flying.stop, given, bool(leg.host))
         if tap is not None:
             tap.apart()

@@ -87,6 +87,13 @@ def reach_of(part: Part, sync: TTSQSync, place: int, base: int) -> Tick:
     return reach
 
 
+def evicts_in_reach(part: Part, newest: Tick, now: int) -> bool:
+    """True if tokens are evicted, when one has started at `newest`, that others which arrive could still meet."""
+    limit = newest - part.sync.eviction_bound
+    reaches = [reach_of(part, part.twin, place, now) for place in range(len(ports_of(part.twin)))]
+    return any(NEG_INFINITY < reach < limit for reach in reaches)  # what stays at a port is not evicted
+
+
 def first_in_reach(port: Port, reach: Tick) -> int:
     """The place of the first token that ends after `reach`; all before it are of no use any more."""
     tokens = port.tokens
