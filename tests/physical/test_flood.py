@@ -212,7 +212,7 @@ def test_a_sender_whose_messages_take_long_gets_a_fifth_of_the_time(monkeypatch:
         inboxes.put("b", 1, lambda: waits.append(now - sent))
         at(sent + 50_000, lambda: beats(sent + 50_000))
 
-    monkeypatch.setattr(inboxes_file, "monotonic_us", lambda: now)
+    monkeypatch.setattr(inboxes_file, "thread_us", lambda: now)
     inboxes = Inboxes(
         lambda call, *arguments: at(now, lambda: call(*arguments)),
         1_000,

@@ -75,6 +75,9 @@ class PlayedTime:
     def monotonic(self) -> float:
         return self._reading / 1e9
 
+    def thread_time_ns(self) -> int:
+        return 0  # work takes no time
+
     def time_ns(self) -> int:
         return self._reading + 1000 * (UTC_AT_START + (0 if self.host is None else self.host.utc))
 

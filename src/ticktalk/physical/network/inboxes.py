@@ -13,10 +13,10 @@ from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
 
-from ticktalk.physical.timekeeping.root_clock import monotonic_us
+from ticktalk.physical.timekeeping.root_clock import thread_us
 
 LONG = 10_000
-"""Microseconds from which on an entry takes long."""
+"""Microseconds of processor time from which on an entry takes long. While a host stands still, none passes."""
 
 REST = 4
 """How often the time that a long entry took passes before its sender has its next turn: it gets a fifth of the time."""
@@ -90,11 +90,11 @@ class Inboxes:
         if self._later is None:
             call(*arguments)
             return
-        begun = monotonic_us()
+        begun = thread_us()
         try:
             call(*arguments)
         finally:
-            took = monotonic_us() - begun
+            took = thread_us() - begun
             if took < LONG:
                 self._next(sender)
             else:

@@ -27,6 +27,11 @@ def monotonic_us() -> int:
     return time.monotonic_ns() // 1000
 
 
+def thread_us() -> int:
+    """The processor time that the thread which asks has used, in microseconds."""
+    return time.thread_time_ns() // 1000
+
+
 class RootClock:
     """Maps this host's monotonic clock to root ticks; never goes back.
 
