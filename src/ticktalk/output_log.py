@@ -63,7 +63,7 @@ def outputs_in(path: str | Path) -> Iterator[dict[str, Any]]:
                     else:
                         logger.warning("%s: the last line breaks off, and is left out", path)
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or str(error)
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise TTError(f"{path}: the log cannot be read: {why}") from None
 
 

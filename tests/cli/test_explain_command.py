@@ -131,6 +131,12 @@ def test_outputs_alone_say_what_they_show_and_which_recording_says_more(log: Pat
     assert "no output of 'cam-1'; it has those of twice-1" in str(other)
 
 
+def test_an_empty_log_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "out.jsonl").touch()
+    empty = ticktalk("explain", str(tmp_path / "out.jsonl"), "cam-1@300ms").exception
+    assert "out.jsonl: the log is empty: no output came in that run" in str(empty)
+
+
 def test_outputs_of_before_a_failure_are_explained_though_numbers_are_given_again(tmp_path: Path) -> None:
     """After a failure an SQ goes on from a checkpoint, with numbers that its tokens had before."""
     program, recording, events = tmp_path / "prog.py", str(tmp_path / "run.mcap"), tmp_path / "events.yaml"

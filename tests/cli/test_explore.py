@@ -466,6 +466,17 @@ def test_the_command_gives_the_same_wherever_its_runs_are_done_and_a_file_that_s
 
 
 @pytest.mark.usefixtures("here")
+def test_a_search_without_outputs_says_what_would_differ(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(HEAD + DEADLINE)
+    (tmp_path / "deployment.yaml").write_text(COSTS)
+    words = ["explore", str(tmp_path / "program.py"), "--deployment", str(tmp_path / "deployment.yaml")]
+    words += ["--until", "1ms", "--vary", "link-delay:a,b=10ms", "--runs", "0"]
+    shown = " ".join(CliRunner().invoke(app_of(words), words).stdout.split())
+    logging.disable(logging.NOTSET)
+    assert "output tokens of a run: none, so only an output that comes when something is worse makes a" in shown
+
+
+@pytest.mark.usefixtures("here")
 def test_a_search_that_is_not_possible_is_refused(tmp_path: Path) -> None:
     for vary, message in {
         "link-dely": "did you mean `link-delay`",
@@ -479,6 +490,7 @@ def test_a_search_that_is_not_possible_is_refused(tmp_path: Path) -> None:
         "fast": "a duration is a number and a unit",
         "10ms..20ms": "with 0 in it",
         "-1ms..2ms": "it begins at 0",
+        "0..0s": "link-delay=0..0s: nothing is made worse by that: a range such as",
     }.items():
         with pytest.raises(TTError, match=message):
             explored(tmp_path, DEADLINE, {"link-delay": text})

@@ -148,7 +148,7 @@ def test_a_file_that_cannot_be_read_or_written_is_named(log, tmp_path):
         export(log, "--to", "parquet", "-o", tmp_path / "none" / "x.parquet")
     assert "name a file with -o FILE.parquet" in export(log, "--to", "parquet").output.replace("\n", " ")
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(TTError, match="the log cannot be read"):
+    with pytest.raises(TTError, match="the log cannot be read: it is not UTF-8 text"):
         ticktalk.read_log(tmp_path / "binary")
 
 

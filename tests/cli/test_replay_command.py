@@ -159,12 +159,21 @@ def test_how_things_stood(recording: tuple[str, str]) -> None:
 def test_files_that_are_no_recordings_are_refused(recording: tuple[str, str], tmp_path: Path) -> None:
     path, _ = recording
     (tmp_path / "no.mcap").write_bytes(b"no")
+    (tmp_path / "empty.mcap").touch()
+    (tmp_path / "cut.mcap").write_bytes(Path(path).read_bytes()[:500])
+    made_by = "; `ticktalk simulate|run|manager --record FILE.mcap` makes one"
     for words, text in (
-        (["replay", str(tmp_path / "no.mcap")], "not a recording of ticktalk"),
+        (["replay", str(tmp_path / "no.mcap")], "not a recording of ticktalk: no MCAP file" + made_by),
+        (["explain", str(tmp_path / "no.mcap"), "a-1@1s"], "not a recording of ticktalk: no MCAP file" + made_by),
+        (["explain", str(tmp_path / "empty.mcap"), "a-1@1s"], "not a recording of ticktalk: it is empty" + made_by),
+        (["inspect", str(tmp_path / "cut.mcap")], "or cut off: it does not say which graph ran" + made_by),
         (["replay", path, "--context", "7"], "no start 7 was recorded (there are: 1)"),
         (["replay", path, "--recorded", "nobody-1"], "the recorded graph has no such SQ"),
         (["inspect", path, "--sq", "luck-2"], "the recorded graph has no such SQ; did you mean `luck-1`?"),
-        (["inspect", str(tmp_path / "gone.mcap")], "cannot be read: No such file"),
+        (["inspect", str(tmp_path / "gone.mcap")], "the recording cannot be read: No such file"),
+        (["explain", str(tmp_path / "gone.mcap"), "a-1@1s"], "the recording cannot be read: No such file"),
+        (["export", str(tmp_path / "gone.mcap"), "--to", "csv"], "the recording cannot be read: No such file"),
+        (["replay", str(tmp_path)], "the recording cannot be read: Is a directory"),
     ):
         done = ticktalk(*words)
         assert done.returncode == 1 and text in done.stderr and "Traceback" not in done.stderr
@@ -231,8 +240,14 @@ def test_an_interrupt_ends_the_replay_though_a_page_shows_it(
 
 
 def test_a_replay_without_tokens_does_not_say_that_each_was_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    tell_replayed(Counter(), [], Counter())
+    tell_replayed(Counter(), [], Counter(), [])
     assert capsys.readouterr().err == "no token is in the recording, so there was nothing to compare\n"
+
+
+def test_a_replay_of_a_time_without_tokens_says_when_there_are_some(recording: tuple[str, str]) -> None:
+    done = ticktalk("replay", recording[0], "--until", "1us")
+    assert done.returncode == 0 and "no token was sent in that time, so there was nothing to compare: " in done.stderr
+    assert "tokens were sent from 100ms to 940ms" in done.stderr
 
 
 def test_names_of_a_recording_steer_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,6 +87,8 @@ def test_a_driver_object_is_used(tmp_path):
 
 
 def test_wrong_arguments_are_named(program):
+    with pytest.raises(ticktalk.TTError, match="--until 0s: nothing runs in no time: give a longer one"):
+        ticktalk.simulate(program, until="0s")
     with pytest.raises(ticktalk.TTError, match="'20' is no duration: write a number and a unit"):
         ticktalk.simulate(program, until="20", input={"x": 1, "gain": 2})
     with pytest.raises(ticktalk.TTError, match="until=3: write a text with its unit, such as until='10s'"):

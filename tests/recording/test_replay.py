@@ -322,8 +322,8 @@ def test_where_too_many_waited_the_run_departs_and_says_so(capsys: pytest.Captur
     batch = recording.batches[0]
     batches = [msgspec.structs.replace(batch, records=[dropped, *batch.records]), *recording.batches[1:]]
     _, replay = replayed(Recording(recording.setups, batches))
-    tell_replayed(replay.overflowed, [Departure(1, "slow-1", "it was otherwise")], Counter())
+    tell_replayed(replay.overflowed, [Departure(1, "slow-1", "it was otherwise")], Counter(), [])
     said = "tokens were dropped where too many waited, here none is (slow-1 3): so it departs"
     assert said in capsys.readouterr().err
-    tell_replayed(replay.overflowed, [], Counter())
+    tell_replayed(replay.overflowed, [], Counter(), [])
     assert "dropped" not in capsys.readouterr().err

@@ -145,13 +145,15 @@ def length(until: str | None, start: int | None) -> int | None:
     """The length of a run in microseconds, of a duration or a date at which it ends; `start`: its tick, by default now.
 
     Raises:
-        typer.BadParameter: it is neither, or past, or a date where time begins at 0.
+        typer.BadParameter: it is neither, or past, or no time at all, or a date where time begins at 0.
     """
     if until is None:
         return None
     begun = time.time_ns() // 1_000 if start is None else start
     if until.strip().endswith(tuple(UNITS)):
         found = duration(until, "--until")
+        if not found:
+            raise typer.BadParameter(f"--until {until}: nothing runs in no time: give a longer one, such as 20s")
         not_too_far(begun + found, f"--until {until!r}")
         return found
     try:

@@ -139,6 +139,8 @@ def _why(history: History, name: str, tick: int, missing: bool) -> Explanation:
 def _logged(file: Path, name: str, time: str, missing: bool, context: int | None) -> Explanation:
     """The explanation from a log of outputs. It does not say when its run started."""
     rows = read_log(file)
+    if not rows:
+        raise TTError(f"{file}: the log is empty: no output came in that run, or it is another file")
     first = min((row["arrival"] for row in rows if row["arrival"] is not None), default=0)
     real = first >= EPOCH_SECONDS * 1_000_000
     if real and time.endswith(tuple(UNITS)):

@@ -18,6 +18,9 @@ from ticktalk.exploration.certificate import Certificate, Counterexample
 from ticktalk.exploration.dimensions import KINDS
 from ticktalk.yaml_file import YamlFile, read_text
 
+NO_OUTPUT = "none, so only an output that comes when something is worse makes a difference (a longer --until?)"
+"""Said where the usual run has no outputs."""
+
 
 def explore(
     program: options.Program,
@@ -142,7 +145,7 @@ def _read_bounds(path: Path) -> dict[str, str]:
 
 
 def _show(certificate: Certificate) -> None:
-    counts = ", ".join(f"{name} {count}" for name, count in certificate.outputs.items()) or "none"
+    counts = ", ".join(f"{name} {count}" for name, count in certificate.outputs.items()) or NO_OUTPUT
     shown = table("what is made worse", "same outputs up to", "found by", "the first difference")
     for axis in certificate.bounds:
         first = "" if axis.first is None else f"{'; '.join(axis.first.worse.values())}: {axis.first.difference.what}"

@@ -49,12 +49,13 @@ def writer_to(path: Path | None, telemetry: Telemetry | None) -> Writer | None:
 
 
 def is_recording(path: Path) -> bool:
-    """True if a file is an MCAP file, by its first bytes."""
+    """True if a file is an MCAP file, by its first bytes; where these are of nothing that is known, by its name."""
     try:
         with open(path, "rb") as file:
-            return file.read(8) == b"\x89MCAP0\r\n"
+            begin = file.read(8)
     except OSError:
-        return False  # reading it says why
+        begin = b""  # reading it says why
+    return begin == b"\x89MCAP0\r\n" or (path.suffix == ".mcap" and not begin.startswith(b"{"))
 
 
 def recording_at(path: Path) -> Recording:

@@ -6,7 +6,7 @@ import gc
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -221,7 +221,8 @@ def replay(
     tell_lacks(file, recording.lacks)
     overflowed = sum((run.overflowed for run in runs), Counter[str]())
     by_others = {setup.version for setup in setups.values() if setup.rules != RULES}
-    tell_replayed(overflowed, departures, compared, next(iter(by_others), ""))
+    sent = [each.tick - first for of in records.values() for _, each in of if isinstance(each, Sent)]
+    tell_replayed(overflowed, departures, compared, sent, next(iter(by_others), ""))
     if departures and then_live:
         say("so it does not go on live; --recorded SQ takes the results of an SQ from the recording")
     if pages is not None and not ended:
@@ -231,7 +232,11 @@ def replay(
 
 
 def tell_replayed(
-    overflowed: Counter[str], departures: list[Departure], compared: Counter[str], version: str = ""
+    overflowed: Counter[str],
+    departures: list[Departure],
+    compared: Counter[str],
+    sent: Sequence[Tick],
+    version: str = "",
 ) -> None:
     """Say whether a replay was as its recording.
 
@@ -239,12 +244,18 @@ def tell_replayed(
         overflowed: by SQ, the tokens that were dropped in the recorded run because too many waited.
         departures: what was otherwise.
         compared: by arc, how many tokens were compared.
+        sent: when tokens were sent in the recorded run, in microseconds after its start, in any order.
         version: of TickTalk, which recorded by other rules; "": by those of today.
     """
     tokens = f"{compared.total()} tokens on {len(compared)} arcs"
     if not departures:
-        same = f"{tokens}: each is as it was recorded"
-        say(same if compared else "no token is in the recording, so there was nothing to compare")
+        if compared:
+            say(f"{tokens}: each is as it was recorded")
+        elif sent:
+            ends = " to ".join(duration_text(int(end)) for end in (min(sent), max(sent)))
+            say(f"no token was sent in that time, so there was nothing to compare: tokens were sent from {ends}")
+        else:
+            say("no token is in the recording, so there was nothing to compare")
         return
     say(f"{tokens}; the run departs from its recording, first here:")
     for each in departures[:SHOWN]:

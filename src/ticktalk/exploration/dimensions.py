@@ -117,6 +117,8 @@ def read_range(kind: str, text: str) -> tuple[int, int]:
     found = [_number(kind, part.strip()) for part in (low, high)]
     if found[0] < 0 and not KINDS[kind].signed:
         raise TTError(f"{kind}={text}: it begins at 0: what is worse than the deployment file says is searched")
+    if found == [0, 0]:
+        raise TTError(f"{kind}={text}: nothing is made worse by that: a range such as {KINDS[kind].usual}")
     if not found[0] <= 0 < found[1] and not found[0] < 0 <= found[1]:
         raise TTError(f"{kind}={text}: a range such as {KINDS[kind].usual}, with 0 in it: 0 is as the deployment says")
     return found[0], found[1]

@@ -20,6 +20,7 @@ import msgspec
 from mcap.exceptions import EndOfFile, McapError
 from mcap.records import Attachment, Channel, Chunk, Metadata
 from mcap.stream_reader import StreamReader
+from mcap.writer import MCAP0_MAGIC
 
 from ticktalk.durations import NANOSECONDS
 from ticktalk.errors import TTError, writing
@@ -53,6 +54,9 @@ TOOK_OVER = "took over"
 
 LONGEST_RECORD = 256 << 20
 """Bytes of what is read at a time."""
+
+MADE_BY = "`ticktalk simulate|run|manager --record FILE.mcap` makes one"
+"""Said of a file that is no recording."""
 
 BLOCK = 1 << 14
 """Tokens of a period that comes again and again, of which those of one arc follow one another in the file."""
@@ -390,13 +394,17 @@ def read_recording(path: str | os.PathLike[str]) -> Recording:
     """
     try:
         with open(path, "rb") as file:
+            begin = file.peek()
+            if not begin.startswith(MCAP0_MAGIC):
+                what = "no MCAP file" if begin else "it is empty"
+                raise TTError(f"{path}: not a recording of ticktalk: {what}; {MADE_BY}")
             recording = _read(file)
     except OSError as error:
-        raise TTError(f"{path}: cannot be read: {error.strerror}") from None
+        raise TTError(f"{path}: the recording cannot be read: {error.strerror}") from None
     except _BROKEN as error:
         raise TTError(f"{path}: not a recording of ticktalk: {error}") from None
     if not recording.setups:
-        raise TTError(f"{path}: not a recording of ticktalk: it does not say which graph ran")
+        raise TTError(f"{path}: not a recording of ticktalk, or cut off: it does not say which graph ran; {MADE_BY}")
     return recording
 
 
