@@ -41,7 +41,44 @@ def test_a_name_that_is_nowhere_is_warned_of(name: str, recwarn: pytest.Warnings
     assert instead in told
 
 
+BODY = "@SQify\ndef f(x): return "
+CALLED = {
+    # functions, line and column of the name, what calls it
+    "a helper": (f"def helper(x): return gone\n{BODY}helper(x)", 2, 23, "helper"),
+    "a helper below": (f"{BODY}helper(x)\ndef helper(x): return gone", 4, 23, "helper"),
+    "a helper's helper": (f"def a(x): return b(x)\ndef b(x): return gone\n{BODY}a(x)", 3, 18, "b"),
+    "two that call each other": (f"def a(x): return b(x)\ndef b(x): return a(gone)\n{BODY}a(x)", 3, 20, "b"),
+    "handed on": (f"def helper(x): return gone\n{BODY}list(map(helper, x))", 2, 23, "helper"),
+    "a method": (f"class A:\n  n = 1\n  def run(self, x): return gone\n{BODY}A().run(x)", 4, 28, "A.run"),
+    "a data class": (f"from dataclasses import dataclass as d\n@d\nclass A:\n def g(_): gone\n{BODY}A()", 5, 12, "A.g"),
+    "of a base": (f"class A:\n  def g(self): return gone\nclass B(A): pass\n{BODY}B()", 3, 23, "A.g"),
+    "of two bodies": (f"def e(x): return gone\n@SQify\ndef g(x): return e(x)\n{BODY}e(g(x))", 2, 18, "e"),
+    "a name of another": (f"def helper(x):\n  y = x\ndef g(x): return y\n{BODY}g(helper(x))", 4, 18, "g"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_functions_that_a_body_calls_are_looked_at(name: str, recwarn: pytest.WarningsRecorder) -> None:
+    text, line, column, called = CALLED[name]
+    (told,) = warned(text, recwarn)
+    assert told.startswith(f"p.py:{line}:{column}: warning: `")
+    assert f"` is not defined, so a call of `{called}` that comes here fails" in told
+
+
 MAY_BE_THERE = {
+    "not called by a body": f"def helper(x): return gone\n{BODY}x",
+    "defined twice": f"def helper(x): return gone\ndef helper(x): return x\n{BODY}helper(x)",
+    "replaced": f"import sys\ndef helper(x): return gone\nif sys.version: helper = abs\n{BODY}helper(x)",
+    "decorated": f"def made(g): return abs\n@made\ndef helper(x): return gone\n{BODY}helper(x)",
+    "a local of a helper's name": f"def helper(x): return gone\n{BODY}[helper for helper in x]",
+    "a helper of known names": f"N = 1\ndef g(x): return N, TTEmpty(), firing(), __name__, len(x)\n{BODY}g(x)",
+    "a helper that makes it": f"def helper(x):\n  global N\n  N = x\n  return N\n{BODY}helper(x)",
+    "tried by the body": "def g(x): return gone\n@SQify\ndef f(x):\n  try: return g(x)\n  except NameError: pass",
+    "made of an enumeration": f"import enum\n@enum.global_enum\nclass E(enum.Enum):\n  N = 1\n"
+    f"def helper(x): return N\n{BODY}helper(x)",
+    "tried by the helper": f"def helper(x):\n  try: return gone\n  except NameError: return x\n{BODY}helper(x)",
+    "names of a class in it": f"class A:\n  n = 1\n  m = n\n  def g(self): return __class__, super()\n{BODY}A()",
+    "types only": f"def helper(x: 'Nowhere') -> 'Nowhere':\n  y: Nowhere = x\n  return y\n{BODY}helper(x)",
     "known without import": "@SQify\ndef f(x):\n  global sq_state\n  return TTEmpty(), sq_state, firing(), component",
     "builtins and the module's own": "@SQify\ndef f(x): return len(x), __name__, __file__, __debug__, exit",
     "defined below": "@SQify\ndef f(x): return g(x)\ndef g(x): return LATER\nLATER = 1",

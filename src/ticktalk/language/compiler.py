@@ -160,11 +160,12 @@ def _mentions(graph: Function, name: str) -> bool:
 
 def _mistakes(scope: ModuleScope, used: Mapping[str, Template]) -> list[Problem]:
     """The problems of the program's functions; `**kwargs` of one that no graph uses is only worth a warning."""
-    return [
+    mistakes = [
         mistake._replace(harmless=mistake.harmless or (template.key not in used and mistake.what.startswith("`**")))
         for template in scope.templates.values()
         for mistake in template.mistakes
     ]
+    return list(dict.fromkeys(mistakes))  # two bodies may call the same function
 
 
 def _read(path: Path) -> str:

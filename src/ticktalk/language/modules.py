@@ -119,7 +119,8 @@ class Modules:
 
     def mistakes(self, used: Iterable[Template]) -> list[Problem]:
         """Those in the functions of other modules that are used."""
-        return [mistake for template in used if template.module for mistake in template.mistakes]
+        found = (mistake for template in used if template.module for mistake in template.mistakes)
+        return list(dict.fromkeys(found))  # two bodies may call the same function
 
     def _module(
         self, name: str, libraries: bool, statement: ast.stmt, problems: Problems, shown: str

@@ -16,7 +16,7 @@ from ticktalk.language.bindings import (
     is_main_guard,
     not_known,
 )
-from ticktalk.language.body_names import warn_of_names
+from ticktalk.language.body_names import BodyNames
 from ticktalk.language.classes import after_change, can_change, class_meaning
 from ticktalk.language.evaluation import (
     Foreign,
@@ -65,6 +65,7 @@ class ModuleScope:
             for inner in statements_in(statement):
                 if isinstance(inner, ast.Import | ast.ImportFrom):
                     self.imports.update(our_names(inner))
+        self._body_names = BodyNames(tree, self.bound)
         # Constants are computed in the order of the statements. Problems are thrown away: a name whose value is not
         # known at compile time matters only where a graph uses it.
         self._constants = Expressions(Problems(problems.file, ""), self.meanings)
@@ -160,7 +161,7 @@ class ModuleScope:
             own = self._problems.beside()
             template = read_template(node, kind, self.imports, self.bound, own)
             check_names(node, self.tree, self.bound, own)
-            warn_of_names(node, self.tree, self.bound, own)
+            self._body_names.warn(node, own)
             template.module, template.file, template.mistakes = self.home.name, own.file, own.found
             self.templates[name] = template
             self.meanings[name] = Reference("function", name, template, home=self.home)
