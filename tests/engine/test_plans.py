@@ -81,6 +81,14 @@ def programs(draw: st.DrawFn, hosts: bool = False, rates: bool = False, unit: in
     hosts_of = draw(st.lists(st.sampled_from(["", "a", "b"]), min_size=1, max_size=5)) if hosts else [""]
     placed = 0
 
+    def plan_b() -> str:
+        """A plan B that takes nothing, a value that stays, or what is there by then."""
+        if not numbers or draw(st.booleans()):
+            function("SQify", "late", "", "return -1")
+            return "late()"
+        function("SQify", "late_with", "x", "return -2 if type(x) is list else x")
+        return f"late_with({draw(st.sampled_from([*numbers, 'gains']))})"
+
     def add(line: str) -> None:
         nonlocal placed
         host = hosts_of[placed % len(hosts_of)]
@@ -114,8 +122,8 @@ def programs(draw: st.DrawFn, hosts: bool = False, rates: bool = False, unit: in
         window = draw(st.sampled_from(windows))
         if draw(st.integers(0, 5)) == 0:
             add(f"t{number}, x{number} = s{number}({window}, TTPeriod={period}, TTPhase={phase}{extra})")
-            function("SQify", "late", "", "return -1")
-            add(f"d{number} = TTFinishByOtherwise(x{number}, TTTimeDeadline=t{number} + {3 * unit}, TTPlanB=late())")
+            due = 3 * unit
+            add(f"d{number} = TTFinishByOtherwise(x{number}, TTTimeDeadline=t{number} + {due}, TTPlanB={plan_b()})")
         else:
             add(f"x{number} = s{number}({window}, TTPeriod={period}, TTPhase={phase}{extra})")
         numbers.append(f"x{number}")
@@ -194,9 +202,8 @@ def programs(draw: st.DrawFn, hosts: bool = False, rates: bool = False, unit: in
                 add(f"{name}c = COPY_TTTIME({pick[-1]}, {name})")
                 numbers.append(f"{name}c")
             if draw(st.booleans()):
-                function("SQify", "late", "", "return -1")
                 data, due = draw(st.sampled_from(numbers)), draw(st.sampled_from([2, 5])) * unit
-                add(f"{name}d = TTFinishByOtherwise({data}, TTTimeDeadline={name} + {due}, TTPlanB=late())")
+                add(f"{name}d = TTFinishByOtherwise({data}, TTTimeDeadline={name} + {due}, TTPlanB={plan_b()})")
                 numbers.append(f"{name}d")
         elif kind == "chain":
             # SQs with one arc input, behind one that may be of the general engine.
