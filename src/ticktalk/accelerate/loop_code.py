@@ -24,10 +24,11 @@ from ticktalk.accelerate.trace import Trace
 from ticktalk.bodies.inlined import Inlined, arguments_of
 from ticktalk.bodies.statements import Tails
 
-KNOWN = re.compile(r"\b(?:(?:tell|ask|f|arrange|run|hand)\d+|[ak]\d+_\d+)\b(?!=)")
+KNOWN = re.compile(
+    r"\b(?:(?:tell|ask|f|arrange|run|hand)\d+|[ak]\d+_\d+"
+    r"|keep|silent|gone|nothing|empty|plain|type|int|float|leave)\b(?!=)"
+)
 """The names in statements that are known when the function is made; no keywords, which are users' names."""
-
-ALWAYS = "silent, gone, nothing, empty, plain, type, int, float, leave"
 
 
 def loop_code(trace: Trace, say_which: bool = False) -> LoopCode:
@@ -39,7 +40,6 @@ def loop_code(trace: Trace, say_which: bool = False) -> LoopCode:
     plan, events, first = trace.plan, trace.events, trace.first
     turns, length = plan.apart, 0 if first else trace.length  # 0: the events run once, with `base` given
     bodies: list[Inlined] = []
-    texts: list[str] = []
     lines: list[tuple[str, int, bool]] = []
     depth = "            " if length else "        "
     end = [f"keep({name})" for name in trace.taken]
@@ -51,7 +51,6 @@ def loop_code(trace: Trace, say_which: bool = False) -> LoopCode:
     for place, event in enumerate(events[first:], first):
         statements, body = _statements(trace, place, event)
         bodies += [] if body is None else [body]
-        texts += [text for text, _ in statements] + ([] if body is None else body.texts)
         if say_which and statements:
             text, call = statements[0]
             line = f", line {event.part.sq.line}" if event.part.sq.line else ""
@@ -72,13 +71,13 @@ def loop_code(trace: Trace, say_which: bool = False) -> LoopCode:
         made = {value.name for event in events[:first] for value in wires_of(event)}
         made |= {f"n{place}" for place in range(first)} & {name.partition("[")[0] for name in trace.taken}
         parameters += sorted(made)
-    known = dict.fromkeys(["trace", "where", *KNOWN.findall("\n".join(texts)), *["keep"] * bool(trace.taken)])
+    texts = [*(text for text, _, _ in lines), *(text for body in bodies for text in body.texts)]
     step = "length" if turns else str(length)  # parts of one shape have the same text
+    known = dict.fromkeys(["trace", "where", *["length"] * turns, *KNOWN.findall("\n".join(texts))])
     before = f"    base = begin - {step}"  # so it has a value wherever it is interrupted
-    always = "length, " + ALWAYS if turns else ALWAYS
     stateful = sorted({body.part for body in bodies if body.simple.stateful})
     states = [(f"    s{part} = state{part}['sq_state']", -1) for part in stateful]
-    head = [(f"def loop({', '.join([*parameters, *known, always])}):", -1), *states, (before, -1), ("    try:", -1)]
+    head = [(f"def loop({', '.join([*parameters, *known])}):", -1), *states, (before, -1), ("    try:", -1)]
     if turns:
         head.append(("        turn = yield", paused(len(events) + 1)))
     if length:
