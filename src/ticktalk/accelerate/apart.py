@@ -229,8 +229,6 @@ class _Turns:
                 key = max([(sync.key[0], sync.made), *(turn[:2] for turn in turns[-1:])])
                 turns.append((*key, len(self._due) - 1, len(turns), runs[number]))
 
-        self._turns = [due.turns for due in self._due]
-
     def run(self, begin: int, stop: Tick) -> _Departed | None:
         """Resume all that is due from `begin` to before `stop`, or up to where one departs."""
         bits = len(self._due).bit_length()
@@ -253,11 +251,11 @@ class _Turns:
             entry = next(coming)
             try:
                 for following in coming:
-                    if following - entry > mask or following >> bits != entry >> bits:
+                    if following - entry > mask or following ^ entry > mask:  # another tick: mostly far away
                         next(runs[entry & mask])
                     else:
                         together = [entry & mask]
-                        while following >> bits == entry >> bits:
+                        while following ^ entry <= mask:
                             together.append(following & mask)
                             following = next(coming)
                         departed = self._together(together)
@@ -273,7 +271,7 @@ class _Turns:
         """Resume what is due at one tick event by event."""
         turns: list[tuple[Any, Tick, int, int, Sequence]] = []
         for number in numbers:
-            turns += self._turns[number]
+            turns += self._due[number].turns
         turns.sort()
         try:
             for _, _, number, event, run in turns:  # noqa: B007  # the one at hand where it ends

@@ -340,10 +340,6 @@ class PlanEvent:
         gives: it gives a result.
     """
 
-    __slots__ = (
-        *("asked", "gives", "inputs", "intervals", "kind", "part", "results", "start", "stop", "tick", "wires"),
-    )
-
     def __init__(self, part: Part, kind: str, tick: int, start: Tick, stop: Tick, inputs: tuple[StandIn, ...]) -> None:
         self.part, self.kind, self.tick, self.start, self.stop = part, kind, tick, start, stop
         self.inputs = inputs

@@ -130,14 +130,12 @@ class World:
                 twin.instant = None
             twin.end = INFINITY
             twin.values = tuple([stand_in(value, stays=True) for value in twin.values])
-        elif isinstance(twin, ArrivalSync):
+        elif isinstance(twin, (ArrivalSync, PlanBSync)):
             for port in twin.ports:
                 port.tokens = [(*token[:3], stand_in(token[3])) for token in port.tokens[-LOOKED_BACK:]]
-            for slot, token in twin.sticky.items():
-                twin.sticky[slot] = None if token is None else (*token[:3], stand_in(token[3], stays=True))
-        elif isinstance(twin, PlanBSync):
-            for port in twin.ports:
-                port.tokens = [(*token[:3], stand_in(token[3])) for token in port.tokens[-LOOKED_BACK:]]
+            sticky = twin.sticky if isinstance(twin, ArrivalSync) else {}
+            for slot, token in sticky.items():
+                sticky[slot] = None if token is None else (*token[:3], stand_in(token[3], stays=True))
         elif isinstance(twin, DeadlineSync):
             for port in (twin.data, twin.missed):
                 del port.tokens[:-LOOKED_BACK]
