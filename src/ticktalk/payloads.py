@@ -25,6 +25,7 @@ from ticktalk.printable import line
 from ticktalk.ranges import Count, EnsembleName, Host, Name, Period, RootTick, Span, Text, is_interval
 from ticktalk.saved_state import InstanceState as InstanceState
 from ticktalk.saved_state import SavedSync as SavedSync
+from ticktalk.saved_state import States, StatesOfStarts
 from ticktalk.series import MetricName, Series
 from ticktalk.stuck import Stuck as Stuck
 from ticktalk.time import INFINITY, Tick, grid
@@ -285,7 +286,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     context: Count
     ensemble: EnsembleName
     tick: RootTick
-    states: dict[Name, InstanceState]
+    states: States
     generations: dict[Name, Count] = {}
     left_out: list[Text] = []
 
@@ -304,7 +305,7 @@ class Placement(msgspec.Struct, frozen=True):
     graph: Name
     host_of: dict[Name, Host]
     generations: dict[Name, Count]
-    states: dict[Count, dict[Name, InstanceState]] = {}
+    states: StatesOfStarts = {}
     alone: list[Name] = []
     more: bool = False
     told: Count = 0
@@ -358,7 +359,7 @@ class Handed(msgspec.Struct, frozen=True):
 
     graph: Name
     ensemble: EnsembleName
-    states: dict[Count, dict[Name, InstanceState]]
+    states: StatesOfStarts
     left_out: list[Text] = []
     more: bool = False
     problem: Text | None = None

@@ -26,6 +26,12 @@ LONGEST_NAME = 1_000
 LONGEST_TEXT = 100_000
 """Characters of a text that people read, such as an error's."""
 
+MOST_SQS = 50_000
+"""SQs of one ensemble whose states are in a message. Of more, there would be no room for their report."""
+
+MOST_STARTS = 10_000
+"""Starts of a graph that one message tells something of."""
+
 RootTick = Annotated[int, Meta(ge=-FARTHEST, le=FARTHEST)]
 """A root tick, finite."""
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from ticktalk.graph.graph import TTGraph
 from ticktalk.payloads import IdleReport
-from ticktalk.ranges import Count, EnsembleName, Name, RootTick, Value
+from ticktalk.ranges import MOST_STARTS, Count, EnsembleName, Name, RootTick, Value
 
 if TYPE_CHECKING:
     from ticktalk.mapping.weights import Weights
@@ -115,7 +115,7 @@ class Switched(msgspec.Struct, frozen=True):
     graph: Name
     ensemble: EnsembleName
     round: Count
-    reports: list[IdleReport] = []
+    reports: Annotated[list[IdleReport], msgspec.Meta(max_length=MOST_STARTS)] = []
     fired: dict[Name, RootTick] = {}
 
 

@@ -5,11 +5,11 @@ Ticks are those of the root clock.
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Annotated, TypedDict
 
 import msgspec
 
-from ticktalk.ranges import Count, Name, Value
+from ticktalk.ranges import MOST_SQS, MOST_STARTS, Count, Name, Value
 from ticktalk.time import Tick
 
 SavedToken = tuple[Count, Tick, Count, Tick, Value]
@@ -75,3 +75,10 @@ class InstanceState(msgspec.Struct, frozen=True, omit_defaults=True):
     def size(self) -> int:
         """The bytes of the values in it."""
         return sum(map(len, self.values))
+
+
+States = Annotated[dict[Name, InstanceState], msgspec.Meta(max_length=MOST_SQS)]
+"""SQs of one context to their states."""
+
+StatesOfStarts = Annotated[dict[Count, States], msgspec.Meta(max_length=MOST_STARTS)]
+"""The same by context."""

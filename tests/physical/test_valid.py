@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -19,7 +19,7 @@ from ticktalk.errors import TTError
 from ticktalk.hosted.arc_numbers import LEAP, ArcNumbers
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.memory_payloads import Settle
-from ticktalk.messages import ROWS, VALUES, NetMsg, RuntimeMsg, SyncMsg, message
+from ticktalk.messages import ROWS, VALUES, Message, NetMsg, RuntimeMsg, SyncMsg, message
 from ticktalk.network_keys import JOIN, Path
 from ticktalk.payloads import (
     FiringError,
@@ -42,7 +42,7 @@ from ticktalk.physical.timekeeping.root_clock import ClockDiscipline, Exchange
 from ticktalk.physical.trust.guard import Guard
 from ticktalk.physical.trust.identity import ByToken
 from ticktalk.physical.trust.user_token import own_token
-from ticktalk.ranges import LONGEST_TEXT
+from ticktalk.ranges import LONGEST_TEXT, MOST_SQS, MOST_STARTS
 from ticktalk.replacement import Switched
 from ticktalk.values.codec import Encoded, encode_value
 
@@ -258,6 +258,35 @@ def test_the_bounds_hold_what_an_honest_ensemble_sends() -> None:
         (NetMsg.PONG, Pong(1, 1, 1, voters=Voters(1, [f"an-ensemble-{number}" for number in range(10_000)]))),
     ):
         assert len(control_frame(message(kind, payload))) < ROWS[kind].most, kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        (RuntimeMsg.CHECKPOINT, lambda many: {"context": 1, "tick": 1, "states": {str(n): {} for n in range(many)}}),
+        (RuntimeMsg.HANDED, lambda many: {"states": {1: {str(n): {} for n in range(many)}}}),
+    ],
+    ids=["checkpoint", "handed"],
+)
+def test_states_of_more_sqs_than_an_ensemble_may_have_are_refused_before_they_are_read(
+    kind: RuntimeMsg, payload: Callable[[int], dict[str, Any]]
+) -> None:
+    """Those of a million took two seconds."""
+
+    def read(many: int) -> Message:
+        content = msgspec.msgpack.encode({"graph": "g", "ensemble": "far"} | payload(many))
+        return parse_control(HEAD + msgspec.msgpack.encode([control_frames._NAMES[kind], "", content]))
+
+    assert read(MOST_SQS).msg_type is kind
+    with pytest.raises(InvalidError, match=f"length <= {MOST_SQS}"):
+        read(MOST_SQS + 1)
+
+
+def test_a_switch_reports_on_a_bounded_number_of_starts() -> None:
+    report = IdleReport("g", 1, "far", 1)
+    frame = control_frame(message(RuntimeMsg.SWITCHED, Switched("g", "far", 1, [report] * (MOST_STARTS + 1))))
+    with pytest.raises(InvalidError, match=f"length <= {MOST_STARTS}"):
+        parse_control(frame)
 
 
 def test_reports_and_checkpoints_name_only_known_things(receivers: Fuzz) -> None:
