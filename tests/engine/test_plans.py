@@ -948,3 +948,10 @@ def test_tokens_that_nobody_meets_wait_as_on_the_general_engine(bound: int) -> N
     left = [tokens for ports in ran.tokens.values() for tokens in ports if tokens]
     # Two of three samples of `a` meet none of `b`.
     assert len(left) == 1 and len(left[0]) == pytest.approx(min(bound, 2000) // 15, abs=2)
+
+
+def test_sums_that_are_under_way_for_many_periods_are_planned() -> None:
+    graph = program("with TTConstraint(name='a'):\n    a = src(trigger, TTPeriod=10)\n    b = a + 1\nreturn b")
+    managers: list[TTRuntimeManagerSim] = []
+    assert same(graph, delay=200, until=2000, watch=managers.append).seen[0]
+    assert managers[1].simulation.accelerator.plan is not None

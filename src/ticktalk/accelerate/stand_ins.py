@@ -462,7 +462,7 @@ class World:
                     flying.part.stage_twin.ends_at(tick, flying.start)
                 elif flying is not None:
                     sq, tag = flying.part.sq, flying.leg.tag
-                    is_tick = tag or (not sq.body and sq.function in GIVE_TICKS)
+                    is_tick = tag or (not sq.body and sq.function in GIVE_TICKS and not flying.leg.output)
                     arrived: list[Any] = flying.values
                     flying.values = [
                         StandIn(-1, 0, int(given) if is_tick and type(given) is int else None) for given in arrived
