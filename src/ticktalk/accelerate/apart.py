@@ -33,11 +33,13 @@ MOST_PARTS = 2000
 LEAST_EACH = 6
 """Periods of the parts, on average, from which on it pays to take them from the general engine and give them back."""
 
+EACH_GIVEN = 4  # as so many departures it counts, for each part, that all of them are given back
+
 STRETCH = 20  # instants of each part, on average, that are sorted at once: few enough to stay in a cache
 
 AFTER_ALL = 1 << 60  # ticks; a range within a machine word is the fastest
 
-Sequence = Generator[None, bool, tuple[int, int, dict[str, Any]]]
+Run = Generator[None, bool, tuple[int, int, dict[str, Any]]]
 """The code of a part while it runs; it ends where it departs, with the place, the begin of the period, the names."""
 
 
@@ -105,7 +107,7 @@ class Apart:
         if min(each.base + each.plan.main.events[0].tick - each.plan.begin for each in begun) >= stop:
             return 1  # nothing would run
         handover.take(self.plans, lambda *message: self.sender(*message) is not None)
-        runs: list[Sequence] = []
+        runs: list[Run] = []
         for plan, base, values, _ in begun:
             runs.append(plan.main.run(base, base + AFTER_ALL, *values))
             next(runs[-1])
@@ -118,7 +120,7 @@ class Apart:
         running.current = None
         error = _give(handover, begun, runs, departed) or error
         if departed is not None:
-            handover.departed += 4 * len(runs)
+            handover.departed += EACH_GIVEN * len(runs)
         if error is not None:
             raise error
         return 0
@@ -205,13 +207,13 @@ class _Due(NamedTuple):
 
     run: int
     period: int
-    turns: list[tuple[Any, Tick, int, int, Sequence]]
+    turns: list[tuple[Any, Tick, int, int, Run]]
 
 
 class _Turns:
     """Resumes the runs of parts in the order of their ticks."""
 
-    def __init__(self, begun: list[_Begun], runs: list[Sequence]) -> None:
+    def __init__(self, begun: list[_Begun], runs: list[Run]) -> None:
         self._runs = runs
         self._due: list[_Due] = []
         self._next: list[int] = []  # by place there, when it comes next
@@ -269,7 +271,7 @@ class _Turns:
 
     def _together(self, numbers: list[int]) -> _Departed | None:
         """Resume what is due at one tick event by event."""
-        turns: list[tuple[Any, Tick, int, int, Sequence]] = []
+        turns: list[tuple[Any, Tick, int, int, Run]] = []
         for number in numbers:
             turns += self._due[number].turns
         turns.sort()
@@ -281,9 +283,7 @@ class _Turns:
         return None
 
 
-def _give(
-    handover: Handover, begun: list[_Begun], runs: list[Sequence], departed: _Departed | None
-) -> BaseException | None:
+def _give(handover: Handover, begun: list[_Begun], runs: list[Run], departed: _Departed | None) -> BaseException | None:
     """Give everything back; what has been in periods that have begun is gone over again.
 
     Returns:

@@ -276,6 +276,7 @@ class Part:
         refused: why no firing of it can be planned.
         stage: takes its firings, if its body takes time, and `stage_twin`: the copy of that.
         keeps: it is an instruction that keeps something from firing to firing; that is with the plan, if not `called`.
+        called: its results are known by a call only.
     """
 
     def __init__(self, index: int, context: ContextParts, sq: TTSQ, forward: TTSQForward) -> None:

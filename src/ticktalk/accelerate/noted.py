@@ -1,7 +1,7 @@
 """What is recorded while a plan runs.
 
 Copies of the taps note the stand-ins' period as taps note any other, with a `Given` for each value. The generated code
-gives the values of each period as one tuple. Both together are what the taps would have noted, and they are told so
+keeps the values themselves, period after period. Both together are what the taps would have noted, and they are told so
 (`records.Repeated`). Nothing here knows what is noted when.
 
 A value that a body could change afterwards is encoded at once.

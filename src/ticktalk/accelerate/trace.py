@@ -62,7 +62,7 @@ class Trace:
         lasts: by place of a part that keeps order and fires, the start of its last set, counted from the end.
         fired: by part's place, how often it fires, if nothing is absent.
         last_tick: the last tick at which something happens, from the begin.
-        tail: that is later than all events: a deadline that was met passes, or a token arrives that waits.
+        tail: true if `last_tick` is later than all events: a deadline that was met passes, or a token comes that waits.
         parts: the SQs at which something happens.
         passed: contexts, arcs, and how many tokens are sent there; or how many come to an ensemble, with its name.
         uses: what cores and links are used for, each with its notes.
