@@ -27,6 +27,9 @@ _LIST_METHODS = {
 _OF_LISTS = frozenset({"len", "zip", "enumerate", "reversed", "list", "tuple", "bool"})
 """Builtins that handle the items of a compile-time list without looking into them: items may be arcs."""
 
+_TAKE_KEYS = frozenset({"max", "min", "sorted"})
+"""Builtins that call a function by which they compare."""
+
 
 class BuiltinCalls(Arguments):
     """Computes calls of builtins and methods."""
@@ -34,7 +37,12 @@ class BuiltinCalls(Arguments):
     def builtin(self, node: ast.Call, name: str) -> Value:
         """The value of the call of a builtin."""
         arguments = self.arguments_of(node)
-        self.evaluate_all(arguments)
+        keys = [each for each in arguments if each.keyword and each.keyword.arg == "key" and name in _TAKE_KEYS]
+        keys = [each for each in keys if not isinstance(each.place, ast.Constant)]
+        self.evaluate_all([each for each in arguments if each not in keys])
+        if keys:
+            what = f"the key of `{name}` is a function, which is no value"
+            raise self.refused(keys[0].where, what, "write an SQ that does it")
         if any(isinstance(argument.value, Unknown) for argument in arguments):
             raise NoValue
         if name in _OF_LISTS and any(isinstance(argument.value, Listing) for argument in arguments):

@@ -64,7 +64,7 @@ class Expressions(Displays, Operators, BuiltinCalls, Constructs):
             return reference_to(name)
         if hasattr(builtins, name):
             what = f"`{name}` has no meaning in a graph"
-            return Foreign(what, "call it in the body of an SQ: a graph only joins SQs")
+            return Foreign(what, _IN_PLACE_OF.get(name, "call it in the body of an SQ: a graph only joins SQs"))
         visible = {*self.module, *KNOWN, *folding.BUILTINS, *(name for scope in self.scopes for name in scope)}
         raise self.refused(node, f"`{name}` is not defined", did_you_mean(name, visible))
 
@@ -103,16 +103,30 @@ class Expressions(Displays, Operators, BuiltinCalls, Constructs):
             if callee.kind == "graph":
                 return self.expand(node, callee)
             return self.builtin(node, callee.name) if callee.kind == "builtin" else self.construct(node, callee)
+        arguments = self.arguments_of(node)
         if isinstance(callee, Foreign):
             self.problems.report(node.func, callee.what, callee.instead)
+            # A function that it would call is no mistake of its own.
+            arguments = [each for each in arguments if not self._is_function(each.place)]
         elif isinstance(callee, Arc):
             what = f"`{ast.unparse(node.func)}` is an arc, so it cannot be called"
             self.problems.report(node.func, what, "call an SQ on it")
         elif not isinstance(callee, Unknown):
             self.problems.report(node.func, f"`{ast.unparse(node.func)}` is a constant, so it cannot be called")
-        self.evaluate_all(self.arguments_of(node))
+        self.evaluate_all(arguments)
         return UNKNOWN
 
+    def _is_function(self, node: ast.expr) -> bool:
+        return isinstance(node, ast.Name | ast.Attribute) and isinstance(self.evaluate(node), Reference)
+
+
+_IN_PLACE_OF = {
+    "map": "write `[f(x) for x in xs]`",
+    "filter": "write `a if condition else b`, or an SQ that gives `TTEmpty()` for what is left out",
+    "format": 'write an f-string: `f"{a:.2f}"`',
+    "print": "call it in the body of an SQ, or write `SYSLOG(a)`",
+}
+"""The remedy for builtins that a graph can do without."""
 
 BODY_ONLY = ("firing", "metric")
 """Functions that only bodies call."""
