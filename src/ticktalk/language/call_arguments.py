@@ -170,7 +170,11 @@ class Arguments(Evaluation):
         self.evaluate_all([argument])
         value = self.lower(argument.given, argument.place)
         if value is None:
-            remedy = "give a constant" if name.startswith("TT") else "remove its default to make it an input"
+            remedy = (
+                "give a constant"
+                if name.startswith("TT")
+                else f"remove the default of `{name}` in the `def`, to make it an input"
+            )
             raise self.refused(argument.where, f"`{name}` is fixed at compile time, but this is an arc", remedy)
         if isinstance(value, Unknown):
             raise NoValue
