@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ticktalk.printable import joined
+
 
 def json_line(row: Any) -> str:
     """`row` as one line of JSON, without the line's end; ints of any size are numbers."""
@@ -120,6 +122,11 @@ def stable_repr(value: Any) -> str:
                 return _repr(value)
     except Exception as error:
         return f"<{type(value).__qualname__} whose repr raises {type(error).__name__}>"
+
+
+def shown_repr(value: Any) -> str:
+    """`stable_repr` for people: the lines of an array or a table follow one another on one."""
+    return joined(stable_repr(value))
 
 
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")

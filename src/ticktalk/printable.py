@@ -40,6 +40,11 @@ def block(text: object, limit: int = BLOCK) -> str:
     return _escaped(whole, "\t\n")
 
 
+def joined(text: str) -> str:
+    """The lines of a text on one; how far they are indented is left out."""
+    return re.sub(r"\s*\n\s*", " ", text) if "\n" in text else text
+
+
 def bounded(text: str, limit: int = LINE) -> str:
     """`text`, or its beginning and how much more there was; nothing in it is escaped."""
     return text if len(text) <= limit else text[:limit] + more(len(text) - limit)

@@ -131,6 +131,18 @@ def test_outputs_alone_say_what_they_show_and_which_recording_says_more(log: Pat
     assert "no output of 'cam-1'; it has those of twice-1" in str(other)
 
 
+def test_an_array_is_shown_on_one_line(tmp_path: Path) -> None:
+    text = PROGRAM.replace("return 2 * x", "import numpy\n    return numpy.zeros((2, 2), dtype=int)")
+    (tmp_path / "prog.py").write_text(text)
+    files = [str(tmp_path / "out.jsonl"), str(tmp_path / "out.mcap")]
+    words = ["simulate", str(tmp_path / "prog.py"), "--until", "150ms", "--log", files[0], "--record", files[1]]
+    shown = commands.ticktalk(*words).stdout
+    array = "array([[0, 0], [0, 0]])"
+    assert shown == f"[75ms, 125ms)  twice-1 on runtime-manager:  {array}\n"
+    for file in files:
+        assert ticktalk("explain", file, "twice-1@100ms").stdout.startswith(f"twice-1 gave {array} on [75ms, 125ms)\n")
+
+
 def test_an_empty_log_is_told_as_such(tmp_path: Path) -> None:
     (tmp_path / "out.jsonl").touch()
     empty = ticktalk("explain", str(tmp_path / "out.jsonl"), "cam-1@300ms").exception

@@ -13,7 +13,7 @@ from typing import IO, Any, TextIO, cast
 from ticktalk.cli.streams import StdoutGone
 from ticktalk.counters import KINDS, Counts
 from ticktalk.durations import about, instant_text, interval_text
-from ticktalk.json_text import stable_repr
+from ticktalk.json_text import shown_repr
 from ticktalk.payloads import OutputToken
 from ticktalk.physical.output_values import opened
 from ticktalk.physical.process_end import FLUSHES
@@ -209,7 +209,7 @@ def for_people(token: OutputToken) -> str:
     """The line for an output: its interval, SQ, ensemble and value."""
     shown = token.shown or ""
     # To open a long one may take long.
-    value = shown.partition(": ")[2] if len(shown) > CELL else stable_repr(opened(token).value)
+    value = shown.partition(": ")[2] if len(shown) > CELL else shown_repr(opened(token).value)
     return line(f"{interval_text(token.start, token.stop)}  {token.sq} on {token.ensemble}:  {value}", CELL)
 
 

@@ -22,7 +22,7 @@ from ticktalk.explain.which_version import of_any, version_at
 from ticktalk.explain.why import Explanation, indented, shown_value, sq_of, token_at, why, why_missing
 from ticktalk.graph.graph import TTGraph
 from ticktalk.output_log import read_log
-from ticktalk.printable import line
+from ticktalk.printable import joined, line
 from ticktalk.values.classes import as_data
 from ticktalk.values.codec import ValueFormatError, decode_value
 
@@ -183,4 +183,4 @@ def _shown(data: bytes) -> str:
 
 
 def _row_shown(row: dict[str, Any]) -> str:
-    return row["repr"] or shown_value(row["value"])
+    return joined(row["repr"]) or shown_value(row["value"])

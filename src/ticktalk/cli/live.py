@@ -20,7 +20,7 @@ from ticktalk.cli.signals import until_interrupted
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import add, status_tables, table, terminal
 from ticktalk.durations import about, interval_text
-from ticktalk.json_text import as_json, stable_repr
+from ticktalk.json_text import as_json, shown_repr
 from ticktalk.printable import escaped, line
 from ticktalk.records import ArcToken
 from ticktalk.time import INFINITY, NEG_INFINITY
@@ -94,7 +94,7 @@ def echo(
                 print(escaped(_row(token, value)), flush=True)
             else:
                 shown = (
-                    f"{interval_text(token.start, token.stop)}  {token.arc} on {token.ensemble}:  {stable_repr(value)}"
+                    f"{interval_text(token.start, token.stop)}  {token.arc} on {token.ensemble}:  {shown_repr(value)}"
                 )
                 print(line(shown), flush=True)
         if drawn is not None and sys.stdout.isatty():
@@ -128,7 +128,7 @@ class Drawn:
         try:
             number = float(value)
         except (TypeError, ValueError, OverflowError):
-            return line(stable_repr(value), WIDE + 40)
+            return line(shown_repr(value), WIDE + 40)
         self._numbers.append(number)
         low, high = min(self._numbers), max(self._numbers)
         steps = len(BARS) - 1

@@ -21,7 +21,7 @@ from ticktalk.error_hints import wanted_by
 from ticktalk.errors import TTError
 from ticktalk.graph.drawing.captions import shortened
 from ticktalk.graph.drawing.hosts import COLOURS
-from ticktalk.json_text import stable_repr
+from ticktalk.json_text import shown_repr
 from ticktalk.time import Tick
 
 ENDINGS = ("png", "svg", "pdf", "jpg", "jpeg", "webp")
@@ -331,7 +331,7 @@ def _is_truth(value: Any) -> bool:
 def _value_text(value: Any) -> str:
     if isinstance(value, str):
         return shortened(printable.line(value), 24) or "''"
-    return shortened(printable.line(" ".join(stable_repr(value).split())), 24)
+    return shortened(printable.line(shown_repr(value)), 24)
 
 
 def _plain(text: str) -> str:

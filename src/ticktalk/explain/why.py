@@ -19,7 +19,7 @@ from ticktalk.explain.least_change import Change, advice, changes, later_deadlin
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.silence import Near, nearest
-from ticktalk.json_text import stable_repr
+from ticktalk.json_text import shown_repr
 from ticktalk.records import Sent
 from ticktalk.time import INFINITY, Tick
 from ticktalk.time.grid import instant_after, instant_at, last_instant
@@ -466,5 +466,5 @@ def finite(bars: Iterable[Bar]) -> Iterator[Tick]:
 
 def shown_value(value: object) -> str:
     """A value, shortened."""
-    text = stable_repr(value)
+    text = shown_repr(value)
     return text if len(text) <= VALUE else text[: VALUE - 1] + "…"

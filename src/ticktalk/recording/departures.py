@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ticktalk.durations import interval_and_ticks
-from ticktalk.json_text import stable_repr
+from ticktalk.json_text import shown_repr, stable_repr
 from ticktalk.records import Deadline, Decided, Sent, TokenLeft
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 from ticktalk.values.classes import as_data
@@ -74,5 +74,5 @@ def told(record: Decided | Deadline | TokenLeft | Compared) -> str:
 
 def shown(token: Sent) -> str:
     """A token as text."""
-    text = stable_repr(decode_value(token.value, as_data)) if token.value else "(too long to be recorded)"
+    text = shown_repr(decode_value(token.value, as_data)) if token.value else "(too long to be recorded)"
     return f"{text if len(text) <= 100 else text[:100] + '...'} in {_interval(token)}"

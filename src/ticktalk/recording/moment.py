@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ticktalk.engine.state import Saver, is_empty
-from ticktalk.json_text import stable_repr
+from ticktalk.json_text import shown_repr
 from ticktalk.recording.replay import Replay
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 from ticktalk.values.classes import as_data
@@ -81,14 +81,14 @@ def _moment(replay: Replay, name: str) -> Moment:
         tokens,
         [each for each in deadlines if each[2] < INFINITY],
         [(_finite(each.start), _finite(each.stop)) for each in replay.running(name)],
-        "" if is_empty(memory) else stable_repr(memory),
+        "" if is_empty(memory) else shown_repr(memory),
         getattr(sync, "instant", None),
         replay.ended.get(name, 0),
     )
 
 
 def _text(data: bytes) -> str:
-    text = stable_repr(decode_value(data, as_data))
+    text = shown_repr(decode_value(data, as_data))
     return text if len(text) <= 200 else text[:200] + "..."
 
 
