@@ -44,7 +44,7 @@ max(x, y); max(x, y, 3); max([x, y]); max(x); max(y, default=3); min(x, y); min(
 abs(x); round(x); round(x, 1); round(y, ndigits=x); pow(x, y); pow(x, 2, 5); pow(exp=2, base=y); divmod(x, y)
 len(x); len(y); float(x); int(x); int(x, y); str(x); repr(x); bool(y); complex(y, 1); hex(x); bin(x); chr(x); ord(x)
 all([x, y]); any([x, y]); all(x); any(z > 2 for z in [x, y]); sorted(x); sorted([x, y], reverse=True)
-max(x, y, key=None); list(x); tuple(y); set(x); frozenset([x]); dict([(x, y)]); dict(a=x, key=[y])
+max(x, y, key=None); list(x); tuple(y); sorted(set(x)); frozenset([x]); dict([(x, y)]); dict(a=x, key=[y])
 x in [7, 2.5]; x in y; x not in (y, 3); x in range(9); not x; x and y; x or y; x and y or 3; 0 < x < y; x == y != 3
 x[1]; x[:2]; x[::-1]; y[-1:]; x[0:y]; (x, y)[0]; (x, y)[x]
 f"{x}"; f"{x}, {y!r:>9}"; f"{x:.2f}"; f"{x:{y}}"; f"{x:>{y}.1f}|"
