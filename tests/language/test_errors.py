@@ -14,7 +14,7 @@ BODY = [
     ("x = a + missing", 1, 9, "`missing` is not defined", ""),
     ("value = f(a)\nf(valu)", 2, 3, "`valu` is not defined", "did you mean `value`?"),
     ("x = READ_CLOCK(a)", 1, 5, "`READ_CLOCK` is not defined", "did you mean `READ_TTCLOCK`?"),
-    ("x = y\ny = f(a)", 1, 5, "`y` is used before it is bound", ""),
+    ("x = y\ny = f(a)", 1, 5, "`y` is used before it is bound", "a graph has no cycle"),
     ("x = a @ b", 1, 5, "`@` is no operator", "write an SQ"),
     ("x = a.real", 1, 5, "`.real` of an arc", "write an SQ that returns `value.real`"),
     ("x = a.mean(1)", 1, 5, "`.mean()` of an arc", "write an SQ that returns `value.mean(...)`"),

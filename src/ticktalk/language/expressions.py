@@ -52,7 +52,10 @@ class Expressions(Displays, Operators, BuiltinCalls, Constructs):
         found = self.module.find(name, self._draft is not None)
         # `avg = avg(x)` can only mean the function; a graph is not run, so there is no local variable in its way.
         if name in self.local_names and not isinstance(found, Reference) and (found or name not in KNOWN):
-            instead = "bind it above; what is kept for the next firing is in the `sq_state` of an SQ"
+            instead = (
+                "bind it above: a graph has no cycle; what is kept for the next firing is in the `sq_state` of an SQ,"
+                " and a driver (`component`) closes a loop between SQs"
+            )
             raise self.refused(node, f"`{name}` is used before it is bound in the graph", instead)
         if found is not None:
             return found
