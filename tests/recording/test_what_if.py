@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from test_plans import programs
 from test_replay import Kept, recorded
 
+from commands import ticktalk
 from programs import HEAD
 from ticktalk.cli.simulated_run import SimulatedRun
 from ticktalk.cli.what_if import check_same, what_if, write_picture
@@ -271,3 +272,26 @@ def test_another_width_can_be_asked_for_and_where_nothing_is_compared_nothing_is
     nothing = asked(run, until=run.setups[-1].start_tick + 10)
     with pytest.raises(typer.Exit):
         check_same(nothing, ["plain-1"])
+
+
+def test_firings_that_fail_under_other_circumstances_are_told(tmp_path: Path) -> None:
+    """Such as those that use a component: no driver is there."""
+    text = """
+@SQify
+def act(x):
+    component("heater").set(x)
+    return x
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="a", components=["heater"]):
+        return act(count(trigger, TTPeriod=ms(100)))
+"""
+    (tmp_path / "drivers.py").write_text("class Heater:\n    def set(self, x):\n        pass\n")
+    (tmp_path / "prog.py").write_text(HEAD + text)
+    path = tmp_path / "run.mcap"
+    words = ["simulate", str(tmp_path / "prog.py"), "--until", "350ms", "--record", str(path)]
+    assert ticktalk(*words, "--component", "a.heater=drivers:Heater").returncode == 0
+    done = ticktalk("replay", str(path), "--network-delay", "1ms")
+    assert "SQ act-1 on a" in done.stderr and "has no driver for component 'heater'" in done.stderr
+    assert "`--recorded act-1` takes its results from the recording, and does not run it" in done.stderr
+    assert "act-1" not in ticktalk("replay", str(path), "--network-delay", "1ms", "--recorded", "act-1").stderr

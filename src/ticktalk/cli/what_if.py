@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import msgspec
 import typer
 
 from ticktalk.cli import arguments
+from ticktalk.cli.firing_errors import FiringErrors
 from ticktalk.cli.simulated_run import SimulatedRun, network_delay_of
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import add, table, terminal
@@ -23,6 +24,7 @@ from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.hosted.tapping import Tapped
 from ticktalk.manager.deploy import with_instants
+from ticktalk.payloads import FiringError
 from ticktalk.printable import line
 from ticktalk.recording.departures import shown
 from ticktalk.recording.outputs_compared import Comparison, Pair, compared, kind_of
@@ -68,6 +70,7 @@ def what_if(
     check_outputs(former, graph, expected)
     last = max((record.tick for _, record in records), default=setup.start_tick)
     length = max(1, int(min(until, max(last + 1, _end(setup, last)))) - setup.start_tick)
+    failed: list[FiringError] = []
     found = simulated(
         setup,
         records,
@@ -79,7 +82,9 @@ def what_if(
         events=events,
         network_delay=network_delay,
         recorded=recorded,
+        on_error=failed.append,
     )
+    _tell_failed(failed)
     was, now = ([record for _, record in each] for each in (records, found))
     return compared(former, was, graph, now, setup.start_tick + length, pairs)
 
@@ -96,8 +101,12 @@ def simulated(
     events: Path | None = None,
     network_delay: str | None = None,
     recorded: Sequence[str] = (),
+    on_error: Callable[[FiringError], None] = lambda error: None,
 ) -> list[tuple[str, AnyRecord]]:
-    """The records of a graph that the recorded streams drive for so many ticks, with the ensemble of each."""
+    """The records of a graph that the recorded streams drive for so many ticks, with the ensemble of each.
+
+    `on_error` is told each firing that fails.
+    """
     former = TTGraph.from_json(setup.graph.encode())
     delay = network_delay_of(network_delay, deployment)
     if network_delay is None and deployment is None:
@@ -130,9 +139,20 @@ def simulated(
                 others = {name: _but(streams, make) for name, make in site.host.stages.items()}
                 site.host.stages = {"recorded": stage, **others}
         simulation.tap = lambda ensemble, start: Tapped(lambda record: found.append((ensemble, record)), simulation.now)
+        manager.on_error(on_error)
         run.begin()
         run.go()
     return found
+
+
+def _tell_failed(failed: list[FiringError]) -> None:
+    """Tell the firings that have failed under the other circumstances; no driver of a component is there."""
+    failures = FiringErrors()
+    for error in failed:
+        failures.add(error)
+    failures.tell_repeats()
+    if failed:
+        say(f"`--recorded {failed[0].sq}` takes its results from the recording, and does not run it")
 
 
 def _end(setup: Setup, last: int) -> int:
