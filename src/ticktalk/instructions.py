@@ -305,7 +305,7 @@ _primitive("TUPLE", (), _tuple, "`(a, b, ...)`.")
 _primitive("LIST", (), lambda *values: list(values), "`[a, b, ...]`.")
 _primitive("SET", (), lambda *values: set(values), "`{a, b, ...}`.")
 _primitive("DICT", (), _dict, "`{a: b, c: d, ...}`.")
-_primitive("FORMAT", (), str.format, '`f"{a} {b}"`, and `"{} {}".format(a, b)`.', slow=True)
+_primitive("FORMAT", (), str.format, '`"{} {}".format(a, b)`.', slow=True)
 
 # On values, called as in Python.
 

@@ -1,4 +1,4 @@
-"""Builtins, functions of `math` and f-strings give and raise on arcs what they do in plain Python."""
+"""Builtins, functions of `math` and formats give and raise on arcs what they do in plain Python."""
 
 from __future__ import annotations
 
@@ -47,8 +47,7 @@ all([x, y]); any([x, y]); all(x); any(z > 2 for z in [x, y]); sorted(x); sorted(
 max(x, y, key=None); list(x); tuple(y); sorted(set(x)); frozenset([x]); dict([(x, y)]); dict(a=x, key=[y])
 x in [7, 2.5]; x in y; x not in (y, 3); x in range(9); not x; x and y; x or y; x and y or 3; 0 < x < y; x == y != 3
 x[1]; x[:2]; x[::-1]; y[-1:]; x[0:y]; (x, y)[0]; (x, y)[x]
-f"{x}"; f"{x}, {y!r:>9}"; f"{x:.2f}"; f"{x:{y}}"; f"{x:>{y}.1f}|"
-f"{{{x}}} {x=} {5:03}"; f"{x!s:*^12}{'{}'}"; f"{[x, 1]}"
+"{}".format(x); "{}, {!r:>9}".format(x, y); "{:.2f}".format(x); "{:{}}".format(x, y); "{:>{w}.1f}|".format(x, w=y)
 "{} {}".format(x, y); "{0:>5}{k}{{}}".format(x, k=y); "%s and %s" % (x, y)
 math.sqrt(x); math.sin(x); math.floor(x); math.ceil(y); math.hypot(x, y); math.pow(x, y); math.atan2(x, y)
 math.log(x, 2); math.isclose(x, y, rel_tol=0.5); math.fsum([x, y]); math.prod([x, y], start=2); math.copysign(1, y)
@@ -84,7 +83,7 @@ def test_builtins_give_what_plain_python_gives(line: str, how: dict[str, Any], m
 
 NAMES = {
     "sum([a, b])": "SUM", "max(a, b)": "MAX", "abs(a)": "ABS", "math.sqrt(a)": "SQRT", "math.pow(a, 2)": "MATH_POW",
-    "pow(a, 2)": "POW", "list(a)": "AS_LIST", "f'{a}'": "FORMAT", "len(a)": "LEN", "math.sin(a)": "SIN",
+    "pow(a, 2)": "POW", "list(a)": "AS_LIST", "'{}'.format(a)": "FORMAT", "len(a)": "LEN", "math.sin(a)": "SIN",
 }  # fmt: skip
 
 

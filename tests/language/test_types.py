@@ -276,7 +276,7 @@ WRONG = [
     ("want_str(max(rows(a)))", 10, "`max(rows(a))` is `int`"),
     ("want_str(len(rows(a)))", 10, "`len(rows(a))` is `int`"),
     ("want_str(len(rows(a)) + round(2.5 * integer(a)))", 10, "is `int`"),
-    ("want_int(f'{integer(a)}')", 10, "is `str`"),
+    ("want_int('{}'.format(integer(a)))", 10, "is `str`"),
     ("len(integer(a))", 1, "`len(integer(a))` cannot be computed of `int`: object of type 'int' has no len()"),
     ("round(text(a), ndigits=1)", 1, "cannot be computed of `str` and `int`"),
     ("want_str(TIME_TOKEN(a))", 10, "is `int`"),

@@ -80,7 +80,8 @@ class EnumMember(Foreign):
 def class_meaning(node: ast.ClassDef, constants: Expressions, around: str = "") -> Foreign:
     """The meaning of a class; `around`: the name, with a dot, of the class in which it stands."""
     shown = f"{around}{node.name}"
-    unknown = Foreign(f"`{shown}` is a class, which has no meaning in a graph", "use it in the body of an SQ")
+    instead = f"give the SQ what it is made of, and write `{shown}(...)` in its body"
+    unknown = Foreign(f"`{shown}` is a class, which has no meaning in a graph", instead)
     bases: list[ClassName] = []
     types: set[type] = set()
     constants.scopes = [{}]

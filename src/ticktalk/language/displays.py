@@ -89,37 +89,27 @@ class Displays(Evaluation):
             self.problems.report(condition, what, "write `x if condition else y` for its element")
         return self.truth(value, condition) is not False
 
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> Value:
-        template, operands = "", list[Operand]()
-        attempts = Attempts()
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> Constant:
+        parts: list[str] = []
         for part in node.values:
-            if isinstance(part, ast.FormattedValue):
-                with attempts:
-                    text, shown = self._field(part)
-                    template, operands = template + text, [*operands, *shown]
-            else:
-                assert isinstance(part, ast.Constant)
-                template += _as_text(str(part.value))
-        attempts.check()
-        self.spend(node, len(template) // 1000)
-        if not operands:
-            return Constant(template.format())
-        return self.add("FORMAT", node, [(Constant(template), node), *operands])
-
-    def _field(self, node: ast.FormattedValue) -> tuple[str, list[Operand]]:
-        """One replacement field, as `str.format` takes it, with the arcs that are shown in it."""
-        value = self.data(node.value)
-        spec = Constant("") if node.format_spec is None else self.data(node.format_spec)
-        known, known_spec = self.lower(value, node.value), self.lower(spec, node)
-        if isinstance(known, Unknown) or isinstance(known_spec, Unknown):
-            raise NoValue
-        if known is not None and known_spec is not None:
-            text = self.compute(node.value, folding.fold_format, known.value, node.conversion, known_spec.value)
-            return _as_text(text), []
-        conversion = "" if node.conversion == -1 else f"!{chr(node.conversion)}"
-        if known_spec is not None and not {*known_spec.value} & {*"{}"}:
-            return f"{{{conversion}{':' if known_spec.value else ''}{known_spec.value}}}", [(value, node.value)]
-        return f"{{{conversion}:{{}}}}", [(value, node.value), (spec, node)]
+            if isinstance(part, ast.Constant):
+                parts.append(str(part.value))
+                continue
+            assert isinstance(part, ast.FormattedValue)
+            attempts, spec = Attempts(), Constant("")
+            with attempts:
+                shown = self.data(part.value)
+                if self.lower(shown, part.value) is None:
+                    what = "what an f-string of a graph shows must be known at compile time, but this is an arc"
+                    raise self.refused(part.value, what, 'write `"{} m".format(a)`, or do this in the body of an SQ')
+                value = self.known(shown, part.value, "what an f-string of a graph shows")
+            with attempts:
+                if isinstance(part.format_spec, ast.JoinedStr):
+                    spec = self.visit_JoinedStr(part.format_spec)
+            attempts.check()
+            parts.append(self.compute(part.value, folding.fold_format, value, part.conversion, spec.value))
+        self.spend(node, sum(map(len, parts)) // 1000)
+        return Constant("".join(parts))
 
     # -- targets
 
@@ -216,8 +206,3 @@ class Displays(Evaluation):
                 self._bind_elements(element, node, (*path, index))
             else:
                 self.assign(element, node.arc("value", (*path, index)))
-
-
-def _as_text(text: str) -> str:
-    """A text as a template of `str.format` has it."""
-    return text.replace("{", "{{").replace("}", "}}")

@@ -126,7 +126,7 @@ class Expressions(Displays, Operators, BuiltinCalls, Constructs):
 _IN_PLACE_OF = {
     "map": "write `[f(x) for x in xs]`",
     "filter": "write `a if condition else b`, or an SQ that gives `TTEmpty()` for what is left out",
-    "format": 'write an f-string: `f"{a:.2f}"`',
+    "format": 'write `"{:.2f}".format(a)`',
     "print": "call it in the body of an SQ, or write `SYSLOG(a)`",
 }
 """The remedy for builtins that a graph can do without."""
