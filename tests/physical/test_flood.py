@@ -83,6 +83,7 @@ def test_outputs_are_taken_by_the_thread_that_brings_them_while_the_timekeeper_s
     receivers = Fuzz(4)
     try:
         node, taken = receivers.node, []
+        node.manager = node.name  # no other takes outputs
         for kind in (RuntimeMsg.OUTPUT_TOKENS, NetMsg.TELL):
             node.take_control[kind] = lambda payload, stamp: taken.append(payload.__class__.__name__)
         told = control_frame(message(RuntimeMsg.OUTPUT_TOKENS, OutputTokens([OutputToken("g", 1, 0, 1, "f", "far")])))

@@ -282,6 +282,17 @@ def test_states_of_more_sqs_than_an_ensemble_may_have_are_refused_before_they_ar
         read(MOST_SQS + 1)
 
 
+def test_what_is_for_the_manager_is_read_by_no_other(receivers: Fuzz, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    codec = control_frames._CODECS[RuntimeMsg.READY]
+    seen = codec._replace(back=lambda data: (read.append("read"), codec.back(data))[1])
+    monkeypatch.setitem(control_frames._CODECS, RuntimeMsg.READY, seen)
+    for node, counted in ((receivers.manager.node, 0), (receivers.node, 1)):
+        before = node.own["invalid"]
+        receivers.send(node, "far", RuntimeMsg.READY, {"graph": "prog", "ensemble": "far", "problem": None})
+        assert node.own["invalid"] == before + counted and read == ["read"]
+
+
 def test_a_switch_reports_on_a_bounded_number_of_starts() -> None:
     report = IdleReport("g", 1, "far", 1)
     frame = control_frame(message(RuntimeMsg.SWITCHED, Switched("g", "far", 1, [report] * (MOST_STARTS + 1))))

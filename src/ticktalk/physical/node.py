@@ -363,7 +363,7 @@ class Node:
             return parse_control(came)
         assert self.guard is not None
         opened = self.guard.take(came)
-        return parse_control(opened.body, opened)
+        return parse_control(opened.body, opened, self.name == self.manager)
 
     def refuse(self, error: InvalidMessageError) -> None:
         """Count a message that names something absent; it has no other effect."""

@@ -46,12 +46,13 @@ def control_frame(message: Message) -> bytes:
     return HEAD + _encoder.encode(_Control(_NAMES[message.msg_type], message.recipient_name or "", memoryview(payload)))
 
 
-def parse_control(frame: bytes, opened: OpenedMessage | None = None) -> Message:
+def parse_control(frame: bytes, opened: OpenedMessage | None = None, manages: bool = True) -> Message:
     """The message in a frame.
 
     Args:
         frame: as `control_frame` made it.
         opened: who sealed it; None: it is not asked who.
+        manages: the receiver is the manager; no other takes what is for the manager.
 
     Raises:
         FrameError: the bytes are no control frame, its sender may not send it, it came on another path than its own, it
@@ -74,6 +75,8 @@ def parse_control(frame: bytes, opened: OpenedMessage | None = None) -> Message:
             raise InvalidError(f"{control.kind} on the path of {opened.path.value}")
         if row.signed and not opened.signed:
             raise UnsignedCodeError("code without the manager's signature")
+        if isinstance(kind, RuntimeMsg) and not manages:
+            raise InvalidError(f"{control.kind} from {sender.name!r} to one that is not the manager")
         if len(frame) > row.most:
             raise LongerThanKindError(
                 f"{control.kind} of {len(frame)} bytes from {sender.name!r}, where {row.most} may come"
