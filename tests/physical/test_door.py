@@ -198,8 +198,10 @@ def test_a_request_under_way_ends_with_the_manager() -> None:
 
 def test_a_wait_for_ensembles_ends_with_the_manager() -> None:
     manager = TTRuntimeManagerPhysical(None, "127.0.0.1", 0, 0, workers=0)
-    threading.Timer(0.2, manager.stop).start()
+    ends = threading.Timer(0.2, manager.stop)
+    ends.start()
     assert manager.wait_for_ensembles(["never"], LIMIT) == ["never"]
+    ends.join(LIMIT)  # the wait ends while the manager does
     with pytest.raises(TTRuntimeError, match="has ended"):
         manager.status()
 

@@ -13,7 +13,7 @@ import pytest
 from ticktalk.json_text import json_line
 from ticktalk.language.compiler import compile_source
 from ticktalk.messages import ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg
-from ticktalk.network_keys import arc_key, key_part
+from ticktalk.network_keys import Path, arc_key, key_part
 from ticktalk.payloads import (
     Deployment,
     FiringError,
@@ -181,7 +181,7 @@ def test_another_version_is_refused(parse: Any) -> None:
 
 @pytest.mark.parametrize("parse", [parse_control, parse_parcels])
 def test_a_frame_that_is_too_long_is_not_read(parse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frames, "MAX_FRAME", 100)
+    monkeypatch.setattr(frames, "LONGEST", dict.fromkeys(Path, 100))
     frame = token_frame([(1, 0, b"", 1, 2, 3, bytes(101))])
     with pytest.raises(FrameError, match="longer"):
         parse(frame)
