@@ -213,11 +213,11 @@ def test_constants_of_classes_and_enumerations_are_those_of_python(expression):
 
 OTHER_THAN_WRITTEN = [
     ("class C:\n  T = {}\n  T['x'] = 1", "C.T", "`C.T` (line 5)"),
-    ("T = []\nclass C:\n  T.append(1)", "T", "`T` (line 4)"),
+    ("T = []\nclass C:\n  T.append(1)", "T", "`T` (line 5)"),
     ("class C:\n  class D: N = 1\n  D.N = 2", "C.D.N", "`C.D` is changed in line 5"),
     ("class C: N = 1\nclass D(C): pass\nC.N = 2", "D.N", "`C` is changed in line 5"),
     ("class C: N = 1\nD = C\nD.N = 2", "C.N", "`D` is changed in line 5"),
-    ("class C: T = []\nsorted(C.T)", "C.T", "`C` is changed in line 4"),
+    ("class C: T = []\nC.T.sort()", "C.T", "`C` is changed in line 4"),
     ("class C(NamedTuple): N: int = 1", "C.N", "the base `NamedTuple`"),
     ("class C:\n  N = 1\n  def __init_subclass__(cls): cls.N = 2\nclass D(C): pass", "D.N", "the base `C`"),
     ("@dataclass(slots=True)\nclass C: N: int = 1", "C.N", "`C` is a class"),

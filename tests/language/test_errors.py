@@ -239,6 +239,8 @@ FILES = [
     ("class C: pass\n@GRAPHify\ndef main(a): return C(a)\n", 3, 21, "`C` is a class", ""),
     ("class C: RATE = 1\n@GRAPHify\ndef main(a): return C.RTE\n", 3, 21, "`C.RTE` is not known at compile", "`RATE`?"),
     ("class C: N = []\nC.N.append(1)\n@GRAPHify\ndef main(a): return C.N\n", 4, 21, "`C` is changed in line 2", ""),
+    ("N = [1]\nN += x\n@GRAPHify\ndef main(a): return N\n", 4, 21, "`N` (line 2) is not known", "a literal"),
+    ("N = [1]\nN.append(x)\n@GRAPHify\ndef main(a): return N\n", 4, 21, "`N` (line 2) is not known", "a literal"),
     ("class C: N = f()\n@GRAPHify\ndef main(a): return C.N\n", 3, 21, "`C.N` (line 1) is not known", "a literal"),
     ("@made(N=2)\nclass C: N = 1\n@GRAPHify\ndef main(a): return C.N\n", 4, 21, "`C` is a class", ""),
     ("class E(Enum): A = 1\n@GRAPHify\ndef main(a): return E.A\n", 3, 21, "`E.A` is a member of", "`E.A.value`"),

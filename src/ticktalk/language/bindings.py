@@ -1,9 +1,9 @@
-"""The names that statements bind or change, and the meanings of those that are known at compile time."""
+"""The names that statements bind, and the meanings of those that are known at compile time."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from ticktalk.language.evaluation import Foreign, GiveUp, Listing, Meaning, Reference
 from ticktalk.language.expressions import Expressions
@@ -23,8 +23,14 @@ def bound_names(statement: ast.stmt, only_assigned: bool = False) -> set[str]:
     while waiting:
         node = waiting.pop()
         match node:
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 names |= set() if only_assigned else {name}
+                waiting += [*node.decorator_list, node.args]
+                continue
+            case ast.ClassDef(name=name):
+                names |= set() if only_assigned else {name}
+                names |= _declared_in_class(node)
+                waiting += [*node.decorator_list, *node.bases, *node.keywords]
                 continue
             case ast.Import() | ast.ImportFrom():
                 names.update(() if only_assigned else imported_names(node))
@@ -45,6 +51,13 @@ def bound_names(statement: ast.stmt, only_assigned: bool = False) -> set[str]:
                 names.add(name)
         waiting.extend(ast.iter_child_nodes(node))
     return names
+
+
+def _declared_in_class(node: ast.ClassDef) -> set[str]:
+    """The names of the module that the body of a class binds: `global N`."""
+    inside = [inner for statement in node.body for inner in ast.walk(statement)]
+    declared = {name for inner in node.body if isinstance(inner, ast.Global) for name in inner.names}
+    return {n.id for n in inside if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)} & declared
 
 
 def assignments(statement: ast.stmt) -> list[tuple[ast.expr, ast.expr]]:
@@ -100,32 +113,6 @@ def not_known(name: str, statement: ast.stmt) -> Foreign:
     if called in DECORATORS:
         instead = f"write `@{called}` above a `def {name}(...):`"
     return Foreign(f"`{name}` (line {statement.lineno}) is not known at compile time", instead)
-
-
-def changed_names(statement: ast.stmt) -> Iterator[tuple[str, str]]:
-    """Names whose values a statement may change in place: `CONFIG["x"] = 1`, `NAMES.append(1)`, `C.N = 1`.
-
-    Each with the attribute if only one of it is read, as in `print(C.N)`; else with "".
-    """
-    waiting: list[ast.AST] = []
-    match statement:
-        case ast.ClassDef(body=body):
-            for inner in body:
-                yield from changed_names(inner)
-        case ast.Assign(targets=targets) | ast.Delete(targets=targets):
-            waiting = list(targets)
-        case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
-            waiting = [target]
-        case _ if isinstance(statement, (ast.Expr, *Compound)) and not is_main_guard(statement):
-            waiting = [statement]
-    while waiting:
-        match waiting.pop():
-            case ast.Attribute(value=ast.Name(id=name), attr=attribute, ctx=ast.Load()):
-                yield name, attribute
-            case ast.Name(id=name, ctx=ast.Load() | ast.Del()):
-                yield name, ""
-            case node:
-                waiting.extend(ast.iter_child_nodes(node))
 
 
 def is_main_guard(statement: ast.stmt) -> bool:

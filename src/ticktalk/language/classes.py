@@ -11,8 +11,8 @@ import ast
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 
-from ticktalk.language.bindings import assigned_meanings, assignments, bound_names, changed_names, not_known
-from ticktalk.language.evaluation import Foreign, Imported, Listing, Meaning
+from ticktalk.language.bindings import assigned_meanings, assignments, bound_names, not_known
+from ticktalk.language.evaluation import Foreign, Meaning
 from ticktalk.language.expressions import Expressions
 from ticktalk.language.graph_draft import Constant
 from ticktalk.source_problems import did_you_mean
@@ -123,7 +123,6 @@ def _bound_in(node: ast.ClassDef, constants: Expressions, shown: str) -> tuple[d
             meanings = assigned_meanings(constants, target, value, statement, own, f"{shown}.")
             own |= meanings
             assigned |= meanings.keys()
-        own |= after_change(own, statement, f"{shown}.")
     return own, assigned
 
 
@@ -171,37 +170,6 @@ def _stays(value: Meaning, made: type) -> bool:
     if made is object:
         return True
     return isinstance(value, Constant) and isinstance(value.value, made) and not isinstance(value.value, bool)
-
-
-def after_change(
-    meanings: Mapping[str, Meaning | Imported], statement: ast.stmt, prefix: str = ""
-) -> dict[str, Foreign]:
-    """New meanings of the names whose values a statement may change in place: they are not known any more.
-
-    `prefix`: the name of the class in which it stands, with a dot.
-    """
-    lost: dict[str, Foreign] = {}
-    for name, attribute in changed_names(statement):
-        found = meanings.get(name)
-        if isinstance(found, ClassName):
-            read = found.member(attribute) if attribute else None
-            if isinstance(read, EnumMember) or (isinstance(read, Constant) and not can_change(read)):
-                continue
-            what = (
-                f"`{prefix}{name}` is changed in line {statement.lineno}, so what it has is not known at compile time"
-            )
-            why = Foreign(what, "assign it in the class, or use it in the body of an SQ")
-            for each, other in meanings.items():
-                if isinstance(other, ClassName) and issubclass(other.twin, found.twin):
-                    lost[each] = why
-        elif can_change(found):
-            lost[name] = not_known(prefix + name, statement)
-    return lost
-
-
-def can_change(found: Meaning | Imported | None) -> bool:
-    """True if statements can change a value in place: a list, a dict or a set."""
-    return isinstance(found, Listing) or (isinstance(found, Constant) and isinstance(found.value, dict | set))
 
 
 def _leaves_constants(decorator: ast.expr) -> bool:

@@ -10,6 +10,7 @@ constants are computed, every other expression becomes an SQ. Read on in this or
     evaluation.py    the base of all these; `call_arguments.py`: the base of calls; `folding.py`: constants
     graph_draft.py   the SQs and arcs of the graph while it is made
     modules.py       the modules that the program imports
+    settled_names.py   constants that no code of import changes; `changes_at_import.py`: the look at that code
     arc_types.py     the types of values along the arcs; `annotations.py`, `value_types.py`: what annotations say
     travelling_sources.py   the sources that travel with the graph; `sibling_modules.py`: modules beside the program
 """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, TypeVarTuple
 
 from ticktalk.durations import UNITS, duration_text
@@ -98,14 +98,20 @@ class ModuleNames(dict[str, "Meaning | Imported"]):
     Attributes:
         resolve: looks up names that imports in this module bind; None of missing names.
         stars: of each star import, the function from a name of it to its meaning, or None.
+        settled: takes a name and its meaning by its assignment, and gives that after all code of import has run.
     """
 
     def __init__(self, resolve: Resolve = lambda statement, alias, libraries: None) -> None:
         self.resolve = resolve
         self.stars: list[Callable[[str, bool], Meaning | None]] = []
+        self.settled: Callable[[str, Meaning], Meaning] = lambda name, meaning: meaning
 
     def find(self, name: str, libraries: bool = True) -> Meaning | None:
         """The meaning of a name, None if it is not bound; `libraries`: imports from installed ones count."""
+        found = self._assigned(name, libraries)
+        return None if found is None else self.settled(name, found)
+
+    def _assigned(self, name: str, libraries: bool) -> Meaning | None:
         found = self.get(name)
         if isinstance(found, Imported):
             return found.resolve(libraries)
@@ -124,12 +130,14 @@ class Home:
         file: its file below the place where it is found; "" for the program itself.
         names: the meanings of its names.
         problems: where the mistakes in its file go.
+        earlier: by a default in a signature, the meanings of its names there that are bound anew below.
     """
 
     name: str
     file: str
     names: ModuleNames
     problems: Problems
+    earlier: dict[ast.expr, dict[str, Meaning]] = field(default_factory=dict)
 
 
 Value = Constant | Arc | Listing | Unknown

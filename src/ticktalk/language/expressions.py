@@ -40,7 +40,7 @@ class Expressions(Displays, Operators, BuiltinCalls, Constructs):
     def at_home(self, home: Home, node: ast.expr) -> Value:
         """The value of an expression at the level of another module, or of this one, never refused."""
         try:
-            return Expressions(home.problems, home.names).data(node)
+            return defaults_of(home, node).data(node)
         except (GiveUp, RecursionError, MemoryError):
             return UNKNOWN
 
@@ -130,6 +130,14 @@ _IN_PLACE_OF = {
     "print": "call it in the body of an SQ, or write `SYSLOG(a)`",
 }
 """The remedy for builtins that a graph can do without."""
+
+
+def defaults_of(home: Home, node: ast.expr) -> Expressions:
+    """What evaluates a default in a signature of a module: its names mean what they do at the `def`."""
+    evaluation = Expressions(home.problems, home.names)
+    evaluation.scopes = [home.earlier.get(node, {})]
+    return evaluation
+
 
 BODY_ONLY = ("firing", "metric")
 """Functions that only bodies call."""

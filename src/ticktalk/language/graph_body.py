@@ -13,7 +13,7 @@ from ticktalk.language import folding
 from ticktalk.language.bindings import bound_names
 from ticktalk.language.call_arguments import Argument
 from ticktalk.language.evaluation import UNKNOWN, GiveUp, Listing, NoValue, Reference, Unknown, Value
-from ticktalk.language.expressions import Expressions, reference_to, refused_form
+from ticktalk.language.expressions import Expressions, defaults_of, reference_to, refused_form
 from ticktalk.language.function_templates import (
     check_body,
     is_ticktalk,
@@ -52,9 +52,9 @@ class GraphBody(GraphCalls):
         self._plans_used: set[int] = set()  # plans with a deadline around or inside them
         draft.file = home.file
         self.files[home.file] = problems
-        defaults = Expressions(problems, home.names)
         for parameter, source in zip(parameters, draft.inputs, strict=False):
             if parameter.default is not None:
+                defaults = defaults_of(home, parameter.default)
                 source.made.default = self._default(defaults, parameter.name, parameter.default)
         self.scopes[0].update((source.made.name, source.whole) for source in draft.inputs)
 

@@ -14,7 +14,7 @@ import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from ticktalk.language.bindings import is_main_guard
+from ticktalk.language.bindings import bound_names, is_main_guard
 from ticktalk.language.function_templates import PACKAGES
 from ticktalk.language.names_of_module import NamesOfModule
 from ticktalk.language.scope import statements_in
@@ -57,6 +57,15 @@ class ImportedModules:
                     is_module = not base or (alias.name != "*" and self._tree(whole) is not None)
                     found.setdefault(alias.asname or alias.name, set()).add(whole if is_module else base)
         return found
+
+    def is_read(self, module: str) -> bool:
+        """True if a module is looked into."""
+        return self._tree(module) is not None
+
+    def bound_by_star(self, node: ast.stmt) -> set[str]:
+        """The names that a star import of a module binds, if that is looked into."""
+        known = self._tree(node.module) if isinstance(node, ast.ImportFrom) and node.module else None
+        return set() if known is None else {name for each in known[0].body for name in bound_names(each)}
 
     def reached(self, modules: Iterable[str], when_called: bool = True) -> set[str]:
         """These modules, their packages and all that they import; or without what only their functions import."""
@@ -111,11 +120,20 @@ class ImportedModules:
             acting = [node for node in tree.body if acts(node)]
             calls = _names_of([node for node in acting if not isinstance(node, Definition)], defined)
             # To define something by what a library has for it changes nothing there.
-            behind = modules_behind(_names_of(acting, defined), named)
+            behind = modules_behind(_names_of(acting, {**_assigned(tree), **defined}), named)
             beside = {other for other in behind if other == self.program or self._tree(other) is not None}
             libraries = {other.partition(".")[0] for other in modules_behind(calls, named) - beside if other}
             self._acted[name] = (beside | libraries) - {*PACKAGES, name}
         return self._acted[name]
+
+
+def _assigned(tree: ast.Module) -> dict[str, ast.AST]:
+    """The assignments of a module, by the name that they bind to something else's value: `TABLE = other.TABLE`."""
+    found: dict[str, ast.AST] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name | ast.Attribute | ast.Subscript):
+            found.update({target.id: node for target in node.targets if isinstance(target, ast.Name)})
+    return found
 
 
 def _names_of(nodes: Iterable[ast.stmt], defined: dict[str, Any]) -> set[str]:
@@ -161,6 +179,10 @@ def names_at_once(node: ast.AST) -> Iterator[str]:
         node = waiting.pop()
         if isinstance(node, ast.Name):
             yield node.id
+        elif isinstance(node, ast.Call):  # it may call the functions that it is given
+            given = [node.func, *node.args, *[each.value for each in node.keywords]]
+            waiting += [each.body if isinstance(each, ast.Lambda) else each for each in given]
+            waiting += [each.args for each in given if isinstance(each, ast.Lambda)]
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             waiting += run_by_function(node)
         else:

@@ -6,7 +6,7 @@ import ast
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from ticktalk.errors import Problem
@@ -18,6 +18,7 @@ from ticktalk.language.function_templates import KNOWN, OLDER, PACKAGES, Templat
 from ticktalk.language.graph_draft import Constant
 from ticktalk.language.imported_modules import ImportedModules
 from ticktalk.language.scope import ModuleScope, elsewhere
+from ticktalk.language.settled_names import SettledNames
 from ticktalk.language.sibling_modules import file_beside, installed, read_source
 from ticktalk.language.travelling_sources import TravellingSources
 from ticktalk.source_problems import Problems, did_you_mean
@@ -40,11 +41,33 @@ class Modules:
         self._found = found
         self._scopes: dict[str, tuple[ModuleScope, TravellingSources] | None] = {}
         self._trees: dict[str, tuple[ast.Module, str] | None] = {}
+        self._settled = SettledNames(cache(self._files_beside))
 
     def program(self, tree: ast.Module, problems: Problems) -> ModuleScope:
         """The scope of the program, whose imports are looked up here."""
         self._trees[""] = tree, ""
-        return ModuleScope(tree, problems, partial(self.imported, "", problems))
+        with self._settled.reading():
+            scope = ModuleScope(tree, problems, partial(self.imported, "", problems))
+        self._settled.add("", scope)
+        return scope
+
+    def _files_beside(self) -> dict[str, ast.Module]:
+        """The trees of the modules beside the program that it imports, by file; its own by ""."""
+        beside = ImportedModules(lambda name: self.tree(name) if self._is_beside(name) else None)
+        found = {"": self._trees[""]}
+        for name in beside.reached([""]) - {""}:
+            place = self._beside(name)
+            if place is not None and place.is_file():
+                found[self._file_of(place)] = self.tree(name)
+        return {file: known[0] for file, known in found.items() if known is not None}
+
+    def _is_beside(self, name: str) -> bool:
+        place = self._beside(name) if name else None
+        return not name or (place is not None and place.is_file())
+
+    def _file_of(self, place: Path) -> str:
+        """A file as messages show it."""
+        return str(self._shown / self._relative(place))
 
     def imported(
         self,
@@ -84,6 +107,8 @@ class Modules:
             return module
         meaning = module.member(alias.name)
         known = self._scopes.get(name)
+        if alias not in statement.names and known is not None and not known[0].exports(alias.name):
+            return None
         if isinstance(meaning, Foreign) and alias not in statement.names:  # of a star, which may not bind it
             return meaning if known is not None and alias.name in known[0].bound else None
         return meaning
@@ -145,10 +170,12 @@ class Modules:
                     problems.report(statement, str(error), "mend that file")
                     return UNKNOWN
                 is_package = place.name == "__init__.py"
-                own = Problems(str(self._shown / self._relative(place)), text, self._found)
+                own = Problems(self._file_of(place), text, self._found)
                 resolve = partial(self.imported, name if is_package else name.rpartition(".")[0], own)
                 file = name.replace(".", "/") + ("/__init__.py" if is_package else ".py")
-                scope = ModuleScope(tree, own, resolve, name, file)
+                with self._settled.reading():
+                    scope = ModuleScope(tree, own, resolve, name, file)
+                self._settled.add(name, scope)
                 sources = TravellingSources(text, scope, ImportedModules(lambda _: None))
                 sources.add_components(scope.templates.values())
                 self._scopes[name] = (scope, sources)

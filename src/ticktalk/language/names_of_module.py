@@ -18,11 +18,15 @@ class NamesOfModule:
         self._name = name
         self._own = own
         self._aliases: set[str] = set()
+        by_name = False  # whether the tree has the module without a name for it
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 self._aliases |= {alias.asname or name for alias in node.names if alias.name == name}
             elif isinstance(node, ast.Assign) and self._leads(node.value):
                 self._aliases |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+            elif isinstance(node, ast.Subscript | ast.Call):
+                by_name = by_name or self._leads(node)
+        self._is_there = by_name or bool(self._aliases)
 
     def read(self, node: ast.AST) -> set[str]:
         """The names that are read there; `*`: all names."""
@@ -39,6 +43,8 @@ class NamesOfModule:
         return self._attributes(node, ast.Store | ast.Del)
 
     def _attributes(self, node: ast.AST, context: Any) -> set[str]:
+        if not self._is_there:
+            return set()
         found = (inner for inner in ast.walk(node) if isinstance(inner, ast.Attribute))
         return {each.attr for each in found if isinstance(each.ctx, context) and self._leads(each.value)}
 

@@ -6,6 +6,7 @@ import ast
 import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import starmap
 
 from ticktalk.language.annotation_names import check_names
 from ticktalk.language.bindings import (
@@ -17,11 +18,12 @@ from ticktalk.language.bindings import (
     not_known,
 )
 from ticktalk.language.body_names import BodyNames
-from ticktalk.language.classes import after_change, can_change, class_meaning
+from ticktalk.language.classes import class_meaning
 from ticktalk.language.evaluation import (
     Foreign,
     Home,
     Imported,
+    Listing,
     Meaning,
     ModuleNames,
     Reference,
@@ -40,6 +42,7 @@ from ticktalk.language.function_templates import (
     refuse_missing_modules,
     stream_settings_in,
 )
+from ticktalk.language.graph_draft import Constant
 from ticktalk.module_search import find_module
 from ticktalk.source_problems import Problems
 
@@ -71,6 +74,13 @@ class ModuleScope:
         self._constants = Expressions(Problems(problems.file, ""), self.meanings)
         for statement in tree.body:
             self._read(statement)
+        for earlier in self.home.earlier.values():
+            for name, meaning in list(earlier.items()):
+                if self.meanings.get(name) is meaning:
+                    del earlier[name]  # it is not bound anew
+                elif _can_change(meaning):
+                    what = f"`{name}` is bound anew below, and what a default has of it may be changed"
+                    earlier[name] = Foreign(what, "give what is bound there another name")
         kept = {n: t for n, t in self.templates.items() if getattr(self.meanings.get(n), "template", None) is t}
         for template in self.templates.values():
             for keyword, stream in stream_settings_in(template.node, kept):
@@ -78,6 +88,14 @@ class ModuleScope:
                 own = problems.beside()
                 own.report(keyword, what, f"call the stream in the graph, and give `{template.name}` what it sends")
                 template.mistakes += own.found
+
+    def exports(self, name: str) -> bool:
+        """True if a star import binds that name, as far as `__all__` is known."""
+        listed = self.meanings.get("__all__")
+        items = (
+            [each.value for each in listed.items if isinstance(each, Constant)] if isinstance(listed, Listing) else []
+        )
+        return not isinstance(listed, Listing) or name in items
 
     def decorator_of(self, node: ast.stmt) -> tuple[str, ast.expr] | None:
         """The decorator of a function (`SQify`, `STREAMify`, `GRAPHify`), and its place; None of other statements."""
@@ -121,15 +139,20 @@ class ModuleScope:
                 for target, value in assignments(statement):
                     self._read_assignment(target, value, statement)
             case _ if isinstance(statement, Compound) and not is_main_guard(statement):
+                others: dict[str, Imported] = {}
                 for inner in statements_in(statement):
-                    if isinstance(inner, ast.Import | ast.ImportFrom):
-                        self._read_import(inner)
+                    if not isinstance(inner, ast.Import | ast.ImportFrom):
+                        continue
+                    self._read_import(inner)
+                    for name in bound_names(inner):
+                        if isinstance(found := self.meanings.get(name), Imported):
+                            both = partial(self._of_either, others.get(name, found), found, name, statement)
+                            self.meanings[name] = others[name] = Imported(both)
                 self._refuse_decorated(statements_in(statement))
                 assigned = bound_names(statement, only_assigned=True)
                 for name in bound_names(statement) - self.imports.keys():
                     if name in assigned or not isinstance(self.meanings.get(name), Imported):
                         self.meanings[name] = not_known(name, statement)
-        self.meanings.update(after_change(self.meanings, statement))
 
     def _refuse_decorated(self, statements: Iterable[ast.stmt]) -> None:
         """Report the decorated functions among statements that do not stand at module level."""
@@ -151,6 +174,10 @@ class ModuleScope:
         decorated = self.decorator_of(node)
         if decorated is None:
             return
+        for default in [*node.args.defaults, *filter(None, node.args.kw_defaults)]:
+            names = {inner.id for inner in ast.walk(default) if isinstance(inner, ast.Name)}
+            known = ((each, self.meanings.get(each)) for each in names)
+            self.home.earlier[default] = {n: found for n, found in known if isinstance(found, Constant | Listing)}
         kind, decorator = decorated
         for other in node.decorator_list:
             if other is not decorator and construct_of(other, self.imports, self.bound) in DECORATORS:
@@ -192,6 +219,13 @@ class ModuleScope:
         module = getattr(statement, "module", None) or alias.name
         return elsewhere(alias.asname or alias.name, module.partition(".")[0])
 
+    @staticmethod
+    def _of_either(one: Imported, other: Imported, name: str, statement: ast.stmt, libraries: bool) -> Meaning:
+        """The meaning of a name that one of two imports binds: that of the other, if both do not differ."""
+        meanings = [each.resolve(libraries) for each in (one, other)]
+        values = [each for each in meanings if isinstance(each, Constant | Listing)]
+        return not_known(name, statement) if len(values) == 2 and not _is_same(*values) else meanings[1]
+
     def _of_star(self, statement: ast.Import | ast.ImportFrom, name: str, libraries: bool) -> Meaning | None:
         return self.meanings.resolve(statement, ast.copy_location(ast.alias(name), statement), libraries)
 
@@ -205,7 +239,19 @@ class ModuleScope:
         """The meaning of `camera = devices.camera`, where `devices` may be a library; what may change is unknown."""
         self._constants.scopes = [{name: root.resolve(libraries)}]
         found = self._constants.evaluate(value)
-        return not_known(ast.unparse(value), statement) if can_change(found) else found
+        return found
+
+
+def _is_same(one: Meaning, other: Meaning) -> bool:
+    """True if two constants are equal."""
+    if isinstance(one, Listing) and isinstance(other, Listing):
+        pairs = zip(one.items, other.items, strict=False)
+        return one.is_tuple == other.is_tuple and len(one.items) == len(other.items) and all(starmap(_is_same, pairs))
+    return isinstance(one, Constant) and isinstance(other, Constant) and repr(one.value) == repr(other.value)
+
+
+def _can_change(found: Meaning) -> bool:
+    return isinstance(found, Listing) or (isinstance(found, Constant) and isinstance(found.value, dict | set))
 
 
 def statements_in(statement: ast.stmt) -> Iterator[ast.stmt]:

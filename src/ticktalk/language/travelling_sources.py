@@ -23,10 +23,11 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ticktalk.graph.graph import TTFunction, TTStatement
 from ticktalk.language.bindings import bound_names, is_main_guard
-from ticktalk.language.function_templates import PACKAGES, Template, components_in
+from ticktalk.language.function_templates import PACKAGES, Function, Template, components_in, is_ticktalk
 from ticktalk.language.imported_modules import (
     Definition,
     ImportedModules,
@@ -43,6 +44,7 @@ BY_TEXT = frozenset({"globals", "exec", "eval"})
 
 NAMESPACE = BY_TEXT | {"locals", "vars", "setattr"}
 """Functions that do so at module level."""
+_NAMESPACE_ATTRIBUTES = frozenset({"__dict__", "__globals__"})
 
 MODULE = "module "
 """Begins what stands for a module among the names that are needed and mentioned."""
@@ -65,9 +67,22 @@ class TravellingSources:
     def __init__(self, text: str, scope: ModuleScope, imported: ImportedModules) -> None:
         self._imported = imported
         self._named = imported.named(inner for node in scope.tree.body for inner in statements_in(node))
+        _add_other_names(self._named, scope.tree)
+        self._stars = {  # by a statement, the star imports in it
+            each: stars
+            for each in scope.tree.body
+            if (stars := [node for node in statements_in(each) if _is_star(node)])
+        }
+        self._from_stars = {
+            name for stars in self._stars.values() for node in stars for name in imported.bound_by_star(node)
+        }
         self._lines = [line.encode("utf-8", "surrogatepass") for line in text.split("\n")]
+        self._has_global = "global" in text
+        self._has_namespace = any(name in text for name in _NAMESPACE_ATTRIBUTES)
         self._scope = scope
         self._tables = _tables(text)
+        self._own_functions = {node.name for node in scope.tree.body if isinstance(node, Definition)}
+        self._own_functions |= {name for name, modules in self._named.items() if any(map(imported.is_read, modules))}
         self._own = NamesOfModule(imported.program, scope.tree, own=True)
         self._statements = [
             Statement(node, _bound(node) | self._set_in_own_module(node), self._reads(node), self._at_once(node))
@@ -124,14 +139,16 @@ class TravellingSources:
 
     def _needed(self, template: Template) -> list[Statement]:
         """The statements that a body needs, directly or through others, in source order."""
-        found: set[Statement] = set()
         if template.module:
             needed = self._of_module(self._imported.taken([template.module]))
-            if not needed:
-                return []
-        else:
-            # A body that names itself finds itself; only when another function calls it, it travels beside that, too.
-            needed = self._of_module(self._reads(template.node) - {template.name})
+            return self._leading_to(needed) if needed else []
+        # A body that names itself finds itself; only when another function calls it, it travels beside that, too.
+        return self._leading_to(self._of_module(self._reads(template.node) - {template.name}))
+
+    def _leading_to(self, needed: set[str]) -> list[Statement]:
+        """The statements that these names need, directly or through others, in source order."""
+        found: set[Statement] = set()
+        needed = set(needed)
         grown = True
         while grown:
             grown = False
@@ -141,17 +158,22 @@ class TravellingSources:
                     needed |= self._of_module(statement.reads) | _other_names(statement.node)
                     grown = True
         unresolved = any(not name.startswith(MODULE) and name not in self._binding for name in needed)
-        return [
-            statement
-            for statement in self._statements
-            if statement in found or _is_future(statement.node) or (unresolved and _is_star(statement.node))
-        ]
+        kept: list[Statement] = []
+        bound = False  # a needed name, which a star import may bind anew
+        for statement in self._statements:
+            bound = bound or not needed.isdisjoint(statement.binds)
+            stars = self._stars.get(statement.node, [])
+            star = bool(stars) and (unresolved or (bound and not all(map(_is_ours, stars))))
+            if statement in found or _is_future(statement.node) or star:
+                kept.append(statement)
+        return kept
 
     def _of_module(self, names: set[str]) -> set[str]:
         """Those of `names` that the module binds, or may bind by `from ... import *`; `*` names all."""
         if "*" in names:
             names = names | self._binding.keys()
-        return {n for n in names if n in self._binding or not (n == "sq_state" or hasattr(builtins, n))}
+        own = self._binding.keys() | self._from_stars
+        return {n for n in names if n in own or not (n == "sq_state" or hasattr(builtins, n))}
 
     def _mentioned(self, statement: Statement) -> set[str]:
         """The names by which a statement travels."""
@@ -202,11 +224,24 @@ class TravellingSources:
     def _is_constant(self, name: str) -> bool:
         """True if the only binding of a name is an assignment of an immutable value."""
         nodes = [each.node for each in self._binding.get(name, ())]
-        return len(nodes) == 1 and isinstance(nodes[0], ast.Assign | ast.AnnAssign) and _is_unchangeable(nodes[0].value)
+        return (
+            name not in self._declared
+            and len(nodes) == 1
+            and isinstance(nodes[0], ast.Assign | ast.AnnAssign)
+            and _is_unchangeable(nodes[0].value)
+        )
+
+    @cached_property
+    def _declared(self) -> set[str]:
+        """The names that functions of the module declare `global`."""
+        nodes = ast.walk(self._scope.tree) if self._has_global else ()
+        return {name for node in nodes if isinstance(node, ast.Global) for name in node.names}
 
     def _at_once(self, node: ast.stmt) -> set[str]:
         """The names in the code that a statement runs, as far as that may change something."""
         names = set(names_at_once(node))
+        if self._has_namespace and not _NAMESPACE_ATTRIBUTES.isdisjoint(_attributes_in(node)):
+            names.add("globals")
         if names & NAMESPACE:
             names |= names_in_texts(node)
         modules = self._modules_in(statements_in(node))
@@ -217,11 +252,18 @@ class TravellingSources:
         calls = (isinstance(inner, ast.Call) for part in run_by_function(node) for inner in ast.walk(part))
         if not (isinstance(node, ast.ClassDef) or node.decorator_list or any(calls)):
             return set()  # nothing happens but that its name is bound
-        return names - {node.name}
+        return (names | self._changed_by_decorated(node)) - {node.name}
+
+    def _changed_by_decorated(self, node: ast.stmt) -> set[str]:
+        """The names whose values a function changes, if a decorator of the program may call it."""
+        decorators = getattr(node, "decorator_list", []) if isinstance(node, Function) else []
+        ours = self._scope.decorator_of(node)
+        names = {each for one in decorators if ours is None or one is not ours[1] for each in names_at_once(one)}
+        return _changed_in(node) if names & self._own_functions else set()
 
     def _reads(self, node: ast.stmt) -> set[str]:
         """The module's names that a statement reads: at once, or when the function it defines is called."""
-        names = self._names_read(node) | self._own.read(node)
+        names = self._names_read(node) | self._own.read(node) | self._own.bound(node)
         if not BY_TEXT.isdisjoint(names):
             names |= names_in_texts(node)
         modules = self._modules_in(ast.walk(node))  # in functions, too
@@ -301,6 +343,46 @@ def _names_in(nodes: Iterable[ast.AST | None]) -> set[str]:
     return names
 
 
+def _add_other_names(named: dict[str, set[str]], tree: ast.Module) -> None:
+    """Add the names that assignments give to modules: `s = settings`, `s = importlib.import_module("settings")`."""
+    for node in tree.body:
+        if not isinstance(node, ast.Assign):
+            continue
+        modules: set[str] = set()
+        if isinstance(node.value, ast.Name):
+            modules = named.get(node.value.id, set())
+        elif isinstance(call := node.value, ast.Call) and _last_name(call.func) in ("import_module", "__import__"):
+            first = call.args[:1]
+            modules = {each.value for each in first if isinstance(each, ast.Constant) and isinstance(each.value, str)}
+        for target in node.targets if modules else ():
+            if isinstance(target, ast.Name):
+                named.setdefault(target.id, set()).update(modules)
+
+
+def _last_name(node: ast.expr) -> str:
+    return ast.unparse(node).rpartition(".")[2]
+
+
+def _attributes_in(node: ast.AST) -> set[str]:
+    return {inner.attr for inner in ast.walk(node) if isinstance(inner, ast.Attribute)}
+
+
+def _changed_in(node: ast.AST) -> set[str]:
+    """The names whose values the code in it may change: `T.append(1)`, `T[0] = 1`, `T.x = 1`, `global T`."""
+    changed: set[str] = set()
+    for inner in ast.walk(node):
+        held = inner.func if isinstance(inner, ast.Call) else inner
+        if isinstance(held, ast.Attribute | ast.Subscript) and (
+            held is not inner or not isinstance(held.ctx, ast.Load)
+        ):
+            while isinstance(held, ast.Attribute | ast.Subscript):
+                held = held.value
+            changed |= {held.id} if isinstance(held, ast.Name) else set()
+        elif isinstance(inner, ast.Global):
+            changed.update(inner.names)
+    return changed
+
+
 def _other_names(node: ast.stmt) -> set[str]:
     """The names that a statement gives to one object: `TABLE = CACHE = {}`."""
     if not isinstance(node, ast.Assign) or len(node.targets) == 1:
@@ -333,6 +415,10 @@ def _is_text(node: ast.stmt) -> bool:
 
 def _is_star(node: ast.stmt) -> bool:
     return isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names)
+
+
+def _is_ours(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and is_ticktalk(node.module)
 
 
 def _is_future(node: ast.stmt) -> bool:
