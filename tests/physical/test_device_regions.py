@@ -240,6 +240,7 @@ def passed(a):
     )
     other = "@SQify\ndef f(x):\n    return 5\n@GRAPHify\ndef main(trigger):\n    return f(trigger)\n"
     graph = process_host.run(text)
+    until(lambda: len(process_host.values(graph)) == 59, "it comes to where it is held up")
     until(lambda: any(len(region.runs) > 5 for region in regions(process_host, graph)), "its worker is held up")
     problem = process_host.prepare(other).problem
     assert problem is not None and f"held up by the firing of left-1 of graph {graph!r}" in problem
