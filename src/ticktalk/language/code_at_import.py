@@ -16,7 +16,7 @@ from ticktalk.language.bindings import is_main_guard
 from ticktalk.language.function_templates import DECORATORS, Function
 
 _CALLS_BY_TEXT = frozenset({"getattr", "methodcaller", "attrgetter"})
-"""Names of what may call any function."""
+"""Functions that may call any function, by its name in a text."""
 _KEEPING = frozenset({
     "lru_cache", "cache", "cached_property", "property", "staticmethod", "classmethod", "contextmanager",
     "abstractmethod", "dataclass", "overload", "wraps", "setter",
@@ -50,7 +50,7 @@ class CodeUnit:
     nodes: list[ast.AST] = field(default_factory=list)
 
     def owner(self, name: str) -> CodeUnit:
-        """The piece whose variable a name means."""
+        """The piece of code whose variable a name means."""
         unit = self
         while unit.around is not None and (name not in unit.local or name in unit.around.local):
             unit = unit.around

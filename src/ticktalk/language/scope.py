@@ -233,13 +233,12 @@ class ModuleScope:
         self.meanings.update(assigned_meanings(self._constants, target, value, statement, {}))
         root = self._imported_root(value)
         if root is not None and isinstance(target, ast.Name) and isinstance(self.meanings[target.id], Foreign):
-            self.meanings[target.id] = Imported(partial(self._of_alias, *root, value, statement))
+            self.meanings[target.id] = Imported(partial(self._of_alias, *root, value))
 
-    def _of_alias(self, name: str, root: Imported, value: ast.expr, statement: ast.stmt, libraries: bool) -> Meaning:
-        """The meaning of `camera = devices.camera`, where `devices` may be a library; what may change is unknown."""
+    def _of_alias(self, name: str, root: Imported, value: ast.expr, libraries: bool) -> Meaning:
+        """The meaning of `camera = devices.camera`, where `devices` may be a library."""
         self._constants.scopes = [{name: root.resolve(libraries)}]
-        found = self._constants.evaluate(value)
-        return found
+        return self._constants.evaluate(value)
 
 
 def _is_same(one: Meaning, other: Meaning) -> bool:

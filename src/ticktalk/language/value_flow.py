@@ -1,7 +1,7 @@
 """Where a value goes from a place in the code that runs at import, and whether it is changed there.
 
-What is not known counts as read: a library's function that is given a list changes it only if it is known for that, or
-if its result is thrown away. Of a value it is told how deep in it a change counts: at 0 of itself, at 1 of an item.
+An unknown function of a library is taken to read what it is given, but where its result is thrown away. Each value is
+followed with the depths at which a change counts: 0 is the value itself, 1 an item of it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _OPERATORS = ("add", "mul", "or", "and", "sub", "xor", "mod", "truediv", "matmul
 
 
 Depths = frozenset[int]
-"""How deep in a value a change counts; at the deepest, of all below, too."""
+"""The depths in a value at which a change counts. The deepest stands for all below it."""
 _DEEPEST = 4
 ANY_DEPTH = frozenset(range(_DEEPEST + 1))
 

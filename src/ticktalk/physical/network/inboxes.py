@@ -19,7 +19,7 @@ LONG = 10_000
 """Microseconds of processor time from which on an entry takes long. While a host stands still, none passes."""
 
 REST = 4
-"""How often the time that a long entry took passes before its sender has its next turn: it gets a fifth of the time."""
+"""A sender whose entry took long waits so many times as long for its next turn. So it gets a fifth of the time."""
 
 
 class Inboxes:
