@@ -168,6 +168,8 @@ def test_a_file_of_the_same_name_that_python_finds_stays_another(
     for name in ("mod", "prog"):
         (tmp_path / "beside" / f"{name}.py").write_text("NAME = 'outside'\nREAD = True\n", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path / "beside")
+    for name in ("mod", "prog"):
+        monkeypatch.delitem(sys.modules, name, raising=False)  # another test's
     files = {"prog.py": program(NAMES), "mod.py": MOD.format("one")}
     values, manager = run(files, tmp_path)
     assert values == [names_seen("one")]
@@ -178,6 +180,20 @@ def test_a_file_of_the_same_name_that_python_finds_stays_another(
     manager.execute_graph("prog")
     manager.simulation.run()
     assert values == [names_seen("one")] * 2
+
+
+def test_a_module_that_was_taken_out_is_imported_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs = [TravelledModules({"taken": "NAME = 'of a graph'"}, {}) for _ in range(2)]
+    for folder, graph in zip(("first", "second"), graphs, strict=True):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "taken.py").write_text(f"NAME = {folder!r}\n", encoding="utf-8")
+        monkeypatch.syspath_prepend(tmp_path / folder)
+        graph.load("taken")
+        assert folder == importlib.import_module("taken").NAME
+        assert graph.load("taken").NAME == "of a graph"
+        del sys.modules["taken"]
+    for graph in graphs:
+        graph.forget()
 
 
 def test_modules_leave_with_their_graph(tmp_path: Path) -> None:

@@ -87,6 +87,7 @@ class TravelledModules(importlib.abc.Loader):
                 _holders.setdefault(name, WeakSet()).add(self)
                 there = sys.modules.get(name)
                 if type(there) is not _Shared:
+                    _outside.pop(name, None)  # a module that was taken out of `sys.modules` is to be imported anew
                     if there is not None:
                         _outside[name] = there
                     sys.modules[name] = _Shared(name)
