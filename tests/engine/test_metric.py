@@ -76,6 +76,14 @@ def test_metrics_are_those_of_plain_python_and_change_no_output(general: bool) -
     assert f"size of half-1: {len(sizes)} values, {statistics.mean(sizes):.6g} on average" in metric_lines(status)
 
 
+def test_only_a_status_says_what_lists_the_metrics_that_are_left_out() -> None:
+    """At the end of a run there is no manager to ask."""
+    told = {f"m{number}": {"kind": "gauge", "value": 1.0} for number in range(13)}
+    status = {"graphs": [{"name": "g", "metrics": {"f-1": told}}]}
+    assert metric_lines(status)[-1] == "and 3 more"
+    assert metric_lines(status, "`ticktalk status --json`")[-1] == "and 3 more: `ticktalk status --json` lists all"
+
+
 FAILS = (
     HEAD
     + """

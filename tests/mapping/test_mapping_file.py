@@ -122,4 +122,4 @@ def test_a_mapping_for_another_graph_is_refused(tmp_path: Path) -> None:
 
 def test_a_missing_ensemble_is_reported(tmp_path: Path) -> None:
     result = simulated(tmp_path, json.dumps(GOOD), "--ensemble", "edge", "--ensemble", "rsu=screen")
-    assert "m.json:1: error: look-2: mapped to 'far', which is no --ensemble of this run" in str(result.exception)
+    assert "m.json:1: error: look-2: mapped to 'far', which is no ensemble of this run" in str(result.exception)

@@ -191,7 +191,7 @@ def test_a_packing_is_found_where_memory_is_nearly_full(seed: int) -> None:
 def test_optimal_finds_a_packing_where_heft_finds_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, "PACKINGS", 0)
     problem = full_problem(1, 0)
-    with pytest.raises(TTMappingError, match="or look longer with --strategy optimal"):
+    with pytest.raises(TTMappingError, match="or look longer with `ticktalk map --strategy optimal`"):
         heft(problem)
     assert check_schedule(problem, optimal(problem, limit=1).schedule) == []
 

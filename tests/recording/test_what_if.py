@@ -293,5 +293,22 @@ def main(trigger):
     assert ticktalk(*words, "--component", "a.heater=drivers:Heater").returncode == 0
     done = ticktalk("replay", str(path), "--network-delay", "1ms")
     assert "SQ act-1 on a" in done.stderr and "has no driver for component 'heater'" in done.stderr
+    assert "module:factory" not in done.stderr, "a replay has other options"
     assert "`--recorded act-1` takes its results from the recording, and does not run it" in done.stderr
     assert "act-1" not in ticktalk("replay", str(path), "--network-delay", "1ms", "--recorded", "act-1").stderr
+
+
+def test_a_program_that_wants_more_than_the_recording_has(run: Kept, tmp_path: Path) -> None:
+    """The errors name nothing that only other commands take, such as `--component` and `--input`."""
+    new, change = tmp_path / "new.py", "y = twice(x)"
+
+    def asked_of(inputs: str, instead: str) -> Comparison:
+        driven = "@SQify\ndef look(x):\n    return component('radar')\n@GRAPHify"
+        new.write_text(PROGRAM.replace("@GRAPHify", driven).replace("main(trigger):", f"main({inputs}").replace(change, instead))
+        return asked(run, program=str(new))
+
+    with pytest.raises(TTError, match=r"no value for input 'gain': give it a default in the program$"):
+        asked_of("trigger, gain):", "y = twice(x * gain)")
+    assert of(asked_of("trigger, gain=1):", "y = twice(x * gain)"), DATA).same == 10
+    with pytest.raises(TTError, match=r"look-1 \(line \d+\) wants component 'radar', .* a replay has no drivers"):
+        asked_of("trigger):", "y = twice(look(x))")

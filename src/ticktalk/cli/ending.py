@@ -24,10 +24,11 @@ SHOWN = 0.01
 """The use of cores or of a link from which on it is worth a line."""
 
 
-def first(lines: Sequence[str], more: str = "ticktalk status --json lists all") -> list[str]:
-    """The first ones, and how many more there are."""
+def first(lines: Sequence[str], all_by: str = "") -> list[str]:
+    """The first ones, and how many more there are; `all_by`: what lists them all."""
     rest = len(lines) - LINES
-    return [*lines[:LINES], f"and {rest} more: {more}"] if rest > 0 else list(lines)
+    more = f"and {rest} more" + (f": {all_by} lists all" if all_by else "")
+    return [*lines[:LINES], more] if rest > 0 else list(lines)
 
 
 def load_lines(loads: list[dict[str, Any]]) -> list[str]:
@@ -77,7 +78,7 @@ def lateness_lines(lateness: dict[str, dict[str, int]]) -> list[str]:
     ]
 
 
-def wait_lines(status: dict[str, Any]) -> list[str]:
+def wait_lines(status: dict[str, Any], all_by: str = "") -> list[str]:
     """Drains and replacements that wait, and for whom; SQs that have waited long, and for what, the longest first.
 
     An ensemble that is not heard is named there, too: another one's answer may depend on it.
@@ -96,13 +97,13 @@ def wait_lines(status: dict[str, Any]) -> list[str]:
         for each in status.get("under_way", ())
         if each["waits_for"]
     ]
-    return first([*moves, *(line for _, line in sorted(waits))])
+    return first([*moves, *(line for _, line in sorted(waits))], all_by)
 
 
-def silence(status: dict[str, Any]) -> list[str]:
+def silence(status: dict[str, Any], all_by: str = "") -> list[str]:
     """A line for each SQ that never fired, or whose tokens mostly left unmatched; one if there was no output at all."""
     entries = [entry for graph in status["graphs"] for entry in graph.get("silent", [])]
-    lines = first([silence_line(entry) for entry in entries])
+    lines = first([silence_line(entry) for entry in entries], all_by)
     counted = any(kinds for graph in status["graphs"] for kinds in graph["counters"].values())
     if not lines and not counted and status["graphs"] and not any(graph["outputs"] for graph in status["graphs"]):
         if not any(graph["mapping"] for graph in status["graphs"]):
@@ -117,15 +118,15 @@ def silence(status: dict[str, Any]) -> list[str]:
     return lines
 
 
-def times(status: dict[str, Any]) -> list[str]:
+def times(status: dict[str, Any], all_by: str = "") -> list[str]:
     """Lines on time: latencies, lateness of streams, the use of cores and links. An older manager tells less."""
     latencies = {sq: found for entry in status["graphs"] for sq, found in entry.get("latency_us", {}).items()}
     lateness = {sq: found for entry in status["graphs"] for sq, found in entry["lateness_us"].items()}
     kinds = latency_lines(latencies), lateness_lines(lateness), load_lines(status.get("loads", []))
-    return [line for lines in kinds for line in first(lines)]
+    return [line for lines in kinds for line in first(lines, all_by)]
 
 
-def metric_lines(status: dict[str, Any]) -> list[str]:
+def metric_lines(status: dict[str, Any], all_by: str = "") -> list[str]:
     """The metrics that bodies have set; an older manager does not tell them."""
     lines = []
     for graph in status["graphs"]:
@@ -137,7 +138,7 @@ def metric_lines(status: dict[str, Any]) -> list[str]:
                 lines.append(f"{name} of {sq}: {value}")
         left_out = graph.get("metrics_left_out", 0)
         lines += [f"{left_out} more metrics of {graph['name']} are not told: there are too many"] if left_out else []
-    return first(lines)
+    return first(lines, all_by)
 
 
 def tell_end(status: dict[str, Any], graph: str) -> Counts:

@@ -72,7 +72,7 @@ def map_command(
         return
     terminal().print(hosts_table(problem, plan))
     print(summary(plan))
-    for line in first(use_lines(found), "--json lists all"):
+    for line in first(use_lines(found), "--json"):
         print(line)
 
 

@@ -71,7 +71,7 @@ def placement(
     infos = [EnsembleInfo(name, name, list(option.components)) for name, option in asked.items()]
     if DEFAULT_RUNTIME_MANAGER_NAME not in asked:
         infos.append(EnsembleInfo(DEFAULT_RUNTIME_MANAGER_NAME))
-    return LocalPlacement(asked, made.check(graph, infos, "is no --ensemble of this run"), None)
+    return LocalPlacement(asked, made.check(graph, infos, "is no ensemble of this run"), None)
 
 
 def _check_components(graph: TTGraph, asked: dict[str, EnsembleOption]) -> None:

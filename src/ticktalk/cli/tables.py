@@ -26,6 +26,9 @@ WIDE = 100_000
 """Columns of a table that goes into a file or a pipe: it is not cut there."""
 
 
+ALL_BY = "`ticktalk status --json`"
+"""The command that lists what a table leaves out."""
+
 EXPIRES_SOON = 7 * 86_400
 """Seconds before the end of a certificate from which on a status warns of it."""
 
@@ -96,9 +99,9 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
             "\n".join(counter_lines(graph["counters"]) + _left_out(graph["left_out"])) or "none",
         )
     tables = [ensembles, graphs, *(_work(graph) for graph in status["graphs"] if graph.get("work"))]
-    waits = [*wait_lines(status), *silence(status)]
+    waits = [*wait_lines(status, ALL_BY), *silence(status, ALL_BY)]
     said = {"what cannot be written": not_written(status), "what waits": waits}
-    said |= {"where time goes": times(status), "metrics of bodies": metric_lines(status)}
+    said |= {"where time goes": times(status, ALL_BY), "metrics of bodies": metric_lines(status, ALL_BY)}
     said |= {"why bodies left home": _left_home(status)}
     for title, lines in said.items():
         if lines:
@@ -158,7 +161,7 @@ def _left_home(status: dict[str, Any]) -> list[str]:
         for sq, work in graph.get("work", {}).items():
             if why := work.get("left_home"):
                 by_reason.setdefault(why, []).append(sq)
-    return first([f"{why}: {_names(sqs)}" for why, sqs in by_reason.items()])
+    return first([f"{why}: {_names(sqs)}" for why, sqs in by_reason.items()], ALL_BY)
 
 
 def _contexts(contexts: list[dict[str, Any]], former: int) -> list[str]:

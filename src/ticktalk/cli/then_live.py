@@ -60,7 +60,7 @@ def then_live(
         TTError, typer.BadParameter: a component is missing, or its factory is wrong.
     """
     setup, graph = replay.setup, graph_now(replay)
-    ensembles = ensembles_of(replay.graph, replay.host_of)
+    ensembles = ensembles_of(replay.graph.sqs, replay.host_of)
     _check_drivers(ensembles, components)
     run = SimulatedRun(
         graph=graph,

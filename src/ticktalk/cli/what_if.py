@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import typer
@@ -23,7 +24,7 @@ from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.hosted.tapping import Tapped
-from ticktalk.manager.deploy import with_instants
+from ticktalk.manager.deploy import own_values, with_instants
 from ticktalk.payloads import FiringError
 from ticktalk.printable import line
 from ticktalk.recording.departures import shown
@@ -108,6 +109,7 @@ def simulated(
     `on_error` is told each firing that fails.
     """
     former = TTGraph.from_json(setup.graph.encode())
+    _check_new(graph, setup)
     delay = network_delay_of(network_delay, deployment)
     if network_delay is None and deployment is None:
         delay = usual_delay(records)
@@ -116,8 +118,8 @@ def simulated(
         start=setup.start_tick,
         length=length,
         near=near or Path.cwd(),
-        inputs={name: decode_value(data) for name, data in setup.inputs.items()},
-        ensembles=[] if deployment is not None else ensembles_of(former, setup.host_of),
+        inputs=_inputs(setup, graph),
+        ensembles=[] if deployment is not None else ensembles_of([*former.sqs, *graph.sqs], setup.host_of),
         deployment=deployment,
         mapping=mapping,
         delay=delay,
@@ -143,6 +145,32 @@ def simulated(
         run.begin()
         run.go()
     return found
+
+
+def _check_new(graph: TTGraph, setup: Setup) -> None:
+    """See that no SQ that the recorded run had not wants a component.
+
+    Raises:
+        TTError: one does.
+    """
+    for sq in graph.sqs:
+        wanted = [name for constraint in sq.constraints for name in constraint.components]
+        if wanted and sq.name not in setup.host_of:
+            what = f"{sq.name} (line {sq.line}) wants component {wanted[0]!r}, and the recording has no such SQ"
+            raise TTError(f"{what}: a replay has no drivers, so leave it out, or let another SQ stand in for it")
+
+
+def _inputs(setup: Setup, graph: TTGraph) -> dict[str, Any]:
+    """The recorded values of the inputs that a graph has.
+
+    Raises:
+        TTError: it has one more, without a default.
+    """
+    names = [each.name for each in graph.inputs]
+    known = {*setup.inputs, *own_values(graph)}
+    if new := [name for name in names if name not in known]:
+        raise TTError(f"the recording has no value for input {new[0]!r}: give it a default in the program")
+    return {name: decode_value(data) for name, data in setup.inputs.items() if name in names}
 
 
 def _tell_failed(failed: list[FiringError]) -> None:
@@ -207,10 +235,10 @@ def _served(former: TTGraph, sq: TTSQ) -> int:
     return 0 if (was.every, was.phase, was.width) == (sq.every, sq.phase, sq.width) else int(was.every)
 
 
-def ensembles_of(graph: TTGraph, host_of: dict[str, str]) -> list[str]:
+def ensembles_of(sqs: Iterable[TTSQ], host_of: dict[str, str]) -> list[str]:
     """The ensembles of a recorded run, with the components that SQs there want."""
     components: dict[str, dict[str, None]] = {host: {} for host in host_of.values() if host}
-    for sq in graph.sqs:
+    for sq in sqs:
         for spec in sq.constraints:
             components.get(host_of.get(sq.name, ""), {}).update(dict.fromkeys(spec.components))
     return [

@@ -70,6 +70,6 @@ def component(name: str) -> Any:
         have = ", ".join(sorted(key for key, driver in components.items() if driver is not None)) or "none"
         raise LookupError(
             f"ensemble {current.ensemble!r} has no driver for component {name!r} (it has: {have});"
-            f" give one with --component {name}=module:factory, or components={{{name!r}: driver}}"
+            f" a driver is given where its ensemble starts, by --component or components={{{name!r}: driver}}"
         )
     return components[name]

@@ -415,10 +415,7 @@ def check_inputs(title: str, graph: TTGraph, inputs: Mapping[str, Any]) -> dict[
         if source.name in inputs and (wrong := misfit(source.type, inputs[source.name])):
             quoted = " (text that looks like a number is quoted twice: --input NAME='\"5\"')" * ("str" in source.type)
             raise TTInputError(f"input {source.name!r} of graph {title!r} {wrong}: give a value that fits{quoted}")
-    values = {s.name: decode_constant(s.default[0]) for s in graph.inputs if s.default is not None}
-    values.update(inputs)
-    if "trigger" in names:
-        values.setdefault("trigger", 1)
+    values = {**own_values(graph), **inputs}
     missing = [name for name in names if name not in values]
     if missing:
         raise TTInputError(
@@ -426,3 +423,9 @@ def check_inputs(title: str, graph: TTGraph, inputs: Mapping[str, Any]) -> dict[
             f" give --input {missing[0]}=VALUE"
         )
     return {name: values[name] for name in names}
+
+
+def own_values(graph: TTGraph) -> dict[str, Any]:
+    """The values of inputs that are given none: their defaults, and 1 for an input named `trigger`."""
+    values = {s.name: decode_constant(s.default[0]) for s in graph.inputs if s.default is not None}
+    return values if all(s.name != "trigger" for s in graph.inputs) else {"trigger": 1, **values}

@@ -92,5 +92,5 @@ def _search_packing(problem: MappingProblem, tightest_first: bool) -> dict[int, 
 def no_room() -> TTMappingError:
     return TTMappingError(
         "no mapping was found in which the memory of the ensembles is enough for the SQs: give the ensembles of the"
-        " deployment file more `memory`, or the costs less, or look longer with --strategy optimal"
+        " deployment file more `memory`, or the costs less, or look longer with `ticktalk map --strategy optimal`"
     )
