@@ -39,7 +39,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("what", PLAN_BS)
 @pytest.mark.parametrize("data", DATA)
-@pytest.mark.parametrize(("delay", "due"), product([0, 3, 47], [2, 61]))
+@pytest.mark.parametrize(("delay", "due"), [*product([0, 3, 47], [2, 61])])
 def test_a_deadline_does_the_same(what: str, data: str, delay: int, due: int) -> None:
     text = f"""{HEADER}{STREAM}{LATE}
 @GRAPHify
