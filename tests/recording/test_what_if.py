@@ -304,11 +304,12 @@ def test_a_program_that_wants_more_than_the_recording_has(run: Kept, tmp_path: P
 
     def asked_of(inputs: str, instead: str) -> Comparison:
         driven = "@SQify\ndef look(x):\n    return component('radar')\n@GRAPHify"
-        new.write_text(PROGRAM.replace("@GRAPHify", driven).replace("main(trigger):", f"main({inputs}").replace(change, instead))
+        text = PROGRAM.replace("@GRAPHify", driven).replace(change, instead)
+        new.write_text(text.replace("main(trigger)", f"main({inputs})"))
         return asked(run, program=str(new))
 
     with pytest.raises(TTError, match=r"no value for input 'gain': give it a default in the program$"):
-        asked_of("trigger, gain):", "y = twice(x * gain)")
-    assert of(asked_of("trigger, gain=1):", "y = twice(x * gain)"), DATA).same == 10
+        asked_of("trigger, gain", "y = twice(x * gain)")
+    assert of(asked_of("trigger, gain=1", "y = twice(x * gain)"), DATA).same == 10
     with pytest.raises(TTError, match=r"look-1 \(line \d+\) wants component 'radar', .* a replay has no drivers"):
-        asked_of("trigger):", "y = twice(look(x))")
+        asked_of("trigger", "y = twice(look(x))")
