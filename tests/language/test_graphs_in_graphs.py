@@ -1,11 +1,14 @@
 """Graphs that call graphs: their bodies are expanded there."""
 
+import sys
+
 import pytest
 from test_modules import outputs
 
 from ticktalk.errors import TTSyntaxError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.compiler import compile_program, compile_source
+from ticktalk.language.graphs_in_graphs import deeper_calls
 
 HEAD = """\
 from ticktalk import *
@@ -198,3 +201,14 @@ def test_a_graph_of_another_module(tmp_path):
     assert graph.sqs[-1].name == "room-1/average-1"
     assert graph.sqs[0].file == "rooms.py"
     assert compile_program(tmp_path / "prog.py", "one").sqs[0].name == "double-1"
+
+
+def test_the_limit_of_calls_is_as_before_when_two_threads_have_expanded_graphs():
+    before = sys.getrecursionlimit()
+    one, other = deeper_calls(), deeper_calls()  # of two threads, one after the other
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    assert sys.getrecursionlimit() > before
+    other.__exit__(None, None, None)
+    assert sys.getrecursionlimit() == before

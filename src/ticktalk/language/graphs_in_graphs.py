@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +26,23 @@ MOST_NESTED = 200
 
 FRAMES = 60
 """Calls of functions of Python that one expansion may take at most, beside what an expression of its own takes."""
+
+_LIMIT = threading.Lock()
+
+
+@contextmanager
+def deeper_calls() -> Iterator[None]:
+    """Let functions nest deeper by `FRAMES` calls.
+
+    The limit is one for all threads, and others may change it meanwhile. So none sets it to a value of before.
+    """
+    with _LIMIT:
+        sys.setrecursionlimit(sys.getrecursionlimit() + FRAMES)
+    try:
+        yield
+    finally:
+        with _LIMIT:
+            sys.setrecursionlimit(sys.getrecursionlimit() - FRAMES)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,17 +120,15 @@ class GraphCalls(Expressions):
                 names[parameter.name] = self.at_home(home, parameter.default)
         self.files[home.file] = home.problems
         before = draft.prefix, self.returned
-        limit = sys.getrecursionlimit()
-        sys.setrecursionlimit(limit + FRAMES)
         self.depth += 1
+        frame = Frame(home.problems, home.names, local_names(graph), [names], draft.branch, home.file)
         try:
-            with self.within(Frame(home.problems, home.names, local_names(graph), [names], draft.branch, home.file)):
+            with deeper_calls(), self.within(frame):
                 draft.prefix, self.returned = f"{name}/", None
                 self.block(graph.body)
             value, tag = self.returned or (Constant(None), None)
         finally:
             self.depth -= 1
-            sys.setrecursionlimit(limit)
             draft.prefix, self.returned = before
         self.tag_of_graph = node, tag
         return value
