@@ -651,15 +651,18 @@ def of_python(code: str, expression: str, monkeypatch: pytest.MonkeyPatch, folde
     monkeypatch.syspath_prepend(str(folder))
     importlib.invalidate_caches()
     program = types.ModuleType("prog_of_test")
-    before = dict(sys.modules)
-    sys.modules["prog_of_test"] = program
+    own = {program.__name__, *(path.stem for path in folder.iterdir())}
+    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in own}
+    for name in before:
+        del sys.modules[name]  # another test's
+    sys.modules[program.__name__] = program
     try:
         exec(HEAD + code, program.__dict__)  # one of the programs above
         return eval(expression, program.__dict__)
     finally:
-        for name in sys.modules.keys() - before.keys():
-            if str(folder) in str(getattr(sys.modules[name], "__file__", "")) or name == "prog_of_test":
-                del sys.modules[name]
+        for name in [name for name in sys.modules if name.partition(".")[0] in own]:
+            del sys.modules[name]
+        sys.modules.update(before)
 
 
 @pytest.mark.filterwarnings("ignore")

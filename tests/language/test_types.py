@@ -11,12 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
-from mypy import api
 
 from ticktalk.errors import TTSyntaxError, TTWarning
 from ticktalk.language.annotations import Annotations
 from ticktalk.language.compiler import compile_program, compile_source
 from ticktalk.language.value_types import fits
+from type_checker import mypy_errors
 
 NAMES = """\
 from __future__ import annotations
@@ -129,9 +129,8 @@ def test_types_that_do_not_fit_do_not_fit_for_mypy_either(tmp_path: Path):
     lines += [f"    take{numbers[want]}(v{numbers[have]})" for have, want in pairs]
     source = tmp_path / "pairs.py"
     source.write_text("\n".join(lines))
-    out, err, _ = api.run(["--strict", "--cache-dir", str(tmp_path.parent / "mypy"), "--no-error-summary", str(source)])
-    assert not err
-    errors = [line.split(":", 2) for line in out.splitlines() if ": error:" in line]
+    found = mypy_errors("--strict", "--cache-dir", str(tmp_path.parent / "mypy"), str(source))
+    errors = [line.split(":", 2) for line in found]
     assert all(int(line) >= first and "[arg-type]" in text for _, line, text in errors), errors[:3]
     wrong = {int(line) - first for _, line, _ in errors}
 

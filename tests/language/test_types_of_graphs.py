@@ -6,10 +6,9 @@ import random
 import re
 from pathlib import Path
 
-from mypy import api
-
 from ticktalk.errors import TTSyntaxError
 from ticktalk.language.compiler import compile_source
+from type_checker import mypy_errors
 
 FUNCTIONS = """\
 class Animal: ...
@@ -134,9 +133,8 @@ def test_problems_reported_in_a_graph_are_wrong_for_mypy_too(tmp_path: Path):
             place[len(lines)] = number, statement
     source = tmp_path / "graphs.py"
     source.write_text("\n".join(lines))
-    out, err, _ = api.run(["--strict", "--cache-dir", str(tmp_path.parent / "mypy"), "--no-error-summary", str(source)])
-    assert not err
-    errors = [line.split(":", 2) for line in out.splitlines() if ": error:" in line]
+    found = mypy_errors("--strict", "--cache-dir", str(tmp_path.parent / "mypy"), str(source))
+    errors = [line.split(":", 2) for line in found]
     wrong = {place[int(line)] for _, line, _ in errors if int(line) in place}
     arguments = {place[int(line)] for _, line, text in errors if "[arg-type]" in text and int(line) in place}
     reported = {(number, statement) for number, body in enumerate(graphs) for statement in _reported(body)}
