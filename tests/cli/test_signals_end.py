@@ -52,6 +52,25 @@ def test_a_second_interrupt_ends_at_once_what_the_first_one_does_not() -> None:
         assert process.wait(60) == 128 + signal.SIGINT
 
 
+AMID_A_WAIT = """
+import faulthandler, os, signal, threading, time
+from ticktalk.cli import signals
+
+for turn in range(100):
+    stopped = threading.Event()
+    signals.on_interrupt(stopped.set)
+    threading.Thread(target=lambda: (time.sleep(0.001), os.kill(os.getpid(), signal.SIGINT))).start()
+    while not stopped.wait(0):  # most of the time it holds the lock that `set` takes
+        pass
+    faulthandler.cancel_dump_traceback_later()
+"""
+
+
+def test_an_interrupt_amid_a_wait_for_the_end_ends_it() -> None:
+    done = subprocess.run([sys.executable, "-c", AMID_A_WAIT], stderr=subprocess.DEVNULL, timeout=120, check=False)
+    assert done.returncode == 0
+
+
 def test_an_interrupt_while_a_command_is_loaded_shows_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import faulthandler
 import os
 import signal
@@ -16,7 +17,10 @@ END_LIMIT = 30.0
 
 
 def on_interrupt(stop: Callable[[], None]) -> None:
-    """Call `stop()` at the first SIGINT or SIGTERM; end the process at the second, or if the end takes too long."""
+    """Call `stop()`, in a thread of its own, at the first SIGINT or SIGTERM.
+
+    A second signal ends the process, and so does an end that takes longer than `END_LIMIT`.
+    """
     asked = False
     nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  as long as the process lives
 
@@ -27,6 +31,10 @@ def on_interrupt(stop: Callable[[], None]) -> None:
         asked = True
         # By a thread that needs no interpreter: whatever runs here, the process ends.
         faulthandler.dump_traceback_later(END_LIMIT, exit=True, file=nowhere)
+        # The interrupted code may hold locks that these take: that of an event it waits for, or of a stream.
+        _thread.start_new_thread(end, ())
+
+    def end() -> None:
         say("stopping; press Ctrl-C again to end at once")
         stop()
 
