@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import socket
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -86,6 +87,15 @@ def working() -> Iterator[Working]:
     made.commands.put(None)
     made.thread.join(LIMIT)
     assert not made.thread.is_alive()
+
+
+def test_a_value_is_let_go_of_before_the_next_one_comes(working: Working) -> None:
+    """It may be long, and be in memory that is shared."""
+    value = memoryview(msgspec.msgpack.encode(5))
+    lives = weakref.ref(value)
+    working.commands.put(RunBody(1, 0, 100, [value], 0))
+    del value
+    until(lambda: working.of(1) == 1 and lives() is None, "it is gone")
 
 
 def test_a_body_that_was_short_and_becomes_long_does_not_keep_its_worker_from_reading(working: Working) -> None:

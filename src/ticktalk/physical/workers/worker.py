@@ -113,6 +113,7 @@ class Worker:
 
         while (command := receive(rest)) is not None:
             unit = self.take(command)
+            del command  # its values may be long, and the next command may come in an hour
             if unit is not None:
                 quick = unit.quick >= 0
                 loan = role.lend(unit.loan, SLACK if quick else 0)
