@@ -31,6 +31,11 @@ _TAKE_KEYS = frozenset({"max", "min", "sorted"})
 """Builtins that call a function by which they compare."""
 
 
+def in_a_body(builtin: str) -> str:
+    """The remedy for a builtin that a graph has not."""
+    return f"write a function with @SQify whose body has `{builtin}`, and call that"
+
+
 class BuiltinCalls(Arguments):
     """Computes calls of builtins and methods."""
 
@@ -59,7 +64,7 @@ class BuiltinCalls(Arguments):
         row = OF_PYTHON.get(name)
         if row is None:
             what = f"`{name}` is computed at compile time, but this is an arc"
-            raise self.refused(arguments[arc].where, what, "give a constant, or write an SQ that does it")
+            raise self.refused(arguments[arc].where, what, f"give a constant, or {in_a_body(name)}")
         positional = [each for each in arguments if each.keyword is None]
         keywords = {str(each.keyword.arg): each for each in arguments if each.keyword is not None}
         with suppress(ValueError):  # some builtins tell no signature

@@ -13,7 +13,7 @@ from typing import cast
 from ticktalk.durations import WRITTEN
 from ticktalk.instructions import BY_NAME
 from ticktalk.language import folding
-from ticktalk.language.builtin_calls import BuiltinCalls
+from ticktalk.language.builtin_calls import BuiltinCalls, in_a_body
 from ticktalk.language.constructs import Constructs
 from ticktalk.language.displays import Displays
 from ticktalk.language.evaluation import UNKNOWN, Foreign, GiveUp, Home, Meaning, NoValue, Reference, Unknown, Value
@@ -67,7 +67,7 @@ class Expressions(Displays, Operators, BuiltinCalls, Constructs):
             return reference_to(name)
         if hasattr(builtins, name):
             what = f"`{name}` has no meaning in a graph"
-            return Foreign(what, _IN_PLACE_OF.get(name, "call it in the body of an SQ: a graph only joins SQs"))
+            return Foreign(what, _IN_PLACE_OF.get(name, in_a_body(name)))
         visible = {*self.module, *KNOWN, *folding.BUILTINS, *(name for scope in self.scopes for name in scope)}
         raise self.refused(node, f"`{name}` is not defined", did_you_mean(name, visible))
 
@@ -127,7 +127,7 @@ _IN_PLACE_OF = {
     "map": "write `[f(x) for x in xs]`",
     "filter": "write `a if condition else b`, or an SQ that gives `TTEmpty()` for what is left out",
     "format": 'write `"{:.2f}".format(a)`',
-    "print": "call it in the body of an SQ, or write `SYSLOG(a)`",
+    "print": f"{in_a_body('print')}, or `SYSLOG(a)`",
 }
 """The remedy for builtins that a graph can do without."""
 
