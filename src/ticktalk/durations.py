@@ -84,9 +84,9 @@ def duration_text(us: int) -> str:
 
 
 def about(us: float | Fraction) -> str:
-    """A duration that was measured or computed, to six digits: in seconds, milliseconds or microseconds."""
+    """A duration that was measured or computed, to six digits: in hours, seconds, milliseconds or microseconds."""
     size = abs(float(us))
-    unit = next((unit for unit in ("s", "ms") if size >= UNITS[unit]), "us")
+    unit = next((unit for unit in ("h", "s", "ms") if size >= UNITS[unit]), "us")
     return f"{float(us) / UNITS[unit]:.6g}{unit}"
 
 

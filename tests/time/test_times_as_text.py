@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ticktalk.durations import instant_text, interval_text
+from ticktalk.durations import about, instant_text, interval_text
 from ticktalk.payloads import FiringError
 
 
@@ -55,3 +55,12 @@ def test_an_error_says_when() -> None:
     assert "interval [450ms, 550ms) (450000 to 550000us): " in str(whole)
     real = FiringError("f-1", "edge", 1_795_929_531_000_000, 1_795_929_532_000_000, "prog.py", 3, "x")
     assert str(real).count("1795929531000000us") == 1
+
+
+@pytest.mark.parametrize(
+    ("us", "text"),
+    [(0, "0us"), (1_500, "1.5ms"), (-90_000_000, "-90s"), (5_400_000_000, "1.5h"), (401 * 3_600_000_000, "401h")],
+)
+def test_a_long_duration_is_in_hours(us: int, text: str) -> None:
+    """A progress bar showed 401 h as `1.4436e+06s`."""
+    assert about(us) == text
