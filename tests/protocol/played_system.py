@@ -300,7 +300,6 @@ class Ensemble:
             self.node = Node(
                 name, dict.fromkeys(components), MANAGER, False, "", self.guard, PlayedLink(self.host), loop=PlayedLoop
             )
-            self.started = self.node.clock.now()
             self.said: list[str] = []
             self.member = Membership(self.node, self.guard, True, self.said.append, self._again, self._end)
             self.node.accelerator = None  # the watch sees each firing
@@ -324,7 +323,7 @@ class Ensemble:
             f"{self.name}:1",
             sorted(self.node.components),
             boot_id=f"host of {self.name}",
-            started=self.started,
+            started=self.member.since,
             zid=link.identity,
         )
 

@@ -127,7 +127,6 @@ class EnsembleHandle:
         )
         self.node.workers.loading.home = workers == 1
         self.node.log_error = log_error
-        self._started = self.node.clock.now()  # the same however often it asks
         self._again = threading.Event()
         self._taking_back = TakingBack(manager)
         self._unlinked: list[ReachableEnsemble] = []  # ensembles that stood still, or were lost, when this one joined
@@ -344,7 +343,7 @@ class EnsembleHandle:
         return f"{'[' + self._ip + ']' if ':' in self._ip else self._ip}:{self._rx_port}"
 
     def _info(self, address: str = "", zid: str = "", direct: bool = True) -> EnsembleInfo:
-        return describe_host(self.name, self.node.components, address, zid, direct, self._started)
+        return describe_host(self.name, self.node.components, address, zid, direct, self.member.since)
 
     def _enter(self, welcome: Welcome, address: str) -> bool:
         link = self.node.link

@@ -19,6 +19,7 @@ from ticktalk.physical.node import Node
 from ticktalk.physical.timekeeping.root_clock import ClockDiscipline, Exchange, monotonic_us
 from ticktalk.physical.told_silences import ToldSilences
 from ticktalk.physical.trust.guard import Guard
+from ticktalk.replacement import title_of
 
 UNHEARD = 700_000
 """Microseconds after which an ensemble that does not hear its manager looks whether none, or another one, is there.
@@ -53,6 +54,7 @@ class Membership:
 
     Attributes:
         out: the ensemble does not take part now: it has still to join, or to join again.
+        since: the root tick at which it began, or began anew as it was forgotten: for managers that is another start.
         expelled: why the manager lets it take part no more.
     """
 
@@ -68,6 +70,7 @@ class Membership:
         self._node, self._guard, self._follows = node, guard, follows
         self._event, self._join_again, self._end = event, join_again, end
         self.out = True
+        self.since = node.clock.now()  # the same however often it asks to join
         self.expelled = ""
         self.discipline = ClockDiscipline(follow=False)
         self._clock_refused = False  # it was told
@@ -155,10 +158,13 @@ class Membership:
         if name == node.name:
             if self.out or monotonic_us() - self._joined_at < SETTLED_AFTER:
                 return
-            self._event("the manager does not know this ensemble any more; joining again")
-            for graph in list(node.host.prepared):
+            graphs = list(node.host.prepared)
+            ended = f"; ended here: {', '.join(sorted(set(map(title_of, graphs))))}" if graphs else ""
+            self._event(f"the manager does not know this ensemble any more; joining again{ended}")
+            for graph in graphs:
                 node.stop_graph(graph)
             node.to_manager.kept.clear()
+            self.since = max(self.since + 1, node.clock.now())  # one that knew it does not take it for what it was
             self.out = True
             self._join_again()
         else:
