@@ -513,6 +513,7 @@ def test_while_a_graph_is_replaced_it_is_neither_started_nor_changed_nor_drained
     assert len(refused) == 5 and all("replaced" in text or "already here" in text for text in refused), refused
     assert answers == [None] and world.manager.process.state.graphs == {}
     assert world.values() == [1, 3, 6, 10, 50, 300]
+    assert not world.told("goes on"), "it ends"
     world.check()
 
 

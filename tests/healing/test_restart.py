@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from world import MANAGER, MS, S, World, graph_of
 
-from ticktalk.errors import InvalidMessageError
+from ticktalk.errors import InvalidMessageError, TTRuntimeError
 from ticktalk.heartbeats import Voters
 from ticktalk.hosted.lease import ManagerWatch, Times
 from ticktalk.manager.driver import Driver
@@ -121,6 +121,8 @@ def test_ensembles_that_come_back_keep_their_sqs_and_generations() -> None:
     state = successor.state
     assert state.awaited == ["b", "c", "d"] and not state.ensembles
     assert successor.told == [], "nothing is said of SQs that wait for ensembles which are awaited"
+    with pytest.raises(TTRuntimeError, match=r"^'b' is not heard now: try again when it is back$"):
+        successor.requests.heal.drain("b", lambda why: None)
     for name in ("c", "d"):
         successor.resumes(name)
         successor.run(successor.tick + 1 * S)

@@ -229,6 +229,24 @@ def test_killed_amid_deployments_starts_and_drains_it_goes_on(tmp_path: Path) ->
         system.end()
 
 
+def test_a_command_whose_manager_is_killed_says_that_it_may_be_done(tmp_path: Path) -> None:
+    system = Killed(tmp_path)
+    try:
+        system.join("near")
+        system.deploy(FREE, "fast")
+        system.begin("fast")
+        program = tmp_path / "fast.py"
+        program.write_text(FREE)
+        options = ("--replace", "--watch", "60s", "--manager", system.address, *system._keys_of(OPERATOR))
+        asked = Process("deploy", str(program), *options)
+        until(lambda: "'fast' is replaced" in system.manager.said, "the new version runs, and is watched")
+        system.kill()
+        assert asked.wait() == 1
+        assert f"the manager at {system.address} ended before it answered: it may have done" in asked.said
+    finally:
+        system.end()
+
+
 def test_the_state_is_kept_beside_a_log_that_is_a_file(tmp_path: Path) -> None:
     log = tmp_path / "out.jsonl"
     assert state_folder(None, log) == f"{log}.state"

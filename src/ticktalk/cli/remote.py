@@ -303,7 +303,17 @@ class Remote:
         from ticktalk.physical.commands import Command
         from ticktalk.physical.network.joining import question as ask
 
-        answer = ask(self._link, COMMAND, msgspec.msgpack.encode(Command(**question)), self._trust, limit)
+        began = time.monotonic()
+
+        def unanswered() -> None:
+            late = time.monotonic() - began >= limit
+            how = f"has not answered within {limit:g}s" if late else "ended before it answered"
+            raise TTError(
+                f"the manager at {self._manager} {how}: it may have done what it was asked; look with `ticktalk status`"
+            )
+
+        command = msgspec.msgpack.encode(Command(**question))
+        answer = ask(self._link, COMMAND, command, self._trust, limit, unanswered)
         if answer is None:
             raise self._nobody()
         self._trust.guard.admit(answer.badge, answer.manager)

@@ -138,6 +138,8 @@ class Heal:
         """
         if name == self._state.manager.name:
             raise TTRuntimeError(f"{name!r} is the manager's own ensemble: it cannot be drained")
+        if name in self._state.lost:
+            raise TTRuntimeError(f"{name!r} is not heard now: try again when it is back")
         if name not in self._state.ensembles:
             raise TTRuntimeError(no_such(f"there is no ensemble {name!r}", name, "joined", self._state.ensembles))
         if name in {*self._state.draining, *self._state.dismissed}:

@@ -451,7 +451,7 @@ class Replace:
             for name in (replacement.old, replacement.new):
                 if name != state.name and name in self._state.graphs:
                     self._deploy.discard(self._state.graphs[name])
-            self._end(title, TTRuntimeError("it was stopped meanwhile"))
+            self._end(title, TTRuntimeError("it was stopped meanwhile"), told=True)
 
     def _end(self, title: str, error: BaseException | None, result: Any = None, told: bool = False) -> None:
         self._state.replacements.pop(title, None)

@@ -172,8 +172,17 @@ def can_reach(peers: list[ReachableEnsemble], trust: Trust) -> bool:
     return True
 
 
-def question(link: Link, key: str, content: bytes, trust: Trust, limit: float = ANSWER_LIMIT) -> ProvenAnswer | None:
+def question(
+    link: Link,
+    key: str,
+    content: bytes,
+    trust: Trust,
+    limit: float = ANSWER_LIMIT,
+    unanswered: Callable[[], None] = lambda: None,
+) -> ProvenAnswer | None:
     """Ask the manager over an open link: its answer; None when nobody answers.
+
+    `unanswered` is called before, if the manager was there when it was asked: it may have done what it was asked.
 
     Raises:
         RefusedError: what answers is not proven to be a trusted manager, or does not trust this process.
@@ -182,7 +191,10 @@ def question(link: Link, key: str, content: bytes, trust: Trust, limit: float = 
     if asking is None:
         return None
     answer = _proven(link, key, asking.payload, limit, asking.answer)
-    return None if answer is None else ProvenAnswer(*answer, asking.answerer.name, asking.badge)
+    if answer is None:
+        unanswered()
+        return None
+    return ProvenAnswer(*answer, asking.answerer.name, asking.badge)
 
 
 def _proven(link: Link, key: str, payload: bytes, limit: float, proves: Callable[[bytes], T]) -> T | None:
