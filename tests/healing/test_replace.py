@@ -311,6 +311,35 @@ def test_a_state_that_would_be_lost_is_refused_and_nothing_happens() -> None:
     world.check()
 
 
+def test_an_sq_whose_function_has_another_name_now_may_be_the_one_that_is_gone() -> None:
+    """Two of the same parameters are told apart by nothing: of the removed ones each has one of the new ones."""
+    text = """
+@SQify
+def NAME(x):
+    global sq_state
+    sq_state["sum"] = sq_state.get("sum", 0) + x
+    return sq_state["sum"]
+@SQify
+def other(y):
+    global sq_state
+    sq_state["y"] = y
+    return y
+"""
+    body = "n = count(trigger, TTPeriod=100)\nreturn other(NAME(n) + NAME(n))"
+    world = World(["a"])
+    world.start(graph_of(body.replace("NAME", "adds"), more=text.replace("NAME", "adds")))
+    renamed = graph_of(body.replace("NAME", "sums"), more=text.replace("NAME", "sums"))
+    answers = replaced(world, 250, renamed)
+    dropped = replaced(world, 350, renamed, drop_state=["adds-1", "adds-2"], watch=0)
+    gone = replaced(world, 450, graph_of("return count(trigger, TTPeriod=100)"))
+    world.run(700)
+    assert 'if it is sums-1 there, call it TTName="adds-1"' in str(answers[0])
+    assert 'if it is sums-2 there, call it TTName="adds-2"' in str(answers[0])
+    assert dropped[0].renamed == {"adds-1": "sums-1", "adds-2": "sums-2"}
+    assert "other-1 keeps state, and the new version has no such SQ" in str(gone[0])
+    world.check()
+
+
 CLASS = """
 import dataclasses
 @dataclasses.dataclass

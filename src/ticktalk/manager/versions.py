@@ -9,6 +9,7 @@ import msgspec
 from ticktalk.durations import about
 from ticktalk.engine.firing_chain import keeps_state
 from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.sq import TTSQ
 from ticktalk.manager.deploy import grid_of, with_grid
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.state import GraphState, ManagerState, ReplaceState
@@ -27,11 +28,22 @@ def compare(name: str, old: TTGraph, new: TTGraph) -> Changes:
     added = [sq for sq in after if sq not in before]
     removed = [sq for sq in before if sq not in after]
     renamed: dict[str, str] = {}
-    for sq in removed:
-        same = [a for a in added if after[a].function == before[sq].function and a not in renamed.values()]
-        if same:
-            renamed[sq] = same[0]
+    for is_it in (_same_function, _alike):
+        for sq in [sq for sq in removed if sq not in renamed]:
+            same = [a for a in added if a not in renamed.values() and is_it(before[sq], after[a])]
+            if same:
+                renamed[sq] = same[0]
     return Changes(name, 0, [sq for sq in after if sq in before], added, removed, renamed)
+
+
+def _same_function(old: TTSQ, new: TTSQ) -> bool:
+    return old.function == new.function
+
+
+def _alike(old: TTSQ, new: TTSQ) -> bool:
+    """True if the function may have another name now: both keep state, and their parameters have the same names."""
+    names = [[port.name for port in sq.ports] for sq in (old, new)]
+    return keeps_state(old) and keeps_state(new) and names[0] == names[1]
 
 
 def refusals(changes: Changes, old: TTGraph, new: TTGraph, drop: Collection[str]) -> list[str]:
