@@ -157,8 +157,10 @@ class Search:
         return Point(values, self._seed + case, {})
 
     def begun(self, axis: Axis) -> str:
-        """The moments at which a cut or a failure was begun, in words; "": it is neither."""
-        return self._moments[axis.dimension.name].words if axis.dimension.name in self._moments else ""
+        """The moments at which a cut or a failure was begun, or the seeds of what is by chance; "": it is neither."""
+        if axis.dimension.name in self._moments:
+            return self._moments[axis.dimension.name].words
+        return f"with {SEEDS} seeds" if KINDS[axis.dimension.kind].by_chance else ""
 
     def bounds(self) -> list[tuple[Axis, Bound, int]]:
         """The bound along each axis, and how many runs it took; all axes at the same time."""
@@ -338,7 +340,8 @@ def explore(
         tell = _Tell(_replay(program, graph, settings, network_delay, until), deployed, happens, folder)
         bounds = search.bounds()
         axes = [_axis_bound(search, tell, *each) for each in bounds]
-        together = _together(search, pool, tell, bounds, runs) if len(space) > 1 and runs else None
+        several = len({axis.dimension.name for axis, found, _ in bounds if found.safe}) > 1
+        together = _together(search, pool, tell, bounds, runs) if several and runs else None
         counts = {name: len(tokens) for name, tokens in usual.outputs.items()}
         return Certificate(compiled.name, counts, pool.runs, axes, together, _unmet(axes, expected))
     except BrokenProcessPool:

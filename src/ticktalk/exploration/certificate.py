@@ -37,7 +37,7 @@ class AxisBound(msgspec.Struct, frozen=True):
         end: nothing was found up to the end of what was searched.
         steady: worse was never better, in all that was tried.
         values: how many values were tried; `runs`: in how many runs.
-        begun: (a cut, a failure) the moments at which it was begun, in words.
+        begun: (a cut, a failure) the moments at which it was begun, in words; (what is by chance) with how many seeds.
         first: the least that changes something.
     """
 
@@ -92,7 +92,7 @@ class Certificate(msgspec.Struct, frozen=True):
         outputs: how many output tokens a run has, by SQ.
         runs: how many runs there were in all.
         bounds: along each axis.
-        together: with all at once; None: there is only one axis, or nothing to search.
+        together: with all at once; None: nothing to search, or no two bounds above 0.
         unmet: bounds that were expected, and are not there, as sentences.
     """
 
