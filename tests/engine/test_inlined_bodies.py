@@ -21,6 +21,9 @@ from ticktalk.accelerate.chosen import body_in, is_plain
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.compiler import compile_source
 
+pytestmark = pytest.mark.filterwarnings("ignore::ticktalk.errors.TTWarning", "ignore::SyntaxWarning")
+"""Bodies here do what they should not, and lack names."""
+
 HEADER = """\
 from math import sqrt
 import math

@@ -3,6 +3,7 @@
 import keyword
 import re
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from snippets import CLOCK_PROGRAM, program
@@ -60,6 +61,7 @@ def edited(draw):
     return text
 
 
+@pytest.mark.filterwarnings("ignore::ticktalk.errors.TTWarning", "ignore::SyntaxWarning")  # what it edits is odd
 @settings(max_examples=700, suppress_health_check=list(HealthCheck))
 @given(edited())
 def test_an_edited_program_gives_a_graph_or_problems(text):
