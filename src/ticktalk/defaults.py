@@ -11,7 +11,7 @@ from fractions import Fraction
 DEFAULT_RUNTIME_MANAGER_NAME = "runtime-manager"
 """The name of the runtime manager's ensemble, unless it is given another; ensembles look for this one."""
 
-PROTOCOL = 5
+PROTOCOL = 6
 """The version of the messages between manager and ensembles."""
 
 RX_PORT = 5555

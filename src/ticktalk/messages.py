@@ -188,6 +188,8 @@ class Row(NamedTuple):
         values: it holds values of programs, which have an encoding of their own.
         path: the path on which it travels.
         most: bytes of its frame; a longer one is refused unread.
+        long: the type of what it carries where that has more bytes than `OF_GRAPH`; None: the same. A few long values
+            are read in no time, many small ones are not.
     """
 
     payload: Any
@@ -199,6 +201,7 @@ class Row(NamedTuple):
     values: bool = False
     path: Path = Path.CONTROL
     most: int = LITTLE
+    long: Any = None
 
 
 _MEMBERS: tuple[Role, ...] = ("manager", "ensemble")
@@ -310,12 +313,19 @@ ROWS: dict[enum.Enum, Row] = {
     RuntimeMsg.DRAIN: Row(carry.DrainRequest, "move all that lives on an ensemble", _OPERATORS, crosses=False),
     RuntimeMsg.REPLACE: Row(ReplaceRequest, "replace a graph by another version", _OPERATORS, crosses=False),
     RuntimeMsg.SET_GRID: Row(carry.SetRequest, "change a stream's period and phase", _OPERATORS, crosses=False),
-    RuntimeMsg.CHECKPOINT: Row(carry.Checkpoint, "instances as they are now", _MEMBERS, _ensemble, most=VALUES),
+    RuntimeMsg.CHECKPOINT: Row(
+        carry.Checkpoint, "instances as they are now", _MEMBERS, _ensemble, most=VALUES, long=carry.LongCheckpoint
+    ),
     RuntimeMsg.PLACED: Row(
         carry.Placed, "SQs that were to come are expected, or there, or cannot come", _MEMBERS, _ensemble, most=OF_GRAPH
     ),
     RuntimeMsg.HANDED: Row(
-        carry.Handed, "what instances that were handed over go on with", _MEMBERS, _ensemble, most=VALUES
+        carry.Handed,
+        "what instances that were handed over go on with",
+        _MEMBERS,
+        _ensemble,
+        most=VALUES,
+        long=carry.LongHanded,
     ),
     RuntimeMsg.SWITCHED: Row(Switched, "the answer to SWITCH", _MEMBERS, _ensemble, most=OF_GRAPH),
     RuntimeMsg.STATUS: Row(carry.StatusRequest, "how everything stands", _VIEWERS, crosses=False),

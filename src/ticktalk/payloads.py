@@ -23,9 +23,13 @@ from ticktalk.heartbeats import Voters as Voters
 from ticktalk.json_text import as_json, json_line, json_name
 from ticktalk.printable import line
 from ticktalk.ranges import Count, EnsembleName, Host, Name, Period, RootTick, Span, Text, is_interval
+from ticktalk.saved_state import Checkpoint as Checkpoint
+from ticktalk.saved_state import Handed as Handed
 from ticktalk.saved_state import InstanceState as InstanceState
+from ticktalk.saved_state import LongCheckpoint as LongCheckpoint
+from ticktalk.saved_state import LongHanded as LongHanded
 from ticktalk.saved_state import SavedSync as SavedSync
-from ticktalk.saved_state import States, StatesOfStarts
+from ticktalk.saved_state import StatesOfStarts
 from ticktalk.series import MetricName, Series
 from ticktalk.stuck import Stuck as Stuck
 from ticktalk.time import INFINITY, Tick, grid
@@ -276,21 +280,6 @@ class FiringError(msgspec.Struct, frozen=True):
 # Instances that move, and their checkpoints.
 
 
-class Checkpoint(msgspec.Struct, frozen=True):
-    """The instances of one context on one ensemble, as they were at `tick`: those that changed since the last.
-
-    `left_out` names values without codec, such as "count-1: sq_state['camera'] (VideoCapture)".
-    """
-
-    graph: Name
-    context: Count
-    ensemble: EnsembleName
-    tick: RootTick
-    states: States
-    generations: dict[Name, Count] = {}
-    left_out: list[Text] = []
-
-
 class Placement(msgspec.Struct, frozen=True):
     """The hosts of a graph's SQs from now on.
 
@@ -349,20 +338,6 @@ class HandOver(msgspec.Struct, frozen=True):
     to: dict[Name, Host]
     sent: dict[Count, dict[Name, Count]] = {}
     stay: bool = False
-
-
-class Handed(msgspec.Struct, frozen=True):
-    """The states of handed-over instances, by context; `more`: a part of them, and another part follows.
-
-    `problem`: why they cannot be sent; they go on where they are.
-    """
-
-    graph: Name
-    ensemble: EnsembleName
-    states: StatesOfStarts
-    left_out: list[Text] = []
-    more: bool = False
-    problem: Text | None = None
 
 
 class HowFar(msgspec.Struct, frozen=True, array_like=True):

@@ -32,6 +32,18 @@ MOST_SQS = 50_000
 MOST_STARTS = 10_000
 """Starts of a graph that one message tells something of."""
 
+MOST_WAITING = 800_000
+"""Tokens or deadlines that wait in one place of an SQ whose state is in a message; its bound in bytes is met before."""
+
+MOST_MET = 20_000
+"""Waiting tokens of such an SQ that others have overlapped which then left unused."""
+
+MOST_MET_BY_ONE = 1_000
+"""Ports from which tokens have overlapped one of them."""
+
+MOST_LEFT_OUT = 10_000
+"""Values without codec that a message names."""
+
 RootTick = Annotated[int, Meta(ge=-FARTHEST, le=FARTHEST)]
 """A root tick, finite."""
 

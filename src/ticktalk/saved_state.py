@@ -1,6 +1,6 @@
-"""The state of an instance that goes on elsewhere, as messages carry it; made and used by `engine/state.py`.
+"""States of instances that go on elsewhere, and the messages that bring them to the manager.
 
-Ticks are those of the root clock.
+States are made and used by `engine/state.py`. Ticks are those of the root clock.
 """
 
 from __future__ import annotations
@@ -9,7 +9,20 @@ from typing import Annotated, TypedDict
 
 import msgspec
 
-from ticktalk.ranges import MOST_SQS, MOST_STARTS, Count, Name, Value
+from ticktalk.ranges import (
+    MOST_LEFT_OUT,
+    MOST_MET,
+    MOST_MET_BY_ONE,
+    MOST_SQS,
+    MOST_STARTS,
+    MOST_WAITING,
+    Count,
+    EnsembleName,
+    Name,
+    RootTick,
+    Text,
+    Value,
+)
 from ticktalk.time import Tick
 
 SavedToken = tuple[Count, Tick, Count, Tick, Value]
@@ -22,25 +35,32 @@ SavedDeadline = tuple[Tick, Count, Tick, Tick]
 """A deadline: start, number, stop, and the root tick of it."""
 
 
+_waiting, _by_arc = msgspec.Meta(max_length=MOST_WAITING), msgspec.Meta(max_length=MOST_SQS)
+_met, _met_by_one = msgspec.Meta(max_length=MOST_MET), msgspec.Meta(max_length=MOST_MET_BY_ONE)
+
+_ENTRY, _FIELD = 64, 24
+"""Bytes that an entry of a list of a state has in a message beside its value or name, and that a field has, at most."""
+
+
 class SavedSync(TypedDict, total=False):
     """The state of a firing rule of any kind (`TTSQSync.save`)."""
 
     newest: Tick
     number: Count
-    inbox: list[SavedArrival]
-    remote: list[SavedArrival]
-    met: dict[Count, list[Count]]
+    inbox: Annotated[list[SavedArrival], _waiting]
+    remote: Annotated[list[SavedArrival], _waiting]
+    met: Annotated[dict[Count, Annotated[list[Count], _met_by_one]], _met]
     last_start: Tick
-    sticky: list[SavedToken]
-    ports: list[SavedToken]
-    settled: list[SavedToken | None]
+    sticky: Annotated[list[SavedToken], _by_arc]
+    ports: Annotated[list[SavedToken], _waiting]
+    settled: Annotated[list[SavedToken | None], _by_arc]
     considered: Tick
     not_before: Tick | None
     known: Tick
-    due: list[SavedDeadline]
-    missed: list[SavedDeadline]
-    answered: list[Count]
-    data: list[tuple[Tick, SavedToken]]
+    due: Annotated[list[SavedDeadline], _waiting]
+    missed: Annotated[list[SavedDeadline], _waiting]
+    answered: Annotated[list[Count], _waiting]
+    data: Annotated[list[tuple[Tick, SavedToken]], _waiting]
 
 
 class InstanceState(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -57,8 +77,8 @@ class InstanceState(msgspec.Struct, frozen=True, omit_defaults=True):
 
     sync: SavedSync = {}
     body: Value | None = None
-    sent: dict[Name, Count] = {}
-    received: dict[Name, Count] = {}
+    sent: Annotated[dict[Name, Count], _by_arc] = {}
+    received: Annotated[dict[Name, Count], _by_arc] = {}
     late: bool = False
 
     @property
@@ -73,8 +93,21 @@ class InstanceState(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def size(self) -> int:
-        """The bytes of the values in it."""
-        return sum(map(len, self.values))
+        """The bytes that it has in a message, at most."""
+        parts = [part for part in self.sync.values() if isinstance(part, list | dict)]
+        entries = sum(map(len, (*parts, *self.sync.get("met", {}).values(), self.sent, self.received)))
+        names = sum(len(arc.encode()) for arc in (*self.sent, *self.received))
+        return sum(map(len, self.values)) + names + _ENTRY * (entries + 1) + _FIELD * len(self.sync)
+
+    @property
+    def fits(self) -> bool:
+        """True if it holds no more tokens than a message may."""
+        met = self.sync.get("met", {})
+        return (
+            all(len(part) <= MOST_WAITING for part in self.sync.values() if isinstance(part, list))
+            and len(met) <= MOST_MET
+            and all(len(slots) <= MOST_MET_BY_ONE for slots in met.values())
+        )
 
 
 States = Annotated[dict[Name, InstanceState], msgspec.Meta(max_length=MOST_SQS)]
@@ -82,3 +115,51 @@ States = Annotated[dict[Name, InstanceState], msgspec.Meta(max_length=MOST_SQS)]
 
 StatesOfStarts = Annotated[dict[Count, States], msgspec.Meta(max_length=MOST_STARTS)]
 """The same by context."""
+
+OneState = Annotated[dict[Name, InstanceState], msgspec.Meta(max_length=1)]
+"""The state of one SQ, or none."""
+
+OneStateOfStarts = Annotated[dict[Count, OneState], msgspec.Meta(max_length=1)]
+"""The same by context."""
+
+LeftOut = Annotated[list[Text], msgspec.Meta(max_length=MOST_LEFT_OUT)]
+"""Values without codec, such as "count-1: sq_state['camera'] (VideoCapture)"."""
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """The instances of one context on one ensemble, as they were at `tick`: those that changed since the last."""
+
+    graph: Name
+    context: Count
+    ensemble: EnsembleName
+    tick: RootTick
+    states: States
+    generations: dict[Name, Count] = {}
+    left_out: LeftOut = []
+
+
+class LongCheckpoint(Checkpoint, frozen=True):
+    """A checkpoint as it may be where it is long: of one instance at most."""
+
+    states: OneState
+    generations: Annotated[dict[Name, Count], msgspec.Meta(max_length=1)] = {}
+
+
+class Handed(msgspec.Struct, frozen=True):
+    """The states of handed-over instances, by context; `more`: a part of them, and another part follows.
+
+    `problem`: why they cannot be sent; they go on where they are.
+    """
+
+    graph: Name
+    ensemble: EnsembleName
+    states: StatesOfStarts
+    left_out: LeftOut = []
+    more: bool = False
+    problem: Text | None = None
+
+
+class LongHanded(Handed, frozen=True):
+    """The same as it may be where it is long: of one instance at most."""
+
+    states: OneStateOfStarts

@@ -16,7 +16,7 @@ from world import MANAGER, MS, S, World, graph_of
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.errors import TTMappingError, TTRuntimeError
 from ticktalk.graph.sq import TTDestination
-from ticktalk.hosted import checkpoints, moves
+from ticktalk.hosted import checkpoints
 from ticktalk.hosted.asked_senders import AskedSenders
 from ticktalk.hosted.moves import Moves
 from ticktalk.manager.heal import Heal
@@ -313,7 +313,17 @@ def test_states_that_are_long_move_in_parts(monkeypatch: pytest.MonkeyPatch) -> 
     assert sent.count(("place", True)) >= 3
 
 
-def test_an_instance_that_no_message_holds_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("bound", "most", "why"),
+    [
+        ("ticktalk.hosted.moves.LONGEST", 3, r".*-1 of graph 'prog' holds \d+ bytes"),
+        ("ticktalk.saved_state.MOST_WAITING", 0, "more tokens wait at .*-1 of graph 'prog' than"),
+    ],
+    ids=["bytes", "tokens"],
+)
+def test_an_instance_that_no_message_holds_stays_where_it_is(
+    monkeypatch: pytest.MonkeyPatch, bound: str, most: int, why: str
+) -> None:
     """The requester is told why; the SQs go on, and move when their states are shorter."""
     hosts = dict.fromkeys(("count-1", "total-1", "same-1", "ADD_TIME_DELAY-1", "pair-1"), "b")
     still = outputs(PARTS, hosts, None)
@@ -322,8 +332,8 @@ def test_an_instance_that_no_message_holds_stays_where_it_is(monkeypatch: pytest
 
     def refused() -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(moves, "LONGEST", 3)
-            with pytest.raises(TTRuntimeError, match=r"'b' is not drained: .*-1 of graph 'prog' holds \d+ bytes"):
+            patch.setattr(bound, most)
+            with pytest.raises(TTRuntimeError, match=f"'b' is not drained: {why}"):
                 world.manager.drain("b")
         assert set(world.hosts().values()) == {"b"} and "b" in world.manager.ensembles
 

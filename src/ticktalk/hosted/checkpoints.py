@@ -12,14 +12,14 @@ from typing import TypeVar
 
 import msgspec
 
-from ticktalk.defaults import MAX_VALUE
 from ticktalk.engine.context import Context
 from ticktalk.engine.firing_chain import keeps_state
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.hosted.body_runner import Bodies
-from ticktalk.messages import RuntimeMsg
+from ticktalk.messages import LITTLE, OF_GRAPH, RuntimeMsg
 from ticktalk.payloads import Checkpoint, InstanceState, StartContext, StopGraph
+from ticktalk.ranges import MOST_LEFT_OUT
 
 Key = tuple[str, int]
 """A graph's name and a context's number."""
@@ -32,10 +32,13 @@ Tell = Callable[[RuntimeMsg, object], None]
 BodyStates = dict[tuple[int, str], bytes | None]
 """The `sq_state` of bodies, by context and SQ."""
 
-LARGE = MAX_VALUE
-"""Bytes of instances in one message, unless a single one is longer: a frame has to hold it."""
+LARGE = OF_GRAPH - LITTLE
+"""Bytes of instances in one message, unless a single one is longer."""
 
-WARNED = 10_000
+_NAMED = 32
+"""Bytes that an instance has there beside its state and its name, which stands there twice, at most."""
+
+WARNED = MOST_LEFT_OUT
 """Values left out of checkpoints that are told and remembered."""
 
 
@@ -120,8 +123,9 @@ class Checkpoints:
             new = [text for text in (*taken.left_out, *left_out) if text not in self._said]
             new = new[: WARNED - len(self._said)]
             self._said.update(new)
-            for part in parts(changed) if changed or new else ():
-                told = Checkpoint(graph, number, self._host.name, taken.tick, part, taken.generations, new)
+            for part in [*([{}] if new else []), *(parts(changed) if changed else ())]:
+                generations = {sq: taken.generations[sq] for sq in part}
+                told = Checkpoint(graph, number, self._host.name, taken.tick, part, generations, new)
                 self._tell(RuntimeMsg.CHECKPOINT, told)
                 new = []
             then()
@@ -191,11 +195,11 @@ class Checkpoints:
 
 
 def parts(states: Mapping[Name, InstanceState]) -> Iterator[dict[Name, InstanceState]]:
-    """The instances in parts for one message each: of `LARGE` bytes of values, or of one instance."""
+    """The instances in parts for one message each: of `LARGE` bytes, or of one instance."""
     part: dict[Name, InstanceState] = {}
     length = 0
     for name, state in states.items():
-        size = state.size
+        size = state.size + _NAMED + 2 * len(str(name).encode())
         if part and length + size > LARGE:
             yield part
             part, length = {}, 0
@@ -205,17 +209,15 @@ def parts(states: Mapping[Name, InstanceState]) -> Iterator[dict[Name, InstanceS
 
 
 def parts_of_contexts(states: Mapping[int, Mapping[str, InstanceState]]) -> list[dict[int, dict[str, InstanceState]]]:
-    """The same for instances of several contexts; one part at least."""
+    """The same for instances of several contexts; the first part has no instance, but each context that has none."""
     every = {(number, sq): state for number, saved in states.items() for sq, state in saved.items()}
-    found = []
-    for part in parts(every):
+    found: list[dict[int, dict[str, InstanceState]]] = [{number: {} for number, saved in states.items() if not saved}]
+    for part in parts(every) if every else ():
         by_context: dict[int, dict[str, InstanceState]] = {}
         for (number, sq), state in part.items():
             by_context.setdefault(number, {})[sq] = state
         found.append(by_context)
-    for number in states:
-        found[-1].setdefault(number, {})
-    return found
+    return found if found[0] or len(found) == 1 else found[1:]
 
 
 def whole(

@@ -30,12 +30,12 @@ from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.hosted.asked_senders import AskedSenders, Numbers, Send
 from ticktalk.hosted.body_runner import Bodies
-from ticktalk.hosted.checkpoints import BodyStates, Checkpoints, Key, parts_of_contexts, whole
+from ticktalk.hosted.checkpoints import WARNED, BodyStates, Checkpoints, Key, parts_of_contexts, whole
 from ticktalk.hosted.subscriptions import senders_to
 from ticktalk.hosted.switching import behind, in_time_again, late
 from ticktalk.messages import NetMsg, RuntimeMsg
 from ticktalk.payloads import Expect, Handed, HandOver, HowFar, InstanceState, Placed, Placement, SoFar
-from ticktalk.ranges import known
+from ticktalk.ranges import MOST_WAITING, known
 from ticktalk.time import Tick
 from ticktalk.values.codec import Encoded
 
@@ -422,11 +422,18 @@ class Moves:
         graph, handed = order.graph, self._host.hand_over(order)
         for number, saved in handed.states.items():
             for sq, state in saved.items():
+                why = ""
                 if (length := state.size + len(states.get((number, sq)) or b"")) > LONGEST:
                     why = (
                         f"{sq} of graph {graph!r} holds {length} bytes in its sq_state and in tokens that wait, and a"
                         f" message may have {LONGEST}: let it hold less, or stop the graph"
                     )
+                elif not state.fits:
+                    why = (
+                        f"more tokens wait at {sq} of graph {graph!r} than the {MOST_WAITING} that a message may have:"
+                        " let fewer wait, or stop the graph"
+                    )
+                if why:
                     for context in () if order.stay else contexts:
                         context.release(order.to)
                     self._tell(RuntimeMsg.HANDED, Handed(graph, self._host.name, {}, problem=why))
@@ -442,10 +449,11 @@ class Moves:
             prepared.place({**prepared.host_of, **dict.fromkeys(order.to, "")}, prepared.generations)
             for context in contexts:
                 self._bodies.forget(context, order.to)
-        *before, last = parts_of_contexts(found)
+        left_out = [*handed.left_out, *left_out][:WARNED]
+        *before, last = parts_of_contexts(found) + [{}] * bool(left_out)
         for part in before:
             self._tell(RuntimeMsg.HANDED, Handed(graph, self._host.name, part, more=True))
-        self._tell(RuntimeMsg.HANDED, Handed(graph, self._host.name, last, [*handed.left_out, *left_out]))
+        self._tell(RuntimeMsg.HANDED, Handed(graph, self._host.name, last, left_out))
 
     def _waited_for(self, graph: str) -> Numbers:
         """The numbers up to which tokens are under way to here, before others that wait behind them."""

@@ -11,7 +11,8 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from ticktalk.messages import ROWS, Message, RuntimeMsg, SyncMsg
+from ticktalk.messages import LITTLE, OF_GRAPH, ROWS, Message, Row, RuntimeMsg, SyncMsg
+from ticktalk.no_garbage import no_garbage
 from ticktalk.payloads import OutputToken, OutputTokens, StartContext, Unreadable
 from ticktalk.physical.network.frames import HEAD, FrameError, InvalidError, body
 from ticktalk.physical.output_batch import MOST
@@ -192,16 +193,24 @@ class _Codec(NamedTuple):
     back: Callable[[memoryview], Any]
 
 
-def _plain(kind: Any) -> _Codec:
-    decoder = msgspec.msgpack.Decoder(kind)
-    return _Codec(kind, lambda payload: payload, decoder.decode)
+def _plain(row: Row) -> _Codec:
+    decoder = msgspec.msgpack.Decoder(row.payload)
+    long = decoder if row.long is None else msgspec.msgpack.Decoder(row.long)
+
+    def back(data: memoryview) -> Any:
+        if len(data) <= LITTLE:
+            return decoder.decode(data)
+        with no_garbage():
+            return (decoder if len(data) <= OF_GRAPH else long).decode(data)
+
+    return _Codec(row.payload, lambda payload: payload, back)
 
 
 _WITH_VALUES = {
     SyncMsg.START: _Codec(_StartWire, _start_out, _start_in),
     RuntimeMsg.OUTPUT_TOKENS: _Codec(_OutputsWire, _outputs_out, _outputs_in),
 }
-_CODECS = {kind: _WITH_VALUES[kind] if row.values else _plain(row.payload) for kind, row in ROWS.items() if row.crosses}
+_CODECS = {kind: _WITH_VALUES[kind] if row.values else _plain(row) for kind, row in ROWS.items() if row.crosses}
 _KINDS = {f"{kind.__class__.__name__}.{kind.name}": kind for kind in _CODECS}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
