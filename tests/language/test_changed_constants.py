@@ -375,6 +375,32 @@ CHANGED: list[tuple[str, str, Modules]] = [
     ("A=[1]\nB=list([A])\nB[0].append(2)", "A", {}),
     ("A=[1]\nB=dict(zip('a',[A]))\nB['a'].append(2)", "A", {}),
     ("A=[1]\nimport copy\nB=copy.copy([A])\nB[0].append(2)", "A", {}),
+    ("import settings\nS=settings.T", "S", {"settings": "T=[1]\nT.append(2)\n"}),
+    (
+        "from settings import T\nS=T\nimport settings\nsettings.go()",
+        "S",
+        {"settings": "T=[1]\ndef go(): T.append(2)\n"},
+    ),
+    ("from settings import T\nN=len(T)", "N", {"settings": "T=[1]\nT.append(2)\n"}),
+    (
+        "from settings import T\nimport settings\nsettings.go()\nN=len(T)",
+        "N",
+        {"settings": "T=[1]\ndef go(): T.append(2)\n"},
+    ),
+    ("import settings\nsettings.go()\nN=len(settings.T)", "N", {"settings": "T=[1]\ndef go(): T.append(2)\n"}),
+    ("from a import S", "S", {"a": "from b import T\nS=T\n", "b": "T=[1]\nT.append(2)\n"}),
+    ("from a import S\nimport b\nb.T.append(3)", "S", {"a": "from b import T\nS=T\n", "b": "T=[1]\n"}),
+    ("import settings\nsettings.go()\nN=settings.T+1", "N", {"settings": "T=1\ndef go():\n  global T\n  T=5\n"}),
+    (
+        "import settings\nsettings.go()\nfrom settings import T\nN=T+1",
+        "N",
+        {"settings": "T=1\ndef go():\n  global T\n  T=5\n"},
+    ),
+    ("from settings import T as U\nN=len(U)", "N", {"settings": "T=[1]\nT.append(2)\n"}),
+    ("from settings import *\nN=len(T)", "N", {"settings": "T=[1]\nT.append(2)\n"}),
+    ("from pkg import T\nN=len(T)", "N", {"pkg/__init__": "from .a import T\n", "pkg/a": "T=[1]\nT.append(2)\n"}),
+    ("import pkg.a\nN=len(pkg.a.T)", "N", {"pkg/__init__": "", "pkg/a": "T=[1]\nT.append(2)\n"}),
+    ("import settings as s\nN=s.T[0]", "N", {"settings": "T=[1]\nT[0]=2\n"}),
 ]
 """Programs, an expression whose value is another one than the first assignment says, and modules beside the program."""
 
@@ -624,6 +650,14 @@ UNCHANGED: list[tuple[str, str, Modules]] = [
     ("def gen(n):\n  for i in range(n): yield i\nA=[1]\nX=list(gen(A[0]))\nX.append(2)", "A", {}),
     ("try:\n  import tomllib\nexcept ImportError:\n  tomllib=None\nN=3", "N", {}),
     ("try:\n  from math import tau\nexcept ImportError:\n  tau=6.28\nN=3", "N", {}),
+    ("N=1\nclass C: N=2\ndef f():\n  global N\n  N=3\nf()\nX=C.N+1", "X", {}),
+    (
+        "import settings\nN=len(settings.T)\nM=settings.K+N",
+        "[N,M]",
+        {"settings": "T=[1]\nK=3\ndef go(): T.append(2)\n"},
+    ),
+    ("from a import T\nimport b\nN=len(T)", "N", {"a": "T=[1]\n", "b": "T=[]\nT.append(2)\n"}),
+    ("import a\nimport b\nN=a.T[0]", "N", {"a": "T=[1]\n", "b": "T=[1]\nT[0]=2\n"}),
 ]
 """Programs in which code at module level uses a constant, and changes nothing of it."""
 

@@ -50,6 +50,13 @@ class ModuleConstant(NamedTuple):
     in_class: bool = False
 
 
+class _Use(NamedTuple):
+    """The line of a file at which a constant is used; what changes it only below does not count."""
+
+    file: str
+    line: float = float("inf")
+
+
 class ChangesAtImport:
     """Looks through modules, each a tree by its file as messages show it ("" for the program).
 
@@ -68,7 +75,7 @@ class ChangesAtImport:
         """Where code may give a constant another value; None if none does."""
         if constant not in self._known:
             self._known[constant] = None  # meanwhile, for constants that are made of each other
-            found = self._found(constant, float("inf"), {constant})
+            found = self._found(constant, _Use(constant.file), {constant})
             if found is not None:
                 line = getattr(found, "lineno", None) or self._statement_line(found)
                 of = self._class_at(found, constant.name) if constant.in_class else ""
@@ -90,48 +97,75 @@ class ChangesAtImport:
     def _statement_line(self, node: ast.AST) -> int:
         return int(getattr(self._code.statement(node), "lineno", 1))
 
-    def _found(self, constant: ModuleConstant, before: float, seen: set[ModuleConstant]) -> ast.AST | None:
-        """The node that may change a constant, or one of which its value is made, above a line of its file."""
+    def _found(self, constant: ModuleConstant, use: _Use, seen: set[ModuleConstant]) -> ast.AST | None:
+        """The node that may change a constant, or one of which its value is made, before it is used."""
         for text, node in self._by_text:
-            if text in (None, constant.name) and self._is_above(node, constant.file, before):
+            if text in (None, constant.name) and self._is_above(node, use):
                 return node
-        binding, values = self._binding(constant, before)
+        binding, values = self._binding(constant, use)
         for node in self._rebindings(constant, binding):
-            if self._is_above(node, constant.file, before):
+            if self._is_above(node, use):
                 return node
-        changed = self._changed(constant, binding, before)
+        changed = self._changed(constant, binding, use)
         if changed is not None:
             return changed
-        shares = bool(constant.depths)
         for value in values:
-            line = before if shares else min(before, float(value.lineno))
-            for node in ast.walk(value):
-                name = node.id if isinstance(node, ast.Name) else getattr(node, "attr", None)
-                kind = self._kind(name) if isinstance(name, str) else None
-                if kind is None or not isinstance(name, str):
-                    continue
-                lead = ModuleConstant(constant.file, name, kind, isinstance(node, ast.Attribute))
+            ends = bool(constant.depths) or constant.file != use.file
+            earlier = use if ends else _Use(use.file, min(use.line, value.lineno))
+            for lead in (each for node in ast.walk(value) for each in self._leads(node, constant.file)):
                 if lead not in seen:
                     seen.add(lead)
-                    found = self._found(lead, line, seen)
+                    found = self._found(lead, earlier, seen)
                     if found is not None:
                         return found
         return None
 
-    def _is_above(self, node: ast.AST, file: str, line: float) -> bool:
-        """True if code may run before a line of a file is reached."""
+    def _leads(self, node: ast.AST, file: str) -> Iterator[ModuleConstant]:
+        """The constants that a name or an attribute in a file may mean."""
+        found: set[tuple[str, str]] = set()
+        if isinstance(node, ast.Name):
+            self._add_sources(file, node.id, found)
+        elif isinstance(node, ast.Attribute):
+            module = last_name(node.value)
+            aliases = self._code.binders.get((self._code.tops[file], module), ())
+            for name in {each.name for each in aliases if isinstance(each, ast.alias)} or {module}:
+                for other in self._files_of(name.rpartition(".")[2]):
+                    self._add_sources(other, node.attr, found)
+            depths = self._kind(node.attr)
+            if depths is not None:
+                yield ModuleConstant(file, node.attr, depths, True)
+        for other, name in sorted(found):
+            depths = self._kind(name)
+            if depths is not None:
+                yield ModuleConstant(other, name, depths)
+
+    def _add_sources(self, file: str, name: str, found: set[tuple[str, str]]) -> None:
+        """Add a name of a file, and those of others from which it is imported."""
+        if (file, name) in found:
+            return
+        found.add((file, name))
+        top = self._code.tops[file]
+        for alias in [*self._code.binders.get((top, name), ()), *self._code.binders.get((top, "*"), ())]:
+            statement = self._code.around[alias]
+            if isinstance(alias, ast.alias) and isinstance(statement, ast.ImportFrom):
+                for other in self._files_of(statement.module or ""):
+                    self._add_sources(other, name if alias.name == "*" else alias.name, found)
+
+    def _is_above(self, node: ast.AST, use: _Use) -> bool:
+        """True if code may run before a constant is used."""
         unit = self._code.unit_of[node]
-        if unit.file != file or line == float("inf"):
+        if unit.file != use.file or use.line == float("inf"):
             return True
         at = self._statement_line(node) if unit.around is None else self._code.first_lines[unit]
-        return at < line
+        return at < use.line
 
-    def _binding(self, constant: ModuleConstant, before: float) -> tuple[ast.stmt | None, list[ast.expr]]:
+    def _binding(self, constant: ModuleConstant, use: _Use) -> tuple[ast.stmt | None, list[ast.expr]]:
         """The statement that binds a constant at last, and the values that bind it, from there on."""
         last: ast.stmt | None = None
         statements = [self._code.statement(node) for node in self._stores(constant)]
         found = [each for each in statements if isinstance(each, _BINDING)]
         if not constant.in_class:
+            before = use.line if constant.file == use.file else float("inf")
             found = [each for each in found if isinstance(self._code.around[each], ast.Module) and each.lineno < before]
             plain = [each for each in found if not isinstance(each, ast.AugAssign)]
             last = max(plain, key=lambda each: each.lineno, default=None)
@@ -184,9 +218,14 @@ class ChangesAtImport:
 
     def _names_of(self, module: str) -> set[str]:
         """The names that a module beside the program binds."""
-        ends = tuple(module.replace(".", "/") + end for end in (".py", "/__init__.py"))
-        trees = [tree for file, tree in self._trees.items() if file.endswith(ends)]
+        trees = [self._trees[file] for file in self._files_of(module)]
         return {name for tree in trees for each in tree.body for name in bound_names(each)}
+
+    def _files_of(self, module: str) -> list[str]:
+        """The files that a dotted name of a module beside the program may mean."""
+        path = f"/{module.replace('.', '/')}" if module else ""
+        ends = (f"{path}.py", f"{path}/__init__.py")
+        return [file for file in self._trees if file and f"/{file}".endswith(ends)]
 
     def _may_be(self, attribute: ast.Attribute, constant: ModuleConstant) -> bool:
         """True if an attribute of a constant's name may be that constant."""
@@ -197,7 +236,7 @@ class ChangesAtImport:
         in_class = any(isinstance(each, ast.ClassDef) for each in binders)
         return not (in_class or self._code.is_instance(base) or (isinstance(base, ast.Name) and base.id == "cls"))
 
-    def _changed(self, constant: ModuleConstant, binding: ast.stmt | None, before: float) -> ast.AST | None:
+    def _changed(self, constant: ModuleConstant, binding: ast.stmt | None, use: _Use) -> ast.AST | None:
         """The node that changes the value of a constant in place."""
         if not constant.depths:
             return None
@@ -215,7 +254,7 @@ class ChangesAtImport:
                     waiting.append((attribute, constant.depths))
             waiting += [(key, constant.depths) for key in self._imported(constant)]
             waiting += self._other_targets(constant, binding)
-        return self._follow(waiting, constant, before)
+        return self._follow(waiting, use)
 
     def _loads(self, constant: ModuleConstant) -> Iterator[ast.Name]:
         for top in self._tops(constant):
@@ -244,7 +283,7 @@ class ChangesAtImport:
                 if isinstance(target, ast.Name) and target.id != constant.name:
                     yield self._code.key(target, target.id), constant.depths
 
-    def _follow(self, waiting: list[Step], constant: ModuleConstant, before: float) -> ast.AST | None:
+    def _follow(self, waiting: list[Step], use: _Use) -> ast.AST | None:
         """Follow a value from some places; the node that changes it."""
         seen: set[Step] = set()
         while waiting:
@@ -259,13 +298,13 @@ class ChangesAtImport:
                         waiting.append((node, depths))
                         continue
                     extended = 0 in depths and isinstance(self._code.around[node], ast.AugAssign)
-                    if extended and self._is_above(node, constant.file, before):
+                    if extended and self._is_above(node, use):
                         return node
                 continue
             steps = self._flow.steps(place, depths)
             if steps is not None:
                 waiting += steps
-            elif self._is_above(place, constant.file, before):
+            elif self._is_above(place, use):
                 return place
         return None
 
@@ -291,7 +330,7 @@ class ChangesAtImport:
                 base = node.args[:1] if isinstance(node, ast.Call) else [getattr(node, "value", node)]
                 if any(map(self._code.is_instance, base)):
                     continue
-                changed = self._follow([(node, ANY_DEPTH)], ModuleConstant("", "", ANY_DEPTH), float("inf"))
+                changed = self._follow([(node, ANY_DEPTH)], _Use(""))
                 if changed is not None:
                     around = self._code.around[changed]
                     text = around.slice if isinstance(around, ast.Subscript) else None
