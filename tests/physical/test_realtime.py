@@ -172,6 +172,18 @@ def test_missing_rights_are_said_with_what_gives_them(monkeypatch: pytest.Monkey
     assert found.level == "mind" and "SCHED_RR" in found.text and "give it to the user" in found.advice
 
 
+def test_cpus_that_are_not_there_are_said_beside_those_that_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    keeps = [{0, 1}]
+    monkeypatch.setattr(realtime, "_every", set())
+    monkeypatch.setattr(realtime, "lacking", list)
+    monkeypatch.setattr(realtime, "_may_lock", lambda: False)
+    monkeypatch.setattr(os, "sched_setscheduler", lambda *arguments: None)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: keeps[-1])
+    monkeypatch.setattr(os, "sched_setaffinity", lambda pid, cpus: keeps.append({0, 1} & {*cpus}))
+    assert realtime.keep_time([0]) == []
+    assert realtime.keep_time([0, 99]) == ["CPUs 99 (there are 0)"]
+
+
 def test_missing_rights_are_said_once_and_that_bodies_have_realtime_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

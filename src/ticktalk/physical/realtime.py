@@ -59,13 +59,17 @@ def keep_time(cpus: Collection[int] = ()) -> list[str]:
         found.append(f"locked memory: {os.strerror(ctypes.get_errno())}")
     if cpus:
         before = os.sched_getaffinity(0)
+        lacks, why = list(cpus), ""
         try:
             os.sched_setaffinity(0, cpus)
         except OSError as error:
-            listed = ",".join(str(cpu) for cpu in sorted(before))
-            found.append(f"CPUs {','.join(str(cpu) for cpu in cpus)}: {error.strerror} (there are {listed})")
+            why = f": {error.strerror}"
         else:
             _every.update(before)
+            lacks = sorted(set(cpus) - os.sched_getaffinity(0))
+        if lacks:
+            listed = ",".join(str(cpu) for cpu in sorted(before))
+            found.append(f"CPUs {','.join(map(str, lacks))}{why} (there are {listed})")
     return found
 
 
