@@ -36,13 +36,21 @@ def test_a_script_in_simulation(name: str, folder: Path, capsys: pytest.CaptureF
 
 def test_a_script_on_devices(folder: Path) -> None:
     def run() -> list[str]:
-        """The lines that it prints: a late machine skips pulses, or misses the deadline of an odd one, nothing else."""
+        """The lines that it prints: a late machine skips pulses, or misses the deadline of an odd one, nothing else.
+
+        Of a pulse that is later than its deadline there is no value to replace, which its log tells.
+        """
         done = subprocess.run([sys.executable, "physical.py"], capture_output=True, text=True, timeout=120)
         values, logged = done.stdout.splitlines()
         pulses = json.loads(values)
-        assert [abs(pulse) for pulse in pulses] == [*range(1, len(pulses) + 1)], done.stderr
+        numbers = [abs(pulse) for pulse in pulses]
+        own = Path("ens1.log")  # there once something is told
+        told = own.read_text() if own.exists() else ""
+        too_late = told.count("LookupError: plan B late-1 was due") // 2  # and in its traceback
+        assert numbers == sorted({*numbers}) and max(numbers) - len(numbers) <= too_late, done.stderr
         assert all(pulse < 0 for pulse in pulses if pulse % 2 == 0) and logged == f"{len(pulses)} lines in the log"
         Path("physical.log").unlink()
+        own.unlink(missing_ok=True)
         return [values, logged]
 
     until = time.monotonic() + 120
