@@ -154,7 +154,7 @@ def test_a_clock_step_that_is_refused_is_counted_and_told_once(receivers: Fuzz) 
         assert refused(receivers, NetMsg.PONG, answer(4_096_000_000))
     assert clock.now() - before < 2_000_000_000
     (told,) = [text for text in receivers.said if "which is refused" in text]
-    assert "the manager's clock would move this one by 4096s" in told and "start this ensemble anew" in told
+    assert "the manager's clock would move this one by 1.13778h" in told and "start this ensemble anew" in told
 
 
 def test_a_step_of_the_clock_is_made_once_and_makes_the_lease_no_longer(receivers: Fuzz) -> None:
