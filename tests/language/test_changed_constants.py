@@ -401,6 +401,31 @@ CHANGED: list[tuple[str, str, Modules]] = [
     ("from pkg import T\nN=len(T)", "N", {"pkg/__init__": "from .a import T\n", "pkg/a": "T=[1]\nT.append(2)\n"}),
     ("import pkg.a\nN=len(pkg.a.T)", "N", {"pkg/__init__": "", "pkg/a": "T=[1]\nT.append(2)\n"}),
     ("import settings as s\nN=s.T[0]", "N", {"settings": "T=[1]\nT[0]=2\n"}),
+    ("from types import SimpleNamespace as NS\nA=[1]\nc=NS(a=A)\nc.a.append(2)", "A", {}),
+    ("A=[1]\nD={}\nB=D.get('k',A)\nB.append(2)", "A", {}),
+    (
+        "A=[1]\nclass B:\n  def __init__(self,x): self.x=x\nclass C(B):\n  def grow(self): self.x.append(1)\n"
+        "C(A).grow()",
+        "A",
+        {},
+    ),
+    ("from collections import namedtuple\nT=namedtuple('T','a b')\nA=[1]\nt=T(a=A,b=2)\nt.a.append(3)", "A", {}),
+    ("A=[1]\ndef g(): yield from [A]\nfor x in g(): x.append(2)", "A", {}),
+    ("A=[1]\nmatch ({'a':A},):\n  case ({'a':x},): x.append(2)", "A", {}),
+    ("A=[1]\nD={'k':{}}\nD['k']['j']=A\nD['k']['j'].append(2)", "A", {}),
+    ("A=[1]\nD={}\nD.setdefault('x',{})['y']=A\nD['x']['y'].append(2)", "A", {}),
+    (
+        "A=[1]\nclass B:\n  def __init__(self,x): self.x=x\nclass C(B):\n  def __init__(self,y):\n"
+        "    super().__init__(y)\n    self.x.append(3)\nC(A)",
+        "A",
+        {},
+    ),
+    (
+        "from dataclasses import dataclass\n@dataclass\nclass P:\n  a: list\n@dataclass\nclass Q(P):\n  c: int=0\n"
+        "A=[1]\nq=Q(A)\nq.a.append(2)",
+        "A",
+        {},
+    ),
 ]
 """Programs, an expression whose value is another one than the first assignment says, and modules beside the program."""
 
@@ -658,6 +683,58 @@ UNCHANGED: list[tuple[str, str, Modules]] = [
     ),
     ("from a import T\nimport b\nN=len(T)", "N", {"a": "T=[1]\n", "b": "T=[]\nT.append(2)\n"}),
     ("import a\nimport b\nN=a.T[0]", "N", {"a": "T=[1]\n", "b": "T=[1]\nT[0]=2\n"}),
+    (
+        "from collections import defaultdict\nPAIRS=[['a',1],['b',2]]\nG=defaultdict(list)\n"
+        "for p in PAIRS: G[p[0]].append(p)\nG['z'].append(0)\nG['a'].append([3])",
+        "PAIRS",
+        {},
+    ),
+    (
+        "from contextlib import contextmanager\nCAL=[1.0,0.5]\nLOG=[]\n@contextmanager\ndef using(c):\n"
+        "  LOG.append(len(c))\n  yield c\n  LOG.append(0)\nwith using(CAL) as c:\n  X=c[0]\nX+=1",
+        "CAL",
+        {},
+    ),
+    (
+        "from types import SimpleNamespace as NS\nGAINS=[1,2]\ncfg=NS(gains=GAINS,rate=3)\ncfg.rate=5\n"
+        "cfg.extra={}\ncfg.extra['a']=1",
+        "GAINS",
+        {},
+    ),
+    ("NAMES=['a','b']\nTABLE={}\ndef fill(table,names):\n  for n in names: table[n]=0\nfill(TABLE,NAMES)", "NAMES", {}),
+    (
+        "NAMES=['a','b']\nTABLE={}\ndef fill(*,table,names):\n  for n in names: table[n]=0\n"
+        "fill(table=TABLE,names=NAMES)",
+        "NAMES",
+        {},
+    ),
+    (
+        "LIMITS=[0,10]\nREG={}\ndef register(name,limits):\n  REG[name]=limits\nregister('a',LIMITS)\n"
+        "register('b',[1,2])\nREG['c']=[3]",
+        "LIMITS",
+        {},
+    ),
+    (
+        "PLANT={'a':0.9,'b':0.1}\nclass Plant:\n  def __init__(self,params):\n    self.params=params\n"
+        "    self.state=[0.0]\n  def step(self,u):\n    self.state[0]=self.params['a']*self.state[0]+u\n"
+        "    self.state.append(u)\np=Plant(PLANT)\np.step(1)",
+        "PLANT",
+        {},
+    ),
+    (
+        "HANDLERS={}\nPRIO=[1,2]\ndef handler(name,prio=PRIO):\n  def wrap(f):\n    HANDLERS[name]=(f,prio)\n"
+        "    return f\n  return wrap\n@handler('a')\ndef on_a(x): return x\n@handler('b',[3])\n"
+        "def on_b(x): return PRIO[0]+x\nfor n,(f,p) in HANDLERS.items(): f(1)",
+        "PRIO",
+        {},
+    ),
+    (
+        "GRID=[[1,2],[3,4]]\ndef cells(g):\n  for y,row in enumerate(g):\n"
+        "    for x,v in enumerate(row): yield x,y,v\nFLAT=list(cells(GRID))\nFLAT.append(0)\nD={}\n"
+        "for x,y,v in cells(GRID): D[x,y]=v",
+        "GRID",
+        {},
+    ),
 ]
 """Programs in which code at module level uses a constant, and changes nothing of it."""
 

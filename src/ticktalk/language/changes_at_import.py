@@ -297,7 +297,7 @@ class ChangesAtImport:
                     if isinstance(getattr(node, "ctx", None), ast.Load):
                         waiting.append((node, depths))
                         continue
-                    extended = 0 in depths and isinstance(self._code.around[node], ast.AugAssign)
+                    extended = 0 in depths and self._flow.is_extended(node)
                     if extended and self._is_above(node, use):
                         return node
                 continue

@@ -34,10 +34,10 @@ _READING = frozenset({
 })  # fmt: skip
 """Builtin functions that give nothing back that shares something with what they are given."""
 _GIVING_ARGUMENT = frozenset({
-    "cast", "choice", "nullcontext", "MappingProxyType", "proxy", "ChainMap", "assert_type", "setdefault",
+    "cast", "choice", "nullcontext", "MappingProxyType", "proxy", "ChainMap", "assert_type", "setdefault", "get",
 })  # fmt: skip
 """Functions whose result is what they are given, or as good as that."""
-_HOLDING = frozenset({"SimpleNamespace", "partial", "repeat", "replace", "Thread", "Timer", "_replace"})
+_HOLDING = frozenset({"partial", "repeat", "Thread", "Timer"})
 _ITERATING = frozenset({
     "list", "tuple", "set", "dict", "frozenset", "sorted", "iter", "reversed", "map", "filter",
     "chain", "cycle", "deque", "OrderedDict", "defaultdict",
@@ -102,7 +102,7 @@ class ValueFlow:
         match around:
             case ast.Subscript(value=value) if value is node:
                 if not isinstance(around.ctx, ast.Load):
-                    return not (0 in depths or (0 in _of_item(depths) and self._is_extended(around)))
+                    return not (0 in depths or (0 in _of_item(depths) and self.is_extended(around)))
                 if isinstance(around.slice, ast.Slice):
                     found.append((around, shared))
                 else:
@@ -150,9 +150,9 @@ class ValueFlow:
                     self._bind(target, depths, found)
             case ast.AnnAssign() if around.value is node:
                 self._bind(around.target, depths, found)
-            case ast.Return():
+            case ast.Return() | ast.YieldFrom():
                 self._returned(around, depths, found)
-            case ast.Yield() | ast.YieldFrom():
+            case ast.Yield():
                 self._returned(around, held, found)
             case ast.Lambda() if around.body is node:
                 self._result(around, depths, found)
@@ -161,9 +161,10 @@ class ValueFlow:
             case ast.withitem() if around.optional_vars is not None:
                 self._bind(around.optional_vars, depths | _of_item(depths), found)
             case ast.Match():
+                within = depths | _of_item(depths) | _of_item(_of_item(depths))
                 for inner in ast.walk(around):
                     if isinstance(inner, ast.MatchAs | ast.MatchStar) and inner.name is not None:
-                        found.append((self._code.key(around, inner.name), depths | _of_item(depths)))
+                        found.append((self._code.key(around, inner.name), within))
         return True
 
     def _operators(self, depths: Depths, found: list[Step]) -> None:
@@ -172,7 +173,7 @@ class ValueFlow:
             for method in self._code.definitions.get(name, ()):
                 self._parameters(method, depths, found)
 
-    def _is_extended(self, node: ast.AST) -> bool:
+    def is_extended(self, node: ast.AST) -> bool:
         """True if `+=` and the like may change what is there in place."""
         around = self._code.around[node]
         if not isinstance(around, ast.AugAssign):
@@ -228,6 +229,11 @@ class ValueFlow:
     def _library(self, call: ast.Call, node: ast.AST, depths: Depths, found: list[Step]) -> bool:
         """The value is given to a function, or a method, which is not the program's."""
         name, func = last_name(call), call.func
+        if isinstance(func, ast.Name):
+            binders = self._code.binders.get(self._code.key(func, name), ())
+            name = next((each.name.rpartition(".")[2] for each in binders if isinstance(each, ast.alias)), name)
+        if isinstance(node, ast.keyword) and node.arg is not None:
+            found.append(((None, node.arg), depths))  # as `SimpleNamespace(names=A)` has it
         if isinstance(func, ast.Attribute) and name in _TAKING:
             if isinstance(func.value, ast.Name) and func.value.id in ("list", "dict", "set") and node in call.args[:1]:
                 return 0 not in depths
@@ -289,12 +295,13 @@ class ValueFlow:
     def _given(self, function: ast.AST, call: ast.Call, node: ast.AST, depths: Depths, found: list[Step]) -> None:
         """The value is given to a function or a class of the program."""
         if isinstance(function, ast.ClassDef):
-            makers = [each for each in function.body if isinstance(each, Function)]
-            makers = [each for each in makers if each.name in ("__init__", "__new__", "__post_init__", "__call__")]
+            methods = [each for one in self._with_bases(function) for each in one.body if isinstance(each, Function)]
+            makers = [each for each in methods if each.name in ("__init__", "__new__", "__post_init__", "__call__")]
             for maker in makers:
                 self._given(maker, call, node, depths, found)
             if not any(each.name in ("__init__", "__new__") for each in makers):
-                fields = (each.target for each in function.body if isinstance(each, ast.AnnAssign))
+                bodies = (each for one in self._with_bases(function) for each in one.body)
+                fields = (each.target for each in bodies if isinstance(each, ast.AnnAssign))
                 found.extend(((None, each.id), depths) for each in fields if isinstance(each, ast.Name))
             names = {each.name for each in function.body if isinstance(each, Function)}
             if function.bases or not names.isdisjoint(("__iter__", "__getitem__", "__next__")):
@@ -323,6 +330,14 @@ class ValueFlow:
             found.append(((body, positional[len(before)].arg), depths))
         elif arguments.vararg is not None:
             found.append(((body, arguments.vararg.arg), of_holder(depths)))
+
+    def _with_bases(self, of: ast.ClassDef) -> list[ast.ClassDef]:
+        """A class, and the classes of the program from which it is derived."""
+        found = [of]
+        for each in found:
+            bases = [meant for base in each.bases for meant in self._called(base, each) or ()]
+            found += [base for base in bases if isinstance(base, ast.ClassDef) and base not in found]
+        return found
 
     def _parameters(self, function: ast.AST, depths: Depths, found: list[Step]) -> None:
         """Any parameter of a function may be the value."""
@@ -386,6 +401,8 @@ class ValueFlow:
     def _hold(self, container: ast.expr, depths: Depths, found: list[Step]) -> None:
         """Something in what an expression means is the value."""
         while isinstance(container, ast.Subscript | ast.Call):
+            is_item = isinstance(container, ast.Subscript) or last_name(container) in _GIVING_ITEM
+            depths = of_holder(depths) if is_item else depths
             container = container.value if isinstance(container, ast.Subscript) else container.func
             if isinstance(container, ast.Attribute) and container.attr in _GIVING_ITEM | _SHARING_ITEMS:
                 container = container.value
