@@ -8,7 +8,8 @@ From each place of the value it is followed on (`value_flow.py`), through the fu
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ticktalk.language.bindings import bound_names
@@ -19,7 +20,6 @@ from ticktalk.language.value_flow import ANY_DEPTH, Depths, Step, ValueFlow
 _NAMESPACES = frozenset({"globals", "vars", "locals"})
 _ATTRIBUTE_NAMESPACES = frozenset({"__dict__", "__globals__", "f_globals"})
 _SETTERS = frozenset({"setattr", "delattr", "__setattr__", "__delattr__"})
-_RUNNING = frozenset({"exec", "eval"})
 
 _BINDING = ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Import | ast.ImportFrom
 
@@ -190,19 +190,12 @@ class ChangesAtImport:
                 continue
             is_deleted = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Del)
             elsewhere = unit.around is not None or constant.name in unit.declared
-            if is_deleted or elsewhere or self._is_inside(node, ast.NamedExpr):
+            if is_deleted or elsewhere or isinstance(self._code.around[node], ast.NamedExpr):
                 yield node
         for attribute in self._code.attributes.get(constant.name, ()):
             if not isinstance(attribute.ctx, ast.Load) and self._may_be(attribute, constant):
                 yield attribute
         yield from self._stars(constant, binding)
-
-    def _is_inside(self, node: ast.AST, kind: type[ast.expr]) -> bool:
-        while not isinstance(node, ast.stmt):
-            if isinstance(node, kind):
-                return True
-            node = self._code.around[node]
-        return False
 
     def _stars(self, constant: ModuleConstant, binding: ast.stmt | None) -> Iterator[ast.AST]:
         """The star imports of modules beside the program that bind a constant anew."""
@@ -323,43 +316,31 @@ class ChangesAtImport:
 
     def _changes_by_text(self) -> Iterator[tuple[str | None, ast.AST]]:
         """What changes names that are texts: the name, None for any, and the node."""
-        for name in _NAMESPACES | _ATTRIBUTE_NAMESPACES:
-            nodes: list[ast.expr] = list(self._code.calls.get(name, ()) if name in _NAMESPACES else ())
-            nodes += self._code.attributes.get(name, ()) if name in _ATTRIBUTE_NAMESPACES else ()
-            for node in nodes:
-                base = node.args[:1] if isinstance(node, ast.Call) else [getattr(node, "value", node)]
-                if any(map(self._code.is_instance, base)):
-                    continue
-                changed = self._follow([(node, ANY_DEPTH)], _Use(""))
-                if changed is not None:
-                    around = self._code.around[changed]
-                    text = around.slice if isinstance(around, ast.Subscript) else None
-                    yield (str(text.value) if isinstance(text, ast.Constant) else None), changed
-        for name in _SETTERS:
-            for call in self._code.calls.get(name, ()):
-                if not any(map(self._code.is_instance, call.args[:1])) and not _is_of_super(call.func):
-                    texts = [str(each.value) for each in call.args[:2] if isinstance(each, ast.Constant)]
-                    yield (texts[0] if texts else None), call
-        for name in _RUNNING:
-            for call in self._code.calls.get(name, ()):
-                if not isinstance(call.func, ast.Name) or not call.args:
-                    continue
-                text = call.args[0]
-                if isinstance(text, ast.Constant) and isinstance(text.value, str):
-                    yield from ((each, call) for each in _names_in(text.value))
-                elif name == "exec":
+        calls, is_instance = self._code.calls, self._code.is_instance
+        spaces: list[tuple[ast.AST, list[ast.expr]]] = []
+        spaces += [(call, call.args[:1]) for name in _NAMESPACES for call in calls.get(name, ())]
+        spaces += [
+            (each, [each.value]) for name in _ATTRIBUTE_NAMESPACES for each in self._code.attributes.get(name, ())
+        ]
+        for node, of in spaces:
+            changed = None if any(map(is_instance, of)) else self._follow([(node, ANY_DEPTH)], _Use(""))
+            if changed is not None:
+                yield _text([getattr(self._code.around[changed], "slice", None)]), changed
+        for call in (each for name in _SETTERS for each in calls.get(name, ())):
+            if not any(map(is_instance, call.args[:1])) and not _is_of_super(call.func):
+                yield _text(call.args[:2]), call
+        for call in (each for name in ("exec", "eval") for each in calls.get(name, ())):
+            match call:
+                case ast.Call(func=ast.Name(), args=[ast.Constant(value=str() as code), *_]):
+                    yield from ((each, call) for each in re.findall(r"\w+", code))
+                case ast.Call(func=ast.Name(id="exec"), args=[_, *_]):
                     yield None, call
+
+
+def _text(nodes: Sequence[ast.AST | None]) -> str | None:
+    """The first text among some nodes."""
+    return next((str(each.value) for each in nodes if isinstance(each, ast.Constant)), None)
 
 
 def _is_of_super(func: ast.expr) -> bool:
     return isinstance(func, ast.Attribute) and isinstance(func.value, ast.Call) and last_name(func.value) == "super"
-
-
-def _names_in(text: str) -> set[str]:
-    """The names in a text of code; `Constant.name` of attributes, too."""
-    try:
-        tree = ast.parse(text.strip())
-    except (SyntaxError, ValueError):
-        return set()
-    found = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    return found | {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
