@@ -35,7 +35,7 @@ from ticktalk.hosted.subscriptions import senders_to
 from ticktalk.hosted.switching import behind, in_time_again, late
 from ticktalk.messages import NetMsg, RuntimeMsg
 from ticktalk.payloads import Expect, Handed, HandOver, HowFar, InstanceState, Placed, Placement, SoFar
-from ticktalk.ranges import MOST_WAITING, known
+from ticktalk.ranges import known
 from ticktalk.time import Tick
 from ticktalk.values.codec import Encoded
 
@@ -430,8 +430,8 @@ class Moves:
                     )
                 elif not state.fits:
                     why = (
-                        f"more tokens wait at {sq} of graph {graph!r} than the {MOST_WAITING} that a message may have:"
-                        " let fewer wait, or stop the graph"
+                        f"more tokens wait at {sq} of graph {graph!r} than a message may have: let fewer wait, or"
+                        " stop the graph"
                     )
                 if why:
                     for context in () if order.stay else contexts:
@@ -450,6 +450,7 @@ class Moves:
             for context in contexts:
                 self._bodies.forget(context, order.to)
         left_out = [*handed.left_out, *left_out][:WARNED]
+        # Values that are left out have a message of their own: with states it might be too long.
         *before, last = parts_of_contexts(found) + [{}] * bool(left_out)
         for part in before:
             self._tell(RuntimeMsg.HANDED, Handed(graph, self._host.name, part, more=True))
