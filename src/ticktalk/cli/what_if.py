@@ -148,10 +148,10 @@ def simulated(
 
 
 def _check_new(graph: TTGraph, setup: Setup) -> None:
-    """See that no SQ that the recorded run had not wants a component.
+    """Refuse a new SQ that wants a component: there is no driver, and no recorded result.
 
     Raises:
-        TTError: one does.
+        TTError: there is one.
     """
     for sq in graph.sqs:
         wanted = [name for constraint in sq.constraints for name in constraint.components]

@@ -36,7 +36,7 @@ LARGE = OF_GRAPH - LITTLE
 """Bytes of instances in one message, unless a single one is longer."""
 
 _NAMED = 32
-"""Bytes that an instance has there beside its state and its name, which stands there twice, at most."""
+"""Bytes that an instance has in a message at most, beside its state and twice its name."""
 
 WARNED = MOST_LEFT_OUT
 """Values left out of checkpoints that are told and remembered."""
@@ -123,6 +123,7 @@ class Checkpoints:
             new = [text for text in (*taken.left_out, *left_out) if text not in self._said]
             new = new[: WARNED - len(self._said)]
             self._said.update(new)
+            # Values that are left out have a message of their own: with states it might be too long.
             for part in [*([{}] if new else []), *(parts(changed) if changed else ())]:
                 generations = {sq: taken.generations[sq] for sq in part}
                 told = Checkpoint(graph, number, self._host.name, taken.tick, part, generations, new)
@@ -209,7 +210,7 @@ def parts(states: Mapping[Name, InstanceState]) -> Iterator[dict[Name, InstanceS
 
 
 def parts_of_contexts(states: Mapping[int, Mapping[str, InstanceState]]) -> list[dict[int, dict[str, InstanceState]]]:
-    """The same for instances of several contexts; the first part has no instance, but each context that has none."""
+    """The same for instances of several contexts. Those without instances are in a part of their own, the first."""
     every = {(number, sq): state for number, saved in states.items() for sq, state in saved.items()}
     found: list[dict[int, dict[str, InstanceState]]] = [{number: {} for number, saved in states.items() if not saved}]
     for part in parts(every) if every else ():

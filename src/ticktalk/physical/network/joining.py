@@ -182,7 +182,8 @@ def question(
 ) -> ProvenAnswer | None:
     """Ask the manager over an open link: its answer; None when nobody answers.
 
-    `unanswered` is called before, if the manager was there when it was asked: it may have done what it was asked.
+    Before it gives None for a manager that was there when it was asked, it calls `unanswered`: that manager may have
+    done what it was asked.
 
     Raises:
         RefusedError: what answers is not proven to be a trusted manager, or does not trust this process.
