@@ -211,8 +211,9 @@ class TTEnsemble:
             TTRuntimeError: (simulation) it is the manager's own ensemble, or SQs live here and cannot move.
         """
         self._stop_wanted = True
-        if self._handle is not None:
-            self._handle.stop()
+        handle = self._handle  # its own thread may end it meanwhile
+        if handle is not None:
+            handle.stop()
         elif self._simulation is not None:
             self._leave(self._simulation)
 
