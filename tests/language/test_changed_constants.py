@@ -426,6 +426,11 @@ CHANGED: list[tuple[str, str, Modules]] = [
         "A",
         {},
     ),
+    ("A=1\nB=1\ng=globals()\ng['A']=2\ng['B']=3", "A", {}),
+    ("A=1\nB=1\ng=globals()\ng['A']=2\ng['B']=3", "B", {}),
+    ("T=[1]\nN=len(T)\nL=[N,T]\nT.append(2)", "L", {}),
+    ("T=[1]\nT.append(2)\nK=len(T)\nN=K+1\nK=2\nL=[K,N]", "L", {}),
+    ("T=[1]\nT.append(2)\nK=len(T)\nN=K+1\nK=2\nL=[N,K]", "L", {}),
 ]
 """Programs, an expression whose value is another one than the first assignment says, and modules beside the program."""
 

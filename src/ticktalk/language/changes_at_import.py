@@ -69,13 +69,14 @@ class ChangesAtImport:
         self._code = CodeAtImport(modules)
         self._flow = ValueFlow(self._code)
         self._known: dict[ModuleConstant, CodeLine | None] = {}
+        self._changes: dict[tuple[ModuleConstant, ast.stmt | None], list[ast.AST]] = {}
         self._by_text = list(self._changes_by_text())
 
     def place(self, constant: ModuleConstant) -> CodeLine | None:
         """Where code may give a constant another value; None if none does."""
         if constant not in self._known:
             self._known[constant] = None  # meanwhile, for constants that are made of each other
-            found = self._found(constant, _Use(constant.file), {constant})
+            found = self._found(constant, _Use(constant.file), set())
             if found is not None:
                 line = getattr(found, "lineno", None) or self._statement_line(found)
                 of = self._class_at(found, constant.name) if constant.in_class else ""
@@ -97,8 +98,11 @@ class ChangesAtImport:
     def _statement_line(self, node: ast.AST) -> int:
         return int(getattr(self._code.statement(node), "lineno", 1))
 
-    def _found(self, constant: ModuleConstant, use: _Use, seen: set[ModuleConstant]) -> ast.AST | None:
+    def _found(self, constant: ModuleConstant, use: _Use, seen: set[tuple[ModuleConstant, _Use]]) -> ast.AST | None:
         """The node that may change a constant, or one of which its value is made, before it is used."""
+        if (constant, use) in seen:
+            return None
+        seen.add((constant, use))
         for text, node in self._by_text:
             if text in (None, constant.name) and self._is_above(node, use):
                 return node
@@ -106,18 +110,19 @@ class ChangesAtImport:
         for node in self._rebindings(constant, binding):
             if self._is_above(node, use):
                 return node
-        changed = self._changed(constant, binding, use)
-        if changed is not None:
-            return changed
+        if (constant, binding) not in self._changes:
+            self._changes[constant, binding] = list(self._changed(constant, binding))
+        for node in self._changes[constant, binding]:
+            if self._is_above(node, use):
+                return node
         for value in values:
-            ends = bool(constant.depths) or constant.file != use.file
-            earlier = use if ends else _Use(use.file, min(use.line, value.lineno))
+            # A number or a text that was made from another constant stays as it is if that one changes below.
+            is_made = not constant.depths and constant.file == use.file
+            earlier = _Use(use.file, min(use.line, value.lineno)) if is_made else use
             for lead in (each for node in ast.walk(value) for each in self._leads(node, constant.file)):
-                if lead not in seen:
-                    seen.add(lead)
-                    found = self._found(lead, earlier, seen)
-                    if found is not None:
-                        return found
+                found = self._found(lead, earlier, seen)
+                if found is not None:
+                    return found
         return None
 
     def _leads(self, node: ast.AST, file: str) -> Iterator[ModuleConstant]:
@@ -229,10 +234,10 @@ class ChangesAtImport:
         in_class = any(isinstance(each, ast.ClassDef) for each in binders)
         return not (in_class or self._code.is_instance(base) or (isinstance(base, ast.Name) and base.id == "cls"))
 
-    def _changed(self, constant: ModuleConstant, binding: ast.stmt | None, use: _Use) -> ast.AST | None:
-        """The node that changes the value of a constant in place."""
+    def _changed(self, constant: ModuleConstant, binding: ast.stmt | None) -> Iterator[ast.AST]:
+        """The nodes that change the value of a constant in place."""
         if not constant.depths:
-            return None
+            return
         waiting: list[Step] = []
         if constant.in_class:
             waiting += [((None, constant.name), constant.depths)]
@@ -247,7 +252,7 @@ class ChangesAtImport:
                     waiting.append((attribute, constant.depths))
             waiting += [(key, constant.depths) for key in self._imported(constant)]
             waiting += self._other_targets(constant, binding)
-        return self._follow(waiting, use)
+        yield from self._follow(waiting)
 
     def _loads(self, constant: ModuleConstant) -> Iterator[ast.Name]:
         for top in self._tops(constant):
@@ -276,8 +281,8 @@ class ChangesAtImport:
                 if isinstance(target, ast.Name) and target.id != constant.name:
                     yield self._code.key(target, target.id), constant.depths
 
-    def _follow(self, waiting: list[Step], use: _Use) -> ast.AST | None:
-        """Follow a value from some places; the node that changes it."""
+    def _follow(self, waiting: list[Step]) -> Iterator[ast.AST]:
+        """Follow a value from some places; the nodes that change it."""
         seen: set[Step] = set()
         while waiting:
             step = waiting.pop()
@@ -289,17 +294,14 @@ class ChangesAtImport:
                 for node in self._of_variable(place):
                     if isinstance(getattr(node, "ctx", None), ast.Load):
                         waiting.append((node, depths))
-                        continue
-                    extended = 0 in depths and self._flow.is_extended(node)
-                    if extended and self._is_above(node, use):
-                        return node
+                    elif 0 in depths and self._flow.is_extended(node):
+                        yield node
                 continue
             steps = self._flow.steps(place, depths)
             if steps is not None:
                 waiting += steps
-            elif self._is_above(place, use):
-                return place
-        return None
+            else:
+                yield place
 
     def _of_variable(self, key: Key) -> Iterator[ast.AST]:
         """All places of a variable."""
@@ -323,8 +325,8 @@ class ChangesAtImport:
             (each, [each.value]) for name in _ATTRIBUTE_NAMESPACES for each in self._code.attributes.get(name, ())
         ]
         for node, of in spaces:
-            changed = None if any(map(is_instance, of)) else self._follow([(node, ANY_DEPTH)], _Use(""))
-            if changed is not None:
+            changes = () if any(map(is_instance, of)) else self._follow([(node, ANY_DEPTH)])
+            for changed in changes:
                 yield _text([getattr(self._code.around[changed], "slice", None)]), changed
         for call in (each for name in _SETTERS for each in calls.get(name, ())):
             if not any(map(is_instance, call.args[:1])) and not _is_of_super(call.func):
