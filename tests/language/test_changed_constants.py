@@ -426,8 +426,6 @@ CHANGED: list[tuple[str, str, Modules]] = [
         "A",
         {},
     ),
-    ("A=1\nB=1\ng=globals()\ng['A']=2\ng['B']=3", "A", {}),
-    ("A=1\nB=1\ng=globals()\ng['A']=2\ng['B']=3", "B", {}),
     ("T=[1]\nN=len(T)\nL=[N,T]\nT.append(2)", "L", {}),
     ("T=[1]\nT.append(2)\nK=len(T)\nN=K+1\nK=2\nL=[K,N]", "L", {}),
     ("T=[1]\nT.append(2)\nK=len(T)\nN=K+1\nK=2\nL=[N,K]", "L", {}),
@@ -792,6 +790,12 @@ def test_a_constant_that_code_at_import_may_change_is_refused_or_right(
         assert re.search(r"line \d+.* not known at compile time|`f` is not an SQ", str(error))
     else:
         assert found == of_python(code, expression, monkeypatch, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["A", "B"])
+def test_each_entry_of_a_namespace_that_is_set_counts(name, tmp_path):
+    with pytest.raises(TTSyntaxError, match=f"`{name}` .*is not known at compile time"):
+        known("A=1\nB=1\ng=globals()\ng['A']=2\ng['B']=3", name, {}, tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore")
