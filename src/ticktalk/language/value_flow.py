@@ -38,9 +38,11 @@ _GIVING_ARGUMENT = frozenset({
 })  # fmt: skip
 """Functions whose result is what they are given, or as good as that."""
 _HOLDING = frozenset({"partial", "repeat", "Thread", "Timer"})
+_TABLES = frozenset({"dict", "OrderedDict", "defaultdict", "UserDict"})
+"""Classes whose keywords are entries."""
 _ITERATING = frozenset({
-    "list", "tuple", "set", "dict", "frozenset", "sorted", "iter", "reversed", "map", "filter",
-    "chain", "cycle", "deque", "OrderedDict", "defaultdict",
+    "list", "tuple", "set", "frozenset", "sorted", "iter", "reversed", "map", "filter",
+    "chain", "cycle", "deque",
     "copy", "sample", "islice", "from_iterable", "fromkeys", "namedtuple",
 })  # fmt: skip
 """Functions whose result has the items of what they are given."""
@@ -250,9 +252,9 @@ class ValueFlow:
             found.append((call, _of_item(depths) if one else depths))
         elif name in _GIVING_ARGUMENT:
             found.append((call, depths | _of_item(depths)))
-        elif name in _HOLDING or (name == "dict" and isinstance(node, ast.keyword) and node.arg is not None):
+        elif name in _HOLDING or (name in _TABLES and isinstance(node, ast.keyword) and node.arg is not None):
             found.append((call, of_holder(depths)))
-        elif name == "dict":  # of a table, or of pairs
+        elif name in _TABLES:  # of a table, or of pairs
             found.append((call, _of_copy(depths) | of_holder(_of_item(_of_item(depths)))))
         elif name in _PAIRING:
             found.append((call, of_holder(_of_copy(depths))))
