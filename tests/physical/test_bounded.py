@@ -10,6 +10,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ from ticktalk.physical import manager_node
 from ticktalk.physical.manager_node import Callbacks, in_loop
 from ticktalk.physical.network import outbox, zenoh_link
 from ticktalk.physical.workers import worker_body
+from ticktalk.physical.workers.protocol import FiringLeftOut
 from ticktalk.values.codec import Encoded
 
 HEAVY = (
@@ -377,6 +379,10 @@ def main(trigger):
 )
 
 
+ASKED = 1
+"""Firings beyond the bound while a worker is asked to leave one out."""
+
+
 @pytest.mark.parametrize("bound, most", [("UNDER_WAY", 40), ("UNDER_WAY_BYTES", 20 * 10_005)])
 def test_firings_that_wait_for_a_slow_body_are_bounded(
     bound: str, most: int, system: System, monkeypatch: pytest.MonkeyPatch
@@ -390,10 +396,31 @@ def test_firings_that_wait_for_a_slow_body_are_bounded(
     def under_way() -> int:
         return max(len(body.in_flight) for body in node.workers._bodies.values())
 
-    assert in_loop(node, under_way) <= 40
-    until(lambda: len(system.values(name)) > 2, "the others go on")
-    assert in_loop(node, under_way) <= 40 and not manager.counters(name)["slow-1"].get("lost")
+    assert in_loop(node, under_way) <= 40 + ASKED
+    before = len(system.values(name))
+    until(lambda: len(system.values(name)) > before + 2, "the others go on")
+    assert in_loop(node, under_way) <= 40 + ASKED and not manager.counters(name)["slow-1"].get("lost")
+    *_, last, newest = [int(token.start) for token in list(system.outputs) if token.graph == name]
+    assert newest - last > 5_000, "the stalest are left out, not those that come"
     manager.stop_graph(name)
+
+
+def test_a_long_value_is_kept_in_place_of_several_short_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_body, "UNDER_WAY_BYTES", 1_000)
+    counted, asked = Counter[str](), list[Any]()
+    sq = SimpleNamespace(full_token=False, body="same")
+    elsewhere: Any = SimpleNamespace(sq=sq, tally=lambda kind: counted.update([kind]), done=lambda: None)
+    context: Any = None
+    body = worker_body.WorkerBody(0, "first", context, elsewhere, None, asked.append)
+    short, long = Encoded(b"x" * 100), Encoded(b"x" * 550)
+    for start in range(worker_body.FEW + 9):
+        assert body.put(None, start, start + 1, (short,))
+    assert body.held == 900 and not asked
+    assert body.put(None, 100, 101, (long,)) and not body.put(None, 101, 102, (long,))
+    for start in range(worker_body.FEW, worker_body.FEW + 5):
+        assert body.leaves_out
+        body.stalest_left_out(FiringLeftOut(0, (start, start + 1)))
+    assert not body.leaves_out and body.held == 950 and counted == {"overflow": 6} and len(asked) == 5
 
 
 def test_keys_that_were_published_on_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

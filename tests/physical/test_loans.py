@@ -18,7 +18,16 @@ from ticktalk.language.compiler import compile_source
 from ticktalk.physical.timekeeping import loop
 from ticktalk.physical.timekeeping.loop import LOAN, Job
 from ticktalk.physical.timekeeping.role import Role
-from ticktalk.physical.workers.protocol import Command, FiringEnded, LoadBodies, NewInstance, RunBody, Start
+from ticktalk.physical.workers.protocol import (
+    Command,
+    FiringEnded,
+    FiringLeftOut,
+    LeaveOutStalest,
+    LoadBodies,
+    NewInstance,
+    RunBody,
+    Start,
+)
 from ticktalk.physical.workers.units import UNKNOWN
 from ticktalk.physical.workers.worker import SLACK, Worker
 
@@ -109,6 +118,19 @@ def test_a_body_that_was_short_and_becomes_long_does_not_keep_its_worker_from_re
     until(lambda: working.of(0) == UNKNOWN + 6, "the long one has ended")
     for number in range(3):
         working.fire_alone(0, number)
+
+
+def test_the_stalest_firing_that_waits_is_left_out(working: Working) -> None:
+    working.fire(0, "wait")
+    for start in (200, 300, 400):
+        working.commands.put(RunBody(0, start, start + 100, [msgspec.msgpack.encode(start)], 0))
+    for number in (0, 1):
+        working.commands.put(LeaveOutStalest(number))
+    until(lambda: len(working.answers) == 3, "it is asked")
+    assert working.answers[1:] == [FiringLeftOut(0, (200, 300)), FiringLeftOut(1, None)]
+    working.gate.set()
+    until(lambda: working.of(0) == 3, "the others run")
+    assert [each.start for each in working.answers if isinstance(each, FiringEnded)] == [0, 300, 400]
 
 
 def test_a_body_runs_again_after_an_interruption_of_its_thread() -> None:

@@ -146,6 +146,19 @@ class GoOn(msgspec.Struct, array_like=True, tag="go on"):
     ident: int
 
 
+class LeaveOutStalest(msgspec.Struct, array_like=True, tag="leave out"):
+    """Do not run the stalest firing of a body that has not begun: as many wait as may."""
+
+    ident: int
+
+
+class FiringLeftOut(msgspec.Struct, array_like=True, tag="left out"):
+    """The answer to `LeaveOutStalest`: the interval of the firing, which has no other answer; None: none waited."""
+
+    ident: int
+    interval: tuple[Tick, Tick] | None
+
+
 class Save(msgspec.Struct, array_like=True, tag="save"):
     """Give a body's `sq_state`."""
 
@@ -226,10 +239,20 @@ class Unmap(msgspec.Struct, array_like=True, tag="unmap"):
 OfUnit = RunBody | Save | Restore | RunRegion | SplitRegion | Leave
 """Commands that a body, or all bodies of a region, carry out one after the other."""
 
-BRIEF = (*get_args(OfUnit), GoOn)
-"""The commands that are taken at once: a unit carries them out later, or goes on. They are a tuple, because a union
-of unions would be made anew at each look."""
+BRIEF = (*get_args(OfUnit), GoOn, LeaveOutStalest)
+"""The commands that are taken at once: a unit carries them out later, goes on, or has one less to carry out. They are
+a tuple, because a union of unions would be made anew at each look."""
 
-Command = OfUnit | GoOn | LoadBodies | Start | FormRegion | Drop | Stop
+Command = OfUnit | GoOn | LeaveOutStalest | LoadBodies | Start | FormRegion | Drop | Stop
 
-Answer = BodiesLoaded | Begun | FiringEnded | SomeResults | MetricsSet | SavedState | RegionRan | RegionSkipped
+Answer = (
+    BodiesLoaded
+    | Begun
+    | FiringEnded
+    | FiringLeftOut
+    | SomeResults
+    | MetricsSet
+    | SavedState
+    | RegionRan
+    | RegionSkipped
+)

@@ -84,6 +84,15 @@ class Unit:
         self.slow = time > SLOW
         self.quick = min(self.quick, 0) - time // 100 if self.slow else self.quick + 1
 
+    def leave_out(self, ident: int) -> tuple[Tick, Tick] | None:
+        """Forget the first firing of a body that waits here: its interval; None: none waits."""
+        with self.lock:
+            for at, command in enumerate(self.waits):
+                if isinstance(command, RunBody) and command.ident == ident:
+                    del self.waits[at]
+                    return command.start, command.stop
+        return None
+
     def carry_out(self, command: OfUnit) -> None:
         """Carry out a command and answer it."""
         raise NotImplementedError

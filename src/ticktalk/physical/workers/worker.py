@@ -36,8 +36,10 @@ from ticktalk.physical.workers.protocol import (
     BodiesLoaded,
     Command,
     Drop,
+    FiringLeftOut,
     GoOn,
     Harmless,
+    LeaveOutStalest,
     LoadBodies,
     OfUnit,
     Start,
@@ -94,6 +96,7 @@ class Worker:
             Start: self._start,
             FormRegion: self._form,
             GoOn: self._go_on,
+            LeaveOutStalest: self._leave_out,
             Drop: self._drop,
             Stop: self._stop,
         }
@@ -263,6 +266,11 @@ class Worker:
         unit = self._units.get(command.ident)
         if isinstance(unit, Instance):
             unit.go_on.set()
+
+    def _leave_out(self, command: LeaveOutStalest) -> None:
+        target = self._units.get(command.ident)
+        interval = target.unit.leave_out(command.ident) if target is not None else None
+        self._answer(FiringLeftOut(command.ident, interval))
 
     def _drop(self, command: Drop) -> None:
         unit = self._units.pop(command.ident, None)

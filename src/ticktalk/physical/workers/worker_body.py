@@ -16,7 +16,15 @@ from ticktalk.hosted.body_costs import BodyCosts
 from ticktalk.hosted.watchdog import overran
 from ticktalk.payloads import FiringError
 from ticktalk.physical.timekeeping.root_clock import RootClock
-from ticktalk.physical.workers.protocol import FiringEnded, MetricsSet, NewInstance, SavedState, SomeResults
+from ticktalk.physical.workers.protocol import (
+    FiringEnded,
+    FiringLeftOut,
+    LeaveOutStalest,
+    MetricsSet,
+    NewInstance,
+    SavedState,
+    SomeResults,
+)
 from ticktalk.physical.workers.results import parts_of, sizes
 from ticktalk.series import Series
 from ticktalk.time import Tick
@@ -46,9 +54,11 @@ class WorkerBody:
         context: the context that it belongs to.
         elsewhere: takes its results, errors and counts.
         grid: its sync, if it is a source.
+        send_command: sends a command to its worker.
         in_flight: the firings under way, oldest first: instant (monotonic; None: it is no source), interval, and bytes
             that count as held.
         held: bytes of values in firings under way, but for the first `FEW`.
+        leaves_out: its worker was asked to leave the stalest one out, and has not answered.
         saved: the requesters of its `sq_state`, oldest first.
         begun: its worker has made it.
         began: when the oldest firing under way began (monotonic; told by bodies with a timeout); None: it has not.
@@ -70,8 +80,10 @@ class WorkerBody:
     context: Context
     elsewhere: Elsewhere
     grid: GridSync | None
+    send_command: Callable[[LeaveOutStalest], None]
     in_flight: deque[tuple[int | None, Tick, Tick, int]] = field(default_factory=deque)
     held: int = 0
+    leaves_out: bool = False
     left: str = ""
     saved: deque[TakeState] = field(default_factory=deque)
     begun: bool = False
@@ -93,15 +105,20 @@ class WorkerBody:
         return NewInstance(self.ident, self.elsewhere.sq.name, self.elsewhere.paths, self.elsewhere.unpack)
 
     def put(self, instant: int | None, start: Tick, stop: Tick, values: tuple[Any, ...]) -> bool:
-        """Note a firing that is to run; False: as many as may be are under way, so this one is left out and counted."""
+        """Note a firing that is to run; False: this one is left out, and counted.
+
+        Where as many as may be are under way, the stalest one that waits is left out. The worker is asked for it, as
+        only the worker knows which one waits. Until it has answered, newer ones are left out.
+        """
         size = 0
         if len(self.in_flight) >= FEW:
             full = takes_full_tokens(self.elsewhere.sq)
             size = sum(held_bytes(value[2] if full else value) for value in values)
             if len(self.in_flight) >= UNDER_WAY or self.held + size > UNDER_WAY_BYTES:
-                self.elsewhere.tally("overflow" if self.grid is None else "skipped")
-                self.elsewhere.done()
-                return False
+                if self.leaves_out:
+                    self._left_out()
+                    return False
+                self._leave_out_stalest()
             self.held += size
         self.in_flight.append((instant, start, stop, size))
         return True
@@ -137,6 +154,29 @@ class WorkerBody:
         if self.ended is not None:
             self.ended()
 
+    def stalest_left_out(self, answer: FiringLeftOut) -> None:
+        """Take the answer to the question for the stalest firing that waits."""
+        self.leaves_out = False
+        for at, (_, start, stop, size) in enumerate(self.in_flight):
+            if (start, stop) == answer.interval:
+                del self.in_flight[at]
+                self.held -= size
+                self._left_out()
+                if self.ended is not None:
+                    self.ended()
+                if len(self.in_flight) > UNDER_WAY or self.held > UNDER_WAY_BYTES:  # a long value came for a short one
+                    self._leave_out_stalest()
+                return
+
+    def _leave_out_stalest(self) -> None:
+        self.leaves_out = True
+        self.send_command(LeaveOutStalest(self.ident))
+
+    def _left_out(self) -> None:
+        """A firing does not run, as too many wait."""
+        self.elsewhere.tally("overflow" if self.grid is None else "skipped")
+        self.elsewhere.done()
+
     def metrics_set(self, answer: MetricsSet) -> None:
         """Take metrics that its firing has set."""
         for name, series in answer.series.items():
@@ -171,7 +211,7 @@ class WorkerBody:
             self.elsewhere.tally("lost")
             self.elsewhere.done()
         self.in_flight.clear()
-        self.held = 0
+        self.held, self.leaves_out = 0, False
 
     def give_up(self, why: str, ensemble: str) -> None:
         """Its worker is not replaced: its firings fail from now on."""

@@ -160,7 +160,7 @@ class Workers:
         sync = context.syncs[sq.name]
         grid = sync if isinstance(sync, GridSync) else None
         worker = self._graphs[context.prepared.graph.name].worker_of(sq.name)
-        body = WorkerBody(ident, worker, context, elsewhere, grid)
+        body = WorkerBody(ident, worker, context, elsewhere, grid, lambda command: self.send(body.worker, command))
         self._bodies[ident] = body
         self._of.setdefault(context, {})[sq.name] = body
         full = takes_full_tokens(sq)
@@ -363,6 +363,8 @@ class Workers:
             body.state_came(answer)
         elif isinstance(answer, protocol.MetricsSet):
             body.metrics_set(answer)
+        elif isinstance(answer, protocol.FiringLeftOut):
+            body.stalest_left_out(answer)
         elif isinstance(answer, protocol.Begun):
             if body.in_flight:
                 self._timeouts.began(body, answer.begun)
