@@ -175,6 +175,8 @@ def test_a_step_of_the_clock_is_made_once_and_makes_the_lease_no_longer(receiver
     at = clock.now() + by
     assert answered(waited[0], at) and not answered(waited[1], at)
     assert clock.offset - before == pytest.approx(by, abs=7_000_000)
+    (told,) = [text for text in receivers.said if "is set back by" in text]
+    assert told.endswith("to the manager's: streams stand still for that time")
     assert watch.heard <= clock.now(), "else the lease would be longer by so much"
     asked = heartbeat()
     assert answered(asked, asked) and watch.heard == asked

@@ -228,9 +228,15 @@ class Membership:
 
     def _exchange(self, exchange: Exchange) -> int:
         """Correct the clock; the root ticks by which it was stepped."""
+        followed = self.discipline.joined
         what, by = self.discipline.take(exchange)
         node = self._node
         if what == "step":
+            if followed:
+                which, then = ("ahead", "skip") if by > 0 else ("back", "stand still for")
+                self._event(
+                    f"this clock is set {which} by {about(abs(by))}, to the manager's: streams {then} that time"
+                )
             node.clock.step(by)
             self._pinged.clear()  # of the stamps of an exchange that is under way, some would be from before the step
             self._lease.stepped(by)
