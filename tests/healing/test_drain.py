@@ -20,7 +20,7 @@ from ticktalk.hosted import checkpoints
 from ticktalk.hosted.asked_senders import AskedSenders
 from ticktalk.hosted.moves import Moves
 from ticktalk.manager.heal import Heal
-from ticktalk.payloads import Handed, HowFar, SoFar
+from ticktalk.payloads import Checkpoint, Handed, HowFar, InstanceState, SoFar
 from ticktalk.simulation.faults import Faults
 
 NAMES = ["a", "b", "c", "d"]
@@ -465,3 +465,17 @@ def test_a_second_answer_to_a_question_is_none_to_the_next_question() -> None:
     assert told == [{1: {"src-1/0": 3}}]
     senders.take(SoFar("a", "prog", {1: {"src-1/0": 5}}, sent[-1].number))
     assert told[1:] == [{1: {"src-1/0": 5}}]
+
+
+def test_an_instance_that_no_message_holds_is_left_out_of_checkpoints_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint with it would be refused as a whole, with the states of other SQs."""
+    monkeypatch.setattr(InstanceState, "fits", property(lambda state: state.body is None))
+    sent: list[Checkpoint] = []
+    taken = Heal.checkpoint
+    monkeypatch.setattr(Heal, "checkpoint", lambda self, told: (sent.append(told), taken(self, told)))
+    world = World(["a", "b"])
+    world.start(graph_of(PARTS), dict.fromkeys(("count-1", "total-1", "same-1", "ADD_TIME_DELAY-1", "pair-1"), "b"))
+    world.run(6 * S)
+    states = [(sq, state) for told in sent for sq, state in told.states.items()]
+    assert "pair-1" in {sq for sq, _ in states} and all(state.fits for _, state in states)
+    assert len(world.told("total-1: more tokens wait than a message may have")) == 1

@@ -118,9 +118,11 @@ class Checkpoints:
             states = whole(taken.states, number, bodies, numbers)
             all_of_it = (graph, number) in self._anew
             self._anew.discard((graph, number))
-            changed = {sq: state for sq, state in states.items() if all_of_it or known.get(sq) != state}
+            unfit = [f"{sq}: more tokens wait than a message may have" for sq in states if not states[sq].fits]
+            fit = {sq: state for sq, state in states.items() if state.fits}
+            changed = {sq: state for sq, state in fit.items() if all_of_it or known.get(sq) != state}
             known.update(changed)
-            new = [text for text in (*taken.left_out, *left_out) if text not in self._said]
+            new = [text for text in (*taken.left_out, *left_out, *unfit) if text not in self._said]
             new = new[: WARNED - len(self._said)]
             self._said.update(new)
             # Values that are left out have a message of their own: with states it might be too long.
