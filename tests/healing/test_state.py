@@ -334,8 +334,8 @@ SENTENCES = [
         "graph 'g' goes on as it was: a-1 is gone; b-1 too",
     ),
     (
-        ev.RolledBack("g", "a raised 1 errors", 1_500_000, 3),
-        "graph 'g' goes on in its old version from 1.5s on, with its state of the switch: a raised 1 errors;"
+        ev.RolledBack("g", "a raised 1 error", 1_500_000, 3),
+        "graph 'g' goes on in its old version from 1.5s on, with its state of the switch: a raised 1 error;"
         " the new version gave 3 outputs",
     ),
     (ev.Failed("x"), "'x' fails"),

@@ -138,7 +138,7 @@ def why_failed(replacement: ReplaceState, new: GraphState, errors: Mapping[str, 
     """
     for sq, count in errors.items():
         if sq not in replacement.erred:
-            return f"{sq} raised {count} errors, and had raised none before"
+            return f"{sq} raised {count} error{'s' * (count != 1)}, and had raised none before"
     gave = any(context.output_count for context in new.contexts.values())
     if over and replacement.before >= OFTEN and not gave:
         before = f"the old version gave {replacement.before:.0f} in as long"
