@@ -34,7 +34,8 @@ FEW = 16
 """Firings of a body that may be under way whatever their values are."""
 
 UNDER_WAY = 10_000
-"""Firings of a body that may be under way in all, and wait for the one that runs."""
+"""Firings of a body that may be under way in all, and wait for the one that runs; one more while its worker is asked to
+leave the stalest one out."""
 
 UNDER_WAY_BYTES = 64 << 20
 """Bytes of the values of those beyond the first few."""
