@@ -7,13 +7,13 @@ import faulthandler
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
-
-from ticktalk.cli.streams import say
 
 END_LIMIT = 30.0
 """Seconds that an orderly end may take."""
+
+STOPPING = b"stopping; press Ctrl-C again to end at once\n"
 
 
 def on_interrupt(stop: Callable[[], None]) -> None:
@@ -31,12 +31,10 @@ def on_interrupt(stop: Callable[[], None]) -> None:
         asked = True
         # By a thread that needs no interpreter: whatever runs here, the process ends.
         faulthandler.dump_traceback_later(END_LIMIT, exit=True, file=nowhere)
-        # The interrupted code may hold locks that these take: that of an event it waits for, or of a stream.
-        _thread.start_new_thread(end, ())
-
-    def end() -> None:
-        say("stopping; press Ctrl-C again to end at once")
-        stop()
+        # The interrupted code may hold the lock of an event that `stop` sets, or of the stream stderr.
+        _thread.start_new_thread(stop, ())
+        with suppress(OSError):
+            os.write(2, STOPPING)
 
     signal.signal(signal.SIGINT, handle)
     signal.signal(signal.SIGTERM, handle)
