@@ -86,7 +86,9 @@ INTERRUPTED = """
 import os, signal
 from multiprocessing import forkserver
 from ticktalk.cli.own_ensembles import OwnEnsembles, Settings
+from ticktalk.cli.signals import on_interrupt
 
+on_interrupt(lambda: None)  # as `run` does: a shell may have started this with Ctrl-C ignored
 own = OwnEnsembles(Settings("127.0.0.1:1", bytes(32), "", 0, 1000))
 os.kill(forkserver._forkserver._forkserver_pid, signal.SIGINT)  # while it loads what ensembles need
 own.start("edge", {})
