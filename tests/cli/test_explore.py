@@ -261,7 +261,7 @@ def test_the_shortest_cut_loses_a_token_that_is_sent_just_then(tmp_path: Path) -
     found = explored(tmp_path, body, vary, "ensembles: [{name: a}, {name: b}]\n", runs=10)
     assert axis_of(found, "link-delay:a,b").end and found.together is None, "no two can be made worse at once"
     axis = axis_of(found, "cut:a,b")
-    assert (axis.safe, axis.begun) == (0, "begun at each tick (5) when tokens cross")
+    assert (axis.safe, axis.cases) == (0, "begun at each tick (5) when tokens cross")
     assert axis.first is not None
     assert axis.first.worse == {"cut:a,b": "1us from 500ms on"}
     assert axis.first.difference.what == "work-1 [375ms, 625ms): 10 does not come"

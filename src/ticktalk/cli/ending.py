@@ -78,7 +78,7 @@ def lateness_lines(lateness: dict[str, dict[str, int]]) -> list[str]:
     ]
 
 
-def wait_lines(status: dict[str, Any], all_by: str = "") -> list[str]:
+def wait_lines(status: dict[str, Any]) -> list[str]:
     """Drains and replacements that wait, and for whom; SQs that have waited long, and for what, the longest first.
 
     An ensemble that is not heard is named there, too: another one's answer may depend on it.
@@ -97,13 +97,13 @@ def wait_lines(status: dict[str, Any], all_by: str = "") -> list[str]:
         for each in status.get("under_way", ())
         if each["waits_for"]
     ]
-    return first([*moves, *(line for _, line in sorted(waits))], all_by)
+    return [*moves, *(line for _, line in sorted(waits))]
 
 
-def silence(status: dict[str, Any], all_by: str = "") -> list[str]:
+def silence(status: dict[str, Any]) -> list[str]:
     """A line for each SQ that never fired, or whose tokens mostly left unmatched; one if there was no output at all."""
     entries = [entry for graph in status["graphs"] for entry in graph.get("silent", [])]
-    lines = first([silence_line(entry) for entry in entries], all_by)
+    lines = [silence_line(entry) for entry in entries]
     counted = any(kinds for graph in status["graphs"] for kinds in graph["counters"].values())
     if not lines and not counted and status["graphs"] and not any(graph["outputs"] for graph in status["graphs"]):
         if not any(graph["mapping"] for graph in status["graphs"]):
@@ -118,15 +118,14 @@ def silence(status: dict[str, Any], all_by: str = "") -> list[str]:
     return lines
 
 
-def times(status: dict[str, Any], all_by: str = "") -> list[str]:
-    """Lines on time: latencies, lateness of streams, the use of cores and links. An older manager tells less."""
+def times(status: dict[str, Any]) -> list[list[str]]:
+    """Lines by kind: latencies, lateness of streams, the use of cores and links. An older manager tells less."""
     latencies = {sq: found for entry in status["graphs"] for sq, found in entry.get("latency_us", {}).items()}
     lateness = {sq: found for entry in status["graphs"] for sq, found in entry["lateness_us"].items()}
-    kinds = latency_lines(latencies), lateness_lines(lateness), load_lines(status.get("loads", []))
-    return [line for lines in kinds for line in first(lines, all_by)]
+    return [latency_lines(latencies), lateness_lines(lateness), load_lines(status.get("loads", []))]
 
 
-def metric_lines(status: dict[str, Any], all_by: str = "") -> list[str]:
+def metric_lines(status: dict[str, Any]) -> list[str]:
     """The metrics that bodies have set; an older manager does not tell them."""
     lines = []
     for graph in status["graphs"]:
@@ -138,12 +137,13 @@ def metric_lines(status: dict[str, Any], all_by: str = "") -> list[str]:
                 lines.append(f"{name} of {sq}: {value}")
         left_out = graph.get("metrics_left_out", 0)
         lines += [f"{left_out} more metrics of {graph['name']} are not told: there are too many"] if left_out else []
-    return first(lines, all_by)
+    return lines
 
 
 def tell_end(status: dict[str, Any], graph: str) -> Counts:
     """Say on stderr what a run of a graph counted, where it was silent, where its time went; returns the counters."""
     (counters,) = [entry["counters"] for entry in status["graphs"] if entry["name"] == graph]
-    for line in [*counter_lines(counters), *silence(status), *times(status), *metric_lines(status)]:
+    kinds = [silence(status), *times(status), metric_lines(status)]
+    for line in [*counter_lines(counters), *(line for lines in kinds for line in first(lines))]:
         say(line)
     return counters  # type: ignore[no-any-return]

@@ -156,8 +156,8 @@ class Search:
             return Point(values, self._seed, {name: self._moments[name].ticks[case]})
         return Point(values, self._seed + case, {})
 
-    def begun(self, axis: Axis) -> str:
-        """The moments at which a cut or a failure was begun, or the seeds of what is by chance; "": it is neither."""
+    def cases_in_words(self, axis: Axis) -> str:
+        """The cases in which a value is tried: moments of a cut or a failure, seeds of chance; "": there is one."""
         if axis.dimension.name in self._moments:
             return self._moments[axis.dimension.name].words
         return f"with {SEEDS} seeds" if KINDS[axis.dimension.kind].by_chance else ""
@@ -382,8 +382,8 @@ def _axis_bound(search: Search, tell: _Tell, axis: Axis, found: Bound, taken: in
     safe, first = axis.sign * found.safe, None
     if found.differs is not None:
         first = tell.counterexample(axis.name, *search.first(axis, (found.differs, found.case)))
-    text, begun = axis.dimension.text(safe), search.begun(axis)
-    return AxisBound(axis.name, safe, text, first is None, found.steady, found.tried, taken, begun, first)
+    text, cases = axis.dimension.text(safe), search.cases_in_words(axis)
+    return AxisBound(axis.name, safe, text, first is None, found.steady, found.tried, taken, cases, first)
 
 
 def _together(search: Search, pool: Pool, tell: _Tell, bounds: list[tuple[Axis, Bound, int]], runs: int) -> AllTogether:

@@ -99,12 +99,15 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
             "\n".join(counter_lines(graph["counters"]) + _left_out(graph["left_out"])) or "none",
         )
     tables = [ensembles, graphs, *(_work(graph) for graph in status["graphs"] if graph.get("work"))]
-    waits = [*wait_lines(status, ALL_BY), *silence(status, ALL_BY)]
-    said = {"what cannot be written": not_written(status), "what waits": waits}
-    said |= {"where time goes": times(status, ALL_BY), "metrics of bodies": metric_lines(status, ALL_BY)}
-    said |= {"why bodies left home": _left_home(status)}
-    for title, lines in said.items():
-        if lines:
+    said = {
+        "what cannot be written": [not_written(status)],
+        "what waits": [wait_lines(status), silence(status)],
+        "where time goes": times(status),
+        "metrics of bodies": [metric_lines(status)],
+        "why bodies left home": [_left_home(status)],
+    }
+    for title, kinds in said.items():
+        if lines := [line for kind in kinds for line in first(kind, ALL_BY)]:
             shown = table(title)
             for told in lines:
                 add(shown, told)
@@ -161,7 +164,7 @@ def _left_home(status: dict[str, Any]) -> list[str]:
         for sq, work in graph.get("work", {}).items():
             if why := work.get("left_home"):
                 by_reason.setdefault(why, []).append(sq)
-    return first([f"{why}: {_names(sqs)}" for why, sqs in by_reason.items()], ALL_BY)
+    return [f"{why}: {_names(sqs)}" for why, sqs in by_reason.items()]
 
 
 def _contexts(contexts: list[dict[str, Any]], former: int) -> list[str]:

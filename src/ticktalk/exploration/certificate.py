@@ -37,7 +37,7 @@ class AxisBound(msgspec.Struct, frozen=True):
         end: nothing was found up to the end of what was searched.
         steady: worse was never better, in all that was tried.
         values: how many values were tried; `runs`: in how many runs.
-        begun: (a cut, a failure) the moments at which it was begun, in words; (what is by chance) with how many seeds.
+        cases: in words, how a value was tried: a cut or a failure at which moments, chance with how many seeds; or "".
         first: the least that changes something.
     """
 
@@ -48,13 +48,13 @@ class AxisBound(msgspec.Struct, frozen=True):
     steady: bool
     values: int
     runs: int
-    begun: str
+    cases: str
     first: Counterexample | None
 
     @property
     def how(self) -> str:
         """The way it was found, in words that promise no more than was done."""
-        runs = f"{self.runs} runs" + f", {self.begun}" * bool(self.begun)
+        runs = f"{self.runs} runs" + f", {self.cases}" * bool(self.cases)
         if self.end:
             return f"the end of the range: {runs}, no difference"
         if self.steady:

@@ -118,15 +118,15 @@ class Checkpoints:
             states = whole(taken.states, number, bodies, numbers)
             all_of_it = (graph, number) in self._anew
             self._anew.discard((graph, number))
-            unfit = [f"{sq}: more tokens wait than a message may have" for sq in states if not states[sq].fits]
             fit = {sq: state for sq, state in states.items() if state.fits}
+            unfit = [f"{sq}: more tokens wait than a message may have" for sq in states if sq not in fit]
             changed = {sq: state for sq, state in fit.items() if all_of_it or known.get(sq) != state}
             known.update(changed)
             new = [text for text in (*taken.left_out, *left_out, *unfit) if text not in self._said]
             new = new[: WARNED - len(self._said)]
             self._said.update(new)
             # Values that are left out have a message of their own: with states it might be too long.
-            for part in [*([{}] if new else []), *(parts(changed) if changed else ())]:
+            for part in [*([{}] if new else []), *parts(changed)]:
                 generations = {sq: taken.generations[sq] for sq in part}
                 told = Checkpoint(graph, number, self._host.name, taken.tick, part, generations, new)
                 self._tell(RuntimeMsg.CHECKPOINT, told)
@@ -208,19 +208,21 @@ def parts(states: Mapping[Name, InstanceState]) -> Iterator[dict[Name, InstanceS
             part, length = {}, 0
         part[name] = state
         length += size
-    yield part
+    if part:
+        yield part
 
 
 def parts_of_contexts(states: Mapping[int, Mapping[str, InstanceState]]) -> list[dict[int, dict[str, InstanceState]]]:
     """The same for instances of several contexts. Those without instances are in a part of their own, the first."""
     every = {(number, sq): state for number, saved in states.items() for sq, state in saved.items()}
-    found: list[dict[int, dict[str, InstanceState]]] = [{number: {} for number, saved in states.items() if not saved}]
-    for part in parts(every) if every else ():
+    empty: dict[int, dict[str, InstanceState]] = {number: {} for number, saved in states.items() if not saved}
+    found = [empty] if empty or not every else []
+    for part in parts(every):
         by_context: dict[int, dict[str, InstanceState]] = {}
         for (number, sq), state in part.items():
             by_context.setdefault(number, {})[sq] = state
         found.append(by_context)
-    return found if found[0] or len(found) == 1 else found[1:]
+    return found
 
 
 def whole(

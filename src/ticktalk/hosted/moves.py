@@ -30,12 +30,12 @@ from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.hosted.asked_senders import AskedSenders, Numbers, Send
 from ticktalk.hosted.body_runner import Bodies
-from ticktalk.hosted.checkpoints import WARNED, BodyStates, Checkpoints, Key, parts_of_contexts, whole
+from ticktalk.hosted.checkpoints import BodyStates, Checkpoints, Key, parts_of_contexts, whole
 from ticktalk.hosted.subscriptions import senders_to
 from ticktalk.hosted.switching import behind, in_time_again, late
 from ticktalk.messages import NetMsg, RuntimeMsg
 from ticktalk.payloads import Expect, Handed, HandOver, HowFar, InstanceState, Placed, Placement, SoFar
-from ticktalk.ranges import known
+from ticktalk.ranges import MOST_LEFT_OUT, known
 from ticktalk.time import Tick
 from ticktalk.values.codec import Encoded
 
@@ -449,7 +449,7 @@ class Moves:
             prepared.place({**prepared.host_of, **dict.fromkeys(order.to, "")}, prepared.generations)
             for context in contexts:
                 self._bodies.forget(context, order.to)
-        left_out = [*handed.left_out, *left_out][:WARNED]
+        left_out = [*handed.left_out, *left_out][:MOST_LEFT_OUT]
         # Values that are left out have a message of their own: with states it might be too long.
         *before, last = parts_of_contexts(found) + [{}] * bool(left_out)
         for part in before:

@@ -2,7 +2,8 @@
 
 Between processes, each is a MessagePack array that begins with the struct's tag (`frames`). To threads of the same
 process, the structs are handed as they are. Commands about one body or one region are carried out in their order, and
-each of them but `Restore` and `SplitRegion` has one last answer.
+each of them but `Restore` and `SplitRegion` has one last answer. `GoOn` and `LeaveOutStalest` are taken before those
+that wait.
 
 `start`, `stop`, `tick` and `now` are root ticks. `instant`, `following`, `begun` and `ended` are times of the host's
 monotonic clock, in microseconds. Values are MessagePack, as bytes or as marked by `frames`.
