@@ -13,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 import ticktalk
 from programs import HEAD
 from ticktalk import SQify, TTEnsemble, TTRuntimeManagerSim, metric
-from ticktalk.cli.ending import metric_lines
+from ticktalk.cli.ending import metric_lines, tell_end
+from ticktalk.cli.tables import status_tables, terminal
 from ticktalk.errors import TTSyntaxError, TTWarning
 from ticktalk.language.compiler import compile_source
 from ticktalk.manager.metrics import _of_bodies
@@ -76,12 +77,16 @@ def test_metrics_are_those_of_plain_python_and_change_no_output(general: bool) -
     assert f"size of half-1: {len(sizes)} values, {statistics.mean(sizes):.6g} on average" in metric_lines(status)
 
 
-def test_only_a_status_says_what_lists_the_metrics_that_are_left_out() -> None:
+def test_only_a_status_says_what_lists_the_metrics_that_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     """At the end of a run there is no manager to ask."""
-    told = {f"m{number}": {"kind": "gauge", "value": 1.0} for number in range(13)}
-    status = {"graphs": [{"name": "g", "metrics": {"f-1": told}}]}
-    assert metric_lines(status)[-1] == "and 3 more"
-    assert metric_lines(status, "`ticktalk status --json`")[-1] == "and 3 more: `ticktalk status --json` lists all"
+    _, status = run(PROGRAM)
+    status["graphs"][0]["metrics"] = {"f-1": {f"m{number}": {"kind": "gauge", "value": 1.0} for number in range(13)}}
+    tell_end(status, "prog")
+    assert capsys.readouterr().err.splitlines()[-2:] == ["m9 of f-1: 1", "and 3 more"]
+    screen = terminal()
+    for table in status_tables(status):
+        screen.print(table)
+    assert "and 3 more: `ticktalk status --json` lists all" in capsys.readouterr().out
 
 
 FAILS = (
