@@ -22,7 +22,7 @@ from ticktalk.ensemble import TTEnsemble
 from ticktalk.errors import TTError
 from ticktalk.log_file import KEPT, LogFile
 from ticktalk.payloads import FiringError
-from ticktalk.runtime_manager import TTRuntimeManagerSim
+from ticktalk.runtime_manager import TTRuntimeManagerPhysical, TTRuntimeManagerSim
 
 ROW = "x" * 99 + "\n"
 
@@ -53,6 +53,17 @@ def test_a_log_is_its_users_own(tmp_path: Path) -> None:
         os.umask(old)
     log.close()
     assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("log", "errors")} == {0o600}
+
+
+@pytest.mark.parametrize("target", [5, True, b"log", ["log"], print])
+def test_a_value_that_is_no_log_is_refused_where_it_is_given(target: object) -> None:
+    for made in (
+        lambda: TTRuntimeManagerSim(target, [], simpy.Environment()),
+        lambda: TTRuntimeManagerPhysical(target, "127.0.0.1", 0, 0),
+        lambda: TTEnsemble(target, "edge"),
+    ):
+        with pytest.raises(TypeError, match="a log is the path of a file, or an open text file, not "):
+            made()
 
 
 def test_a_full_disk_is_told_once_and_waiting_lines_are_bounded(

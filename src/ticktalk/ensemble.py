@@ -12,7 +12,7 @@ from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE, WORKERS
 from ticktalk.engine.components import Components
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.errors import TTError, TTRuntimeError
-from ticktalk.log_file import LogFile
+from ticktalk.log_file import LogFile, check_target
 from ticktalk.mapping.ensembles import EnsembleInfo, check_ensemble_name
 from ticktalk.messages import NetMsg, RuntimeMsg, message
 from ticktalk.payloads import FiringError
@@ -42,6 +42,7 @@ class TTEnsemble:
 
     Raises:
         ValueError: the name is empty or holds white space or a slash.
+        TypeError: the log is neither a path nor an open text file.
     """
 
     def __init__(
@@ -56,6 +57,8 @@ class TTEnsemble:
         manager: str = DEFAULT_RUNTIME_MANAGER_NAME,
     ) -> None:
         check_ensemble_name(name)
+        if log_file is not None:
+            check_target(log_file)
         self.log_file = log_file
         self.name = name
         self.is_runtime_mgr = is_runtime_mgr

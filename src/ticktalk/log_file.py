@@ -39,6 +39,16 @@ def check_log(path: Any) -> None:
         raise TTError(f"{path}: the log is a pipe, and its reader could hold up everything: give the name of a file")
 
 
+def check_target(target: Any) -> None:
+    """See that a log may be made of `target`.
+
+    Raises:
+        TypeError: it is neither a path nor an open file.
+    """
+    if not hasattr(target, "write") and not isinstance(target, (str, os.PathLike)):
+        raise TypeError(f"a log is the path of a file, or an open text file, not {target!r}")
+
+
 class LogFile:
     """A file of lines.
 
@@ -52,9 +62,11 @@ class LogFile:
 
     Raises:
         TTError: it cannot be opened.
+        TypeError: it is neither a path nor an open text file.
     """
 
     def __init__(self, target: Any) -> None:
+        check_target(target)
         self._file: Any = None
         self._descriptor = -1
         if hasattr(target, "write"):
