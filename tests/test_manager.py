@@ -115,13 +115,37 @@ def test_the_physical_manager_is_documented_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rx_port", "tx_port", "told"), [(70_000, 0, "rx_port is 70000"), (-1, 0, "rx_port is -1"), (0, 1 << 16, "tx_port")]
+    ("rx_port", "tx_port", "told"),
+    [
+        (70_000, 0, "rx_port is 70000"),
+        (-1, 0, "rx_port is -1"),
+        (True, 0, "rx_port is True"),
+        (0, 1 << 16, "tx_port"),
+    ],
 )
 def test_ports_out_of_range(rx_port: int, tx_port: int, told: str) -> None:
     with pytest.raises(ValueError, match=f"{told}.*a port is a number from 0"):
         RuntimeManager.TTRuntimeManagerPhysical(None, "127.0.0.1", rx_port, tx_port)
     with pytest.raises(ValueError, match="a port is a number from 0"):
         TTEnsemble(None, "edge").run_phy("127.0.0.1:9", rx_port=rx_port, tx_port=tx_port)
+
+
+@pytest.mark.parametrize("ip", [None, 5, "", "127.0.0.1:5555", "[::1]", "10.0.0.256", "a b"])
+def test_an_ip_that_is_none(ip: Any) -> None:
+    with pytest.raises(ValueError, match="is no address: give an IP address or a host name without a port"):
+        RuntimeManager.TTRuntimeManagerPhysical(None, ip, 0, 0, insecure=True)
+    if ip is not None:  # the one on the way to the manager
+        with pytest.raises(ValueError, match="is no address: give an IP address or a host name without a port"):
+            TTEnsemble(None, "edge").run_phy("127.0.0.1:9", ip=ip)
+
+
+@pytest.mark.parametrize("ip", ["192.0.2.1", "no-host.invalid"])
+def test_an_ip_that_this_host_does_not_have(ip: str) -> None:
+    for port in (0, 5555):
+        with pytest.raises(TTRuntimeError, match=f"{ip}: this host has no such address: choose another with --ip"):
+            RuntimeManager.TTRuntimeManagerPhysical(None, ip, port, 0, insecure=True)
+    with pytest.raises(TTRuntimeError, match=f"{ip}: this host has no such address: choose another with --ip"):
+        TTEnsemble(None, "edge").run_phy("127.0.0.1:9", ip=ip)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", ":9", "edge:"])

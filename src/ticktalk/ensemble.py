@@ -176,9 +176,10 @@ class TTEnsemble:
             worker_memory: bytes that a worker process may take for itself, else it is replaced; 0: any number.
 
         Raises:
-            ValueError: a port is out of range, or the manager's address is none.
+            ValueError: a port is out of range, or an address is none.
             RefusedError: the manager does not let it join; the message says why.
-            TTRuntimeError: the port is in use, the credentials do not hold, or no worker can have this limit of memory.
+            TTRuntimeError: the port is in use, this host has no such `ip`, the credentials do not hold, or no worker
+                can have this limit of memory.
         """
         from ticktalk.physical.ensemble_handle import EnsembleHandle
 

@@ -377,7 +377,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         state: a folder for what the manager knows: if it dies, one made with the same folder goes on; None: not kept.
 
     Raises:
-        ValueError: a port, or another number, is out of range, or the name is none.
+        ValueError: a port, or another number, is out of range, or the address or the name is none.
         TTRuntimeError: the port is in use, the host has no such address, credentials are missing, or the state's folder
             cannot be used.
     """

@@ -17,7 +17,7 @@ from ticktalk.cli.streams import say
 from ticktalk.durations import EPOCH_SECONDS, UNITS, Hz, instant_text, moment
 from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
-from ticktalk.mapping.ensembles import check_address, check_ensemble_name
+from ticktalk.mapping.ensembles import check_address, check_ensemble_name, check_host
 from ticktalk.printable import bounded
 from ticktalk.ranges import FARTHEST, REACH
 
@@ -317,6 +317,19 @@ def address(text: str, option: str) -> str:
         check_address(text)
     except ValueError as error:
         raise typer.BadParameter(f"{option} {error}") from None
+    return text
+
+
+def own_ip(text: str) -> str:
+    """`text`, if it may be the address of this host.
+
+    Raises:
+        typer.BadParameter: it may not.
+    """
+    try:
+        check_host(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"--ip {error}") from None
     return text
 
 

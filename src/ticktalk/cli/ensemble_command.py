@@ -61,7 +61,7 @@ def ensemble(
     with shown_apart(name, not workers):
         this.run_phy(
             arguments.address(manager, "--manager"),
-            ip=ip,
+            ip=None if ip is None else arguments.own_ip(ip),
             rx_port=rx_port,
             tx_port=tx_port,
             workers=workers,

@@ -99,7 +99,7 @@ def manager(
     keep_time(realtime, cpus, workers)
     runtime = TTRuntimeManagerPhysical(
         log,
-        ip,
+        arguments.own_ip(ip),
         rx_port,
         tx_port,
         components=arguments.own_components(component or []),

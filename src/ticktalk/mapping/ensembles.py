@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
@@ -97,8 +99,27 @@ def check_port(port: int, name: str) -> None:
     Raises:
         ValueError: it is none.
     """
-    if not isinstance(port, int) or not 0 <= port <= 65535:
+    if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65535:
         raise ValueError(f"{name} is {port!r}: a port is a number from 0 (any that is free) to 65535")
+
+
+def check_host(address: str) -> str:
+    """`address`, if it is an IP address or a host name, without a port.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        if isinstance(address, str):
+            return str(ipaddress.ip_address(address))
+    except ValueError:
+        # The last label of a host name is no number: `10.0.0.256` is a mistake.
+        label = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+        if len(address) <= 253 and re.fullmatch(rf"({label}\.)*(?!\d+$){label}", address):
+            return address.lower()
+    raise ValueError(
+        f"{address!r} is no address: give an IP address or a host name without a port, such as 192.168.1.20"
+    )
 
 
 def check_address(address: str) -> None:

@@ -13,7 +13,7 @@ from ticktalk.defaults import MAX_VALUE
 from ticktalk.engine.components import Components
 from ticktalk.hosted.lease import Times
 from ticktalk.manager.liveness import Why
-from ticktalk.mapping.ensembles import EnsembleInfo, check_address, check_port
+from ticktalk.mapping.ensembles import EnsembleInfo, check_address, check_host, check_port
 from ticktalk.messages import RuntimeMsg, message
 from ticktalk.network_keys import HELLO, JOIN, RESUME, Path
 from ticktalk.payloads import FiringError
@@ -108,12 +108,14 @@ class EnsembleHandle:
         check_memory()
         check_workers(workers, worker_memory)
         check_address(manager)
+        if ip is not None:
+            check_host(ip)
         check_port(rx_port, "rx_port")
         check_port(tx_port, "tx_port")
         self.name = name
         self._manager = manager
         self._trust = Trust(name, "ensemble", credentials, manager, token)
-        self._ip = ip or own_address(manager)
+        self._ip = own_address(manager) if ip is None else ip
         self._any_port = not rx_port
         self._rx_port = rx_port or free_port(self._ip)
         self._bind = f"{self._ip}:{tx_port}" if tx_port else ""
@@ -291,15 +293,14 @@ class EnsembleHandle:
         if welcome is None or not can_reach([*peers_of(welcome), *welcome.lost], self._trust):
             self._pause = min(2 * self._pause, SELDOM * LOOK_FOR_LINKS)
             return
-        if self._any_port:
-            self._rx_port = free_port(self._ip)  # the one of before may be in use now
-        address = self._address()
         try:
-            open_session(link, welcome, self._manager, self._info(address), self._trust, self._bind)
+            if self._any_port:
+                self._rx_port = free_port(self._ip)  # the one of before may be in use now
+            open_session(link, welcome, self._manager, self._info(self._address()), self._trust, self._bind)
         except LinkError:
-            relay(link, self._manager, self._trust)  # its port is in use
+            relay(link, self._manager, self._trust)  # its port is in use, or this host has another address now
         self._pause = LOOK_FOR_LINKS if link.mode == "peer" else SELDOM * LOOK_FOR_LINKS
-        if not self._enter(welcome, address):
+        if not self._enter(welcome, self._address()):
             self._join_again()
 
     def _join(self) -> bool:

@@ -11,6 +11,7 @@ import sys
 
 from ticktalk.engine.components import Components
 from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.physical.network.link import NoSuchAddressError
 from ticktalk.physical.system import boot_id
 
 
@@ -62,7 +63,14 @@ def _modules() -> list[str]:
 
 
 def free_port(ip: str) -> int:
-    """A free port at `ip`."""
+    """A free port at `ip`.
+
+    Raises:
+        NoSuchAddressError: this host has no such address.
+    """
     with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as probe:
-        probe.bind((ip, 0))
+        try:
+            probe.bind((ip, 0))
+        except OSError:
+            raise NoSuchAddressError(ip) from None
         return int(probe.getsockname()[1])

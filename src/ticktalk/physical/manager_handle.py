@@ -12,6 +12,7 @@ from ticktalk.defaults import MAX_VALUE
 from ticktalk.engine.components import Components
 from ticktalk.errors import TTRuntimeError
 from ticktalk.manager.reports import SETTLE
+from ticktalk.mapping.ensembles import check_host
 from ticktalk.physical.commands import Commands
 from ticktalk.physical.host_facts import describe_host, free_port
 from ticktalk.physical.limits import ENSEMBLE, check_limits, check_memory
@@ -46,7 +47,7 @@ class ManagerHandle:
             `TTRuntimeManagerPhysical`.
 
     Raises:
-        ValueError: there cannot be so many workers.
+        ValueError: there cannot be so many workers, or the address is none.
         TTRuntimeError: the port is in use, the host has no such address, credentials are missing, or workers cannot
             have this limit of memory.
     """
@@ -66,6 +67,7 @@ class ManagerHandle:
         token: bytes | None = None,
         worker_memory: int = 0,
     ) -> None:
+        check_host(ip)
         check_limits(ENSEMBLE)
         check_memory()
         check_workers(workers, worker_memory)
@@ -107,7 +109,8 @@ class ManagerHandle:
         self.node.run_in_thread()
 
     def _listen(self, ip: str, rx_port: int, trust: Trust, tries: int = PORT_TRIES) -> None:
-        port = rx_port or free_port(ip)
+        free = free_port(ip)  # even with another one: it says whether this host has the address
+        port = rx_port or free
         self.address = f"{'[' + ip + ']' if ':' in ip else ip}:{port}"
         try:
             self.node.link.open("router", self.address, door=trust.door)

@@ -38,6 +38,13 @@ class LinkError(TTRuntimeError):
     """A session that cannot be opened, or a payload that cannot be sent; the message gives reason and remedy."""
 
 
+class NoSuchAddressError(LinkError):
+    """This host does not have the address on which it is to listen."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"{address}: this host has no such address: choose another with --ip")
+
+
 class NobodyAnswersError(LinkError):
     """The address of the session does not answer; trying again may help."""
 

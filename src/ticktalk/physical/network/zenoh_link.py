@@ -18,7 +18,14 @@ import zenoh
 
 from ticktalk.network_interface import Handle, Receive, Reply, Wanted, any_reply
 from ticktalk.network_keys import Path
-from ticktalk.physical.network.link import Link, LinkError, NobodyAnswersError, PortInUseError, Withdraw
+from ticktalk.physical.network.link import (
+    Link,
+    LinkError,
+    NobodyAnswersError,
+    NoSuchAddressError,
+    PortInUseError,
+    Withdraw,
+)
 from ticktalk.physical.slices import short_slices
 from ticktalk.physical.trust.connection_keys import Door, Tls
 
@@ -291,7 +298,7 @@ def _why(text: str, listen: str, connect: str) -> LinkError:
     if "os error 98" in text or "Address already in use" in text:
         return PortInUseError(f"{listen}: the port is in use: choose another with --rx-port, or 0 for any")
     if "os error 99" in text:
-        return LinkError(f"{listen}: this host has no such address: choose another with --ip")
+        return NoSuchAddressError(listen)
     if "Unable to connect" in text or "Timeout" in text or "refused" in text:
         return NobodyAnswersError(f"nobody answers at {connect}")
     return LinkError(f"the network session cannot be opened: {text}")

@@ -8,11 +8,10 @@ connect to it.
 from __future__ import annotations
 
 import ipaddress
-import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, get_args
 
-from ticktalk.mapping.ensembles import check_ensemble_name
+from ticktalk.mapping.ensembles import check_ensemble_name, check_host
 from ticktalk.messages import Role
 
 if TYPE_CHECKING:
@@ -161,19 +160,10 @@ def check_address(address: str) -> str:
     Raises:
         ValueError: it is neither, or stands for any address.
     """
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        # The last label of a host name is no number: `10.0.0.256` is a mistake.
-        label = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-        if len(address) > 253 or not re.fullmatch(rf"({label}\.)*(?!\d+$){label}", address):
-            raise ValueError(
-                f"{address!r} is no address: give an IP address or a host name without a port, such as 192.168.1.20"
-            ) from None
-        return address.lower()
-    if ip.is_unspecified or "%" in address:
+    host = check_host(address)
+    if host in ("0.0.0.0", "::") or "%" in host:
         raise ValueError(f"{address!r} is no address to reach a host at: give the one that others connect to")
-    return str(ip)
+    return host
 
 
 def certificate_pem(certificate: x509.Certificate) -> bytes:
