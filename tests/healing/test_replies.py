@@ -10,11 +10,11 @@ import pytest
 from ticktalk.errors import TTRuntimeError
 from ticktalk.language.compiler import compile_source
 from ticktalk.manager.driver import Driver
-from ticktalk.manager.events import Defect
+from ticktalk.manager.events import CannotGoOn, Defect, NotReplaced
 from ticktalk.manager.requests import Requests
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import RuntimeMsg
-from ticktalk.payloads import DeployRequest, ReadyAnswer, StartRequest, StatusRequest, StopRequest
+from ticktalk.payloads import DeployRequest, Placed, ReadyAnswer, StartRequest, StatusRequest, StopRequest
 from ticktalk.replacement import ReplaceRequest
 
 GRAPH = compile_source(
@@ -167,6 +167,38 @@ def test_a_stop_waits_for_the_version_that_takes_the_place_of_the_one_that_settl
     (second,) = driver.later
     second()
     assert stopped.result(timeout=0) == {} and not state.graphs
+
+
+@pytest.mark.parametrize("stage", ["prepare", "expect", "drain"])
+@pytest.mark.parametrize("problem", [None, "no module named 'camera'"])
+def test_an_ensemble_that_answers_for_the_old_version_has_not_answered_for_the_new_one(
+    requests: Requests, stage: str, problem: str | None
+) -> None:
+    """SQs of the old version were placed there just before it is replaced."""
+    events: list[Any] = []
+    requests.watchers.append(events.append)
+    for name in ("edge", "near"):
+        requests.handlers[RuntimeMsg.JOIN](EnsembleInfo(name))
+    mapping = {"f-1": "edge"}
+    ask(requests, RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, DeployRequest(GRAPH, mapping=mapping, reply=Future()))
+    requests.handlers[RuntimeMsg.READY](ReadyAnswer("prog", "edge"))
+    ask(requests, RuntimeMsg.EXECUTE_GRAPH, StartRequest("prog", {"x": 1}, reply=Future()))
+    replaced = ask(requests, RuntimeMsg.REPLACE, ReplaceRequest(GRAPH, mapping=mapping, watch=1, reply=Future()))
+    if stage != "prepare":
+        requests.handlers[RuntimeMsg.READY](ReadyAnswer("prog~2", "edge"))
+    if stage == "drain":
+        requests.handlers[RuntimeMsg.PLACED](Placed("prog~2", "edge", ["f-1"], expected=True))
+    (replacement,) = requests.state.replacements.values()
+    assert replacement.stage == stage
+    waited_for = set(replacement.waits_for)
+    requests.handlers[RuntimeMsg.PLACED](Placed("prog", "edge", ["f-1"], problem))
+    assert replacement.stage == stage and replacement.waits_for == waited_for
+    if problem is None:
+        assert not replaced.done() and not requests.state.graphs["prog"].refused
+    else:
+        assert problem in str(replaced.exception(timeout=0)) and not requests.state.replacements
+        assert {type(event) for event in events} >= {NotReplaced, CannotGoOn}
+        assert requests.state.graphs["prog"].host_of == {"f-1": "near"}, "it goes where it can live"
 
 
 def test_a_graph_whose_readiness_cannot_be_told(

@@ -249,9 +249,16 @@ class Replace:
         }
 
     def placed(self, answer: Placed) -> bool:
-        """SQs of a new version are expected, their states fit, they have come; False: they are of no graph replaced."""
+        """SQs of a new version are expected, their states fit, they have come; False: they are of no new version.
+
+        SQs of the old one may have been placed anew just before. If they cannot live there, it is not whole.
+        """
         replacement = self._state.replacement_of(answer.graph)
         if replacement is None or replacement.stage in ("watch", "back"):
+            return False
+        if answer.graph == replacement.old:
+            if answer.problem is not None and replacement.stage in rest.BEFORE:
+                self._give_up(replacement, f"SQs of it cannot go on on {answer.ensemble!r}: {answer.problem}")
             return False
         if answer.ensemble not in replacement.waits_for:
             return True
