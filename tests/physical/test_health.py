@@ -34,6 +34,10 @@ from ticktalk.physical.network.joining import ReachableEnsemble, Welcome
 
 LOST_AFTER = Times().lost_after
 
+GRAPH = compile_source(
+    "from ticktalk import SQify, GRAPHify\n@SQify\ndef f(x): return x\n@GRAPHify\ndef g(x): return f(x)\n", "g.py", "g"
+)
+
 
 def report(ensemble: str, round: int, **said: object) -> IdleReport:
     return IdleReport("g", 1, ensemble, round, **said)  # type: ignore[arg-type]
@@ -143,18 +147,32 @@ def test_an_ensemble_that_changes_to_a_relayed_session_or_back_goes_on_preparing
     liveness.introduce(EnsembleInfo("manager"))
     started = EnsembleInfo("a", zid="1", started=7, boot_id="b", direct=not direct)
     assert liveness.join(started) is None
-    graph = compile_source(
-        "from ticktalk import SQify, GRAPHify\n@SQify\ndef f(x): return x\n@GRAPHify\ndef g(x): return f(x)\n",
-        "g.py",
-        "g",
-    )
     reply: Future[object] = Future()
-    handlers[RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH](DeployRequest(graph, "g", {"f-1": "a"}, reply=reply))
+    handlers[RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH](DeployRequest(GRAPH, "g", {"f-1": "a"}, reply=reply))
     assert liveness.join(msgspec.structs.replace(started, zid="2", direct=direct)) is None
     assert sent.count(("a", ExecuteMsg.INSTANTIATE)) == 2 and not reply.done()
     assert not any("gone" in line for line in told)
     handlers[RuntimeMsg.READY](ReadyAnswer("g", "a"))
     assert reply.result(0)
+
+
+def test_an_ensemble_that_is_back_in_between_has_all_its_time_again_to_prepare_a_graph() -> None:
+    manager = Manager()
+    later: list[tuple[int, Callable[[], None]]] = []
+    manager.after = lambda ticks, act: later.append((manager.tick + ticks, act))  # type: ignore[method-assign]
+    manager.join("a", 0)
+    deployed: Future[Any] = Future()
+    request = DeployRequest(GRAPH, "g", {"f-1": "a"}, reply=deployed)
+    manager.requests.handlers[RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH](request)
+    manager.gone(DEAD_AFTER + 1)
+    manager.requests.liveness.ping(Ping("a", 0), manager.tick)
+    assert not manager.requests.state.lost
+    manager.gone(2 * DEAD_AFTER + 2)
+    (_, first), (tick, second) = later
+    first()
+    assert not deployed.done() and tick == manager.tick + Times().given_up_after
+    second()
+    assert "it has gone" in str(deployed.exception(timeout=0))
 
 
 def test_a_manager_that_is_behind_judges_no_silence_that_it_has_not_heard_out() -> None:

@@ -373,9 +373,12 @@ class Liveness:
         self._look_for_end(name, mine)
         self.look()
         if any(state.state == "preparing" and name in state.hosts for state in self._state.graphs.values()):
-            self._driver.after(
-                self.times.given_up_after, lambda: self._deploy.given_up(name) if name in self._state.lost else None
-            )
+            self._driver.after(self.times.given_up_after, lambda: self._give_up(name, mine))
+
+    def _give_up(self, name: str, lost: LostEnsemble) -> None:
+        """Refuse the graphs that an ensemble was preparing, unless it was heard since this loss of it."""
+        if self._state.lost.get(name) is lost:
+            self._deploy.given_up(name)
 
     def _miss(self, name: str, *events: Event) -> None:
         """An ensemble is not heard any more."""
