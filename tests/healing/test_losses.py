@@ -175,6 +175,20 @@ def keep(trigger):
     assert len(world.told("has no codec")) == 1
 
 
+def test_a_missing_codec_is_told_once_of_each_graph() -> None:
+    """Another graph has SQs of the same names, and so has one that is deployed again."""
+    more = "@SQify\ndef keeps(x):\n    global sq_state\n    sq_state['lock'] = open\n    return x\n"
+    world = World(["b", "c"])
+    first, second = (graph_of("return keeps(count(trigger, TTPeriod=500000))", name, more) for name in ("one", "two"))
+    world.start(first)
+    world.start(second)
+    world.run(3 * S)
+    world.manager.stop_graph("one")
+    world.start(first)
+    world.run(6 * S)
+    assert [len(world.told(f"graph {name!r}: keeps-1: sq_state['lock']")) for name in ("one", "two")] == [2, 1]
+
+
 @pytest.mark.parametrize("drained", [False, True])
 @pytest.mark.parametrize("state", ["0", "''", "[]", "False", "None", "np.zeros(2)"])
 def test_a_state_that_is_false_goes_on_too(state: str, drained: bool) -> None:

@@ -39,7 +39,7 @@ _NAMED = 32
 """Bytes that an instance has in a message at most, beside its state and twice its name."""
 
 WARNED = MOST_LEFT_OUT
-"""Values left out of checkpoints that are told and remembered."""
+"""Values of a graph left out of checkpoints that are told and remembered."""
 
 
 class Checkpoints:
@@ -69,7 +69,7 @@ class Checkpoints:
         self._heard, self._busy, self._at = heard, busy, at
         self._known: dict[Key, dict[str, InstanceState]] = {}  # the state of each instance that the manager has
         self._anew: set[Key] = set()  # contexts of which the manager may lack any of them
-        self._said: set[str] = set()  # up to `WARNED`
+        self._said: dict[str, set[str]] = {}  # by graph, values left out that were told; up to `WARNED`
         self._rested: dict[Key, int] = {}  # by context that was idle when it was saved: tokens received
 
     def begin(self, start: StartContext) -> None:
@@ -122,9 +122,9 @@ class Checkpoints:
             unfit = [f"{sq}: more tokens wait than a message may have" for sq in states if sq not in fit]
             changed = {sq: state for sq, state in fit.items() if all_of_it or known.get(sq) != state}
             known.update(changed)
-            new = [text for text in (*taken.left_out, *left_out, *unfit) if text not in self._said]
-            new = new[: WARNED - len(self._said)]
-            self._said.update(new)
+            said = self._said.setdefault(graph, set())
+            new = [text for text in (*taken.left_out, *left_out, *unfit) if text not in said][: WARNED - len(said)]
+            said.update(new)
             # Values that are left out have a message of their own: with states it might be too long.
             for part in [*([{}] if new else []), *parts(changed)]:
                 generations = {sq: taken.generations[sq] for sq in part}
@@ -163,6 +163,8 @@ class Checkpoints:
         for key in [key for key in self._known if stop.ends(key)]:
             del self._known[key]
             self._anew.discard(key)
+        if stop.context is None:
+            self._said.pop(stop.graph, None)
 
     def bodies_of(
         self, contexts: list[Context], sqs: Iterable[str], got: Callable[[BodyStates, list[str]], None]
