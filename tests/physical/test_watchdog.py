@@ -19,10 +19,11 @@ from ticktalk.hosted import watchdog
 from ticktalk.hosted.watchdog import LONG, OpenFiring, Watchdog
 from ticktalk.manager.events import Event
 from ticktalk.manager.reports import Reports
-from ticktalk.payloads import IdleReport, ReportRequest, StartContext
+from ticktalk.payloads import IdleReport, InstanceState, ReportRequest, StartContext
 from ticktalk.physical.manager_node import Callbacks, in_loop
 from ticktalk.physical.workers import channels, restarts, workers
 from ticktalk.physical.workers.restarts import LIMIT, LIVED, LONGEST, PAUSE, Restarts
+from ticktalk.values.codec import encode_value
 
 
 @pytest.fixture
@@ -75,6 +76,30 @@ def main(trigger):
     in_loop(process_host.node, lambda: process_host.node.stop_graph(graph))
     again = process_host.run("@SQify\ndef f(x):\n    return 5\n@GRAPHify\ndef main(trigger):\n    return f(trigger)\n")
     assert process_host.values(process_host.finished(again)) == [5]
+
+
+def test_an_instance_whose_worker_is_given_up_keeps_the_state_that_was_saved_last(
+    process_host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may go on elsewhere. A save that was asked for before is answered, too."""
+    monkeypatch.setattr(restarts, "LIMIT", 2)
+    text = "@STREAMify\ndef deadly(trigger):\n    global sq_state\n    import os\n    os._exit(7)\n"
+    text += "@GRAPHify\ndef main(trigger):\n    return deadly(trigger, TTPeriod=100000)\n"
+    node, graph, state = process_host.node, process_host.prepare(text).graph, encode_value({"n": 3})
+    saved: list[bytes | None] = []
+
+    def take_state(context: object, sq: str, sq_state: bytes | None, left_out: list[str]) -> None:
+        saved.append(sq_state)
+
+    def start() -> None:
+        node.start_context(StartContext(graph, 1, node.clock.now(), {"trigger": 1}))
+        node.duties.checkpoints.known((graph, 1), (), {"deadly-1": InstanceState(body=state)})
+        node.workers.bodies(node.host.contexts[graph, 1])["deadly-1"].saved.append(take_state)  # never answered there
+
+    in_loop(node, start)
+    until(lambda: process_host.errors, "the worker is given up")
+    in_loop(node, lambda: node.workers.save(node.host.contexts[graph, 1], "deadly-1", take_state))
+    assert saved == [state, state]
 
 
 SPOILS = {

@@ -214,12 +214,12 @@ class WorkerBody:
         self.in_flight.clear()
         self.held, self.leaves_out = 0, False
 
-    def give_up(self, why: str, ensemble: str) -> None:
-        """Its worker is not replaced: its firings fail from now on."""
+    def give_up(self, why: str, ensemble: str, sq_state: bytes | None) -> None:
+        """Its worker is not replaced: its firings fail from now on, and its `sq_state` stays as it was last saved."""
         self.given_up, self.recent = why, float("inf")  # so slow that it joins no region
         self.fails(why, ensemble)
         while self.saved:
-            self.state_came(SavedState(self.ident, None, []))
+            self.state_came(SavedState(self.ident, sq_state, []))
 
     def fails(self, why: str, ensemble: str) -> None:
         """Report that it does not run."""

@@ -272,10 +272,10 @@ class Workers:
                 take_state(context, body.elsewhere.sq.name, None, [])
 
     def save(self, context: Context, name: str, take_state: TakeState) -> None:
-        """Ask for an instance's `sq_state` after the firings that were sent to it."""
+        """Ask for an instance's `sq_state` after the firings that were sent to it; of one given up it is the last."""
         body = self.bodies(context).get(name)
         if body is None or body.given_up:
-            take_state(context, name, None, [])
+            take_state(context, name, None if body is None else self._last_body(context, name), [])
         else:
             body.saved.append(take_state)
             self.send(body.worker, protocol.Save(body.ident))
@@ -463,7 +463,7 @@ class Workers:
                 self.loading.answer(BodiesLoaded(known.graph.name, why, worker))
         for body in list(self._bodies.values()):
             if body.worker == worker and not body.given_up:
-                body.give_up(why, self._ensemble)
+                body.give_up(why, self._ensemble, self._last_body(body.context, body.elsewhere.sq.name))
 
 
 def _as_it_is(data: Data) -> Data:
