@@ -71,6 +71,14 @@ def answers(replacement: ReplaceState) -> list[IdleReport]:
     return [report for each in replacement.rounds.values() for report in each.answers.values()]
 
 
+def note_sent(replacement: ReplaceState) -> None:
+    """Note how many tokens the version that has come to rest has sent on each arc, as its ensembles answered last."""
+    for report in answers(replacement):
+        sent = replacement.sent.setdefault(report.context, {})
+        for arc, by_host in report.sent.items():
+            sent[arc] = max([*by_host.values(), sent.get(arc, 0)])
+
+
 def rests(replacement: ReplaceState) -> bool:
     """True if it has come to rest, when all have answered."""
     if replacement.stage == "hold":

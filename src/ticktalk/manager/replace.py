@@ -87,8 +87,7 @@ class Replace:
             raise TTRuntimeError(why)
         graph = msgspec.structs.replace(request.graph, name=title)
         changes = compare(title, old.graph, graph)
-        lost = refusals(changes, old.graph, graph, request.drop_state)
-        if lost:
+        if lost := refusals(changes, old.graph, graph, request.drop_state):
             raise TTRuntimeError("\n  ".join((f"graph {title!r} is not replaced:", *lost)))
         for context in old.live:
             check_inputs(title, graph, self._inputs(old, graph, context.number, request.inputs))
@@ -187,10 +186,7 @@ class Replace:
 
     def _hand(self, replacement: ReplaceState) -> None:
         old = self._state.graphs[replacement.old]
-        for report in rest.answers(replacement):
-            sent = replacement.sent.setdefault(report.context, {})
-            for arc, by_host in report.sent.items():
-                sent[arc] = max(*by_host.values(), sent.get(arc, 0))
+        rest.note_sent(replacement)
         replacement.stage, replacement.waits_for = "hand", set(self._alive(old))
         for host in sorted(replacement.waits_for):
             sqs = dict.fromkeys(old.sqs_on(host), host)
@@ -249,14 +245,11 @@ class Replace:
         }
 
     def placed(self, answer: Placed) -> bool:
-        """SQs of a new version are expected, their states fit, they have come; False: they are of no new version.
-
-        SQs of the old one may have been placed anew just before. If they cannot live there, it is not whole.
-        """
+        """SQs of a new version are expected, their states fit, they have come; False: they are of no new version."""
         replacement = self._state.replacement_of(answer.graph)
         if replacement is None or replacement.stage in ("watch", "back"):
             return False
-        if answer.graph == replacement.old:
+        if answer.graph == replacement.old:  # its SQs were placed anew just before
             if answer.problem is not None and replacement.stage in rest.BEFORE:
                 self._give_up(replacement, f"SQs of it cannot go on on {answer.ensemble!r}: {answer.problem}")
             return False
