@@ -1025,17 +1025,36 @@ def test_plan_b(case: Case) -> None:
         waiting={"data": 2},
         bound=30,
     ),
+    Case(
+        "deadlines that never pass; others stay until they do",
+        deadline(),
+        """
+          0 | deadline [0, 10) inf; deadline [0, 10) 90  |
+          1 | deadline [40, 50) inf                      |
+          2 | deadline [41, 50) inf                      |
+          3 | data [40, 50) 1                            | [40, 50) 1
+         90 |                                            | B [0, 10)
+        """,
+        counts={"evicted": 1, "plan_b": 1},
+        waiting={"deadline": 1},
+        plan_b=plan_b(),
+        bound=30,
+    ),
 )
 def test_eviction(case: Case) -> None:
     check(case)
 
 
-@pytest.mark.parametrize("sq", [timed("a b"), deadline("a b")], ids=["Timed", "Deadline"])
-def test_memory_is_bounded_if_nothing_ever_matches(sq: TTSQ) -> None:
+@pytest.mark.parametrize(
+    ("sq", "port", "value"),
+    [(timed("a b"), 0, None), (deadline("a b"), 0, None), (deadline("a b"), 1, INFINITY)],
+    ids=["Timed", "Deadline, data", "Deadline, never"],
+)
+def test_memory_is_bounded_if_nothing_ever_matches(sq: TTSQ, port: int, value: float | None) -> None:
     agenda, counters = Agenda(), Counters()
     sync = make_sync(sq, 0, agenda, counters, ROOT, 1000)
     for start in range(0, 100_000, 10):
-        sync.receive(0, start, start + 5, None)
+        sync.receive(port, start, start + 5, value)
         agenda.run_ready(start)
         assert sum(sync.waiting().values()) <= 102
     assert counters.by_sq[sq.name]["evicted"] + sum(sync.waiting().values()) == 10_000

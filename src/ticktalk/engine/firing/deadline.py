@@ -162,6 +162,14 @@ class DeadlineSync(TTSQSync):
                 self._gone("evicted", self.data.evict(limit))
             if not self.sticky_deadline:
                 self.missed.evict(limit)
+                self._evict_endless(limit)
+
+    def _evict_endless(self, limit: Tick) -> None:
+        """Take away deadlines that never pass, and whose intervals end before `limit`: nothing else would."""
+        due = self.due.tokens
+        if due and due[0][0] < limit:
+            self.due.tokens = [token for token in due if token[3] < INFINITY or token[2] >= limit]
+            self.counters.add(self.sq.name, "evicted", len(due) - len(self.due.tokens))
 
     def _data(self, token: Waiting, now: int) -> None:
         """Data came: it meets the deadline it overlaps most; if that one has passed, the data is late."""
