@@ -188,6 +188,19 @@ def test_many_samples_are_thinned_out_evenly_and_the_worst_stays() -> None:
     assert abs(shown["median"] - 2) <= 1
 
 
+def test_of_a_stream_whose_period_is_set_again_and_again_the_last_two_grids_are_kept() -> None:
+    """Tokens of the one before may still be under way."""
+    grids = [StreamInstants(1000 + k, 0, 10, True) for k in range(100)]
+    latency = Latency(grids[:1])
+    for grid in grids:
+        latency.follow([grid])
+    assert latency.grids == [grids[99], grids[98]]
+    latency.follow([grids[99]])
+    for k in (97, 98, 99):
+        latency.add(1000 + k - 5, 1000 + k + 5, 1000 + k + 7, 0)
+    assert latency.shown()["outputs"] == 2 and latency.worst == 7
+
+
 def test_intervals_of_an_sqs_own_making_tell_no_latency(tmp_path: Path) -> None:
     program = PIPE.replace("work(src(trigger, TTPeriod=PERIOD))", "ADD_TIME_DELAY(src(trigger, TTPeriod=10), delay=5)")
     (tmp_path / "prog.py").write_text(HEAD + program)

@@ -59,14 +59,14 @@ class Latency:
     """The latencies of one output.
 
     Attributes:
-        grids: the streams that it comes from.
+        grids: of the streams that it comes from, as they are and as they were just before.
         allowed: ticks after the instant of a stream at which its deadline is; None: it has none.
         due: the grid of that stream.
         count, worst: the outputs, and their longest latency.
     """
 
     def __init__(self, grids: list[StreamInstants]) -> None:
-        self.grids = grids
+        self.grids = self._present = grids
         self.allowed: int | None = None
         self.due: StreamInstants | None = None
         self.count = self.worst = 0
@@ -75,6 +75,12 @@ class Latency:
         self._every = 1
         self._shown: dict[str, int | None] = {}  # after so many outputs, with this deadline: `_shown_at`
         self._shown_at: tuple[int, int | None] = 0, None
+
+    def follow(self, grids: list[StreamInstants]) -> None:
+        """Its streams have these grids from now on; tokens of the ones before may still be under way."""
+        if grids != self._present:
+            self.grids = [*grids, *(grid for grid in self._present if grid not in grids)]
+            self._present = grids
 
     def add(self, start: Tick, stop: Tick, arrival: int, begun: int) -> None:
         """An output on [start, stop) has arrived, of a context that was begun at the tick `begun`."""
@@ -123,7 +129,7 @@ class Latencies:
         self.follow(graph)
 
     def follow(self, graph: TTGraph) -> None:
-        """The graph has these grids from now on; tokens of the former ones may still be under way."""
+        """The graph has these grids from now on."""
         self.graph = graph
         self._wiring = wiring_of(graph)
         self._grids: dict[str, list[StreamInstants] | None] = {}
@@ -137,7 +143,7 @@ class Latencies:
                 due = _allowed(self._after.get(sq.name, sq), self._wiring)
                 if due is not None:
                     known.allowed, known.due = due[0], _instants_of(due[1])
-                known.grids += [grid for grid in grids if grid not in known.grids]
+                known.follow(grids)
 
     def shown(self) -> dict[str, dict[str, int | None]]:
         """SQ to its latencies, as JSON."""
