@@ -209,7 +209,7 @@ class TTEnsemble:
             self._handle = None
 
     def stop(self) -> None:
-        """End `run_phy`, from any thread; in simulation, leave at the present tick. What lived here goes on elsewhere.
+        """End `run_phy`, from any thread; in simulation, leave at the present tick: its SQs go on elsewhere.
 
         Raises:
             TTRuntimeError: (simulation) it is the manager's own ensemble, or SQs live here and cannot move.

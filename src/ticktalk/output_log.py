@@ -1,6 +1,6 @@
 """Logs of outputs, read again: as rows for pandas, and flat, for tables.
 
-A log has one JSON object a line (`OutputToken.line`). What JSON cannot hold is there as text only (`repr`).
+A log has one JSON object a line (`OutputToken.line`). A value that JSON cannot hold is there as text only (`repr`).
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ NO_COPIES: Iterator[StandIn] = iter(())
 class Again:
     """The way from the begin of a period to where the plan departed, on the general engine.
 
-    All happens there once more, but for the calls of bodies: what they gave is taken from the plan. What the manager
-    has been told it is not told again.
+    All happens there once more, but for the calls of bodies: what they gave is taken from the plan. The manager is
+    told nothing again.
 
     Args:
         place: of the event at which it departed, of `trace`; as many as there are: after all; -2: before all.
@@ -219,7 +219,7 @@ def go_over(periods: list[Again], agenda: Agenda, links: Links) -> None:
 
 
 def result_of(trace: Trace, place: int, found: dict[str, Any]) -> Any:
-    """What the body of an event gave, before it was handed on."""
+    """The result of the body of an event, before it was handed on."""
     event = trace.events[place]
     if event.results is not None:
         return found["result"] or NOTHING

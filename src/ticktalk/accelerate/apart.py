@@ -126,7 +126,7 @@ class Apart:
         return 0
 
     def due(self, agenda: Agenda) -> tuple[list[Agenda], Tick]:
-        """What is due of each part, and the first tick at which something else is."""
+        """The turns due of each part, and the first tick at which something else is due."""
         mine = [Agenda(agenda.now) for _ in self.sqs]
         others: Tick = INFINITY
         for tick, turns in agenda._due.items():

@@ -131,7 +131,7 @@ class Inline:
 
     @property
     def names(self) -> dict[str, Any]:
-        """What the names of the bodies mean in the code."""
+        """The names of the bodies in the code, and their meanings."""
         names: dict[str, Any] = {}
         for part, body in self._bodies.items():
             names |= {f"g{part.index}_{name}": value for name, value in body.held.items()}

@@ -1,4 +1,4 @@
-"""What a plan over a common period consists of: SQs, ways of their results, events, tokens under way."""
+"""The parts of a plan over a common period: SQs, ways of their results, events, tokens under way."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ticktalk.time import INFINITY, Tick
 
 
 class Unsettled(Exception):
-    """What happens does not repeat, or depends on values; the message says why."""
+    """The events do not repeat, or depend on values; the message says why."""
 
 
 class Undecided(Exception):
@@ -192,7 +192,7 @@ class StandIn:
         self.event, self.wire, self.tick, self.name = event, wire, tick, name
 
     def text(self, begin: int) -> str:
-        """What stands for it in the code of a period, whose stand-ins began at tick `begin`: its name, or a tick."""
+        """Its text in the code of a period, whose stand-ins began at tick `begin`: its name, or a tick."""
         return self.name or f"(base + {self.tick - begin})"  # type: ignore[operator]
 
     def __bool__(self) -> bool:
@@ -244,7 +244,7 @@ class Leg(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What an SQ on tokens gives, on an interval of its own.
+    """A result of an SQ on tokens, on an interval of its own.
 
     Attributes:
         of: what it is, where that is known without a call: another value, a tick, or a constant.

@@ -100,7 +100,7 @@ def loop_code(trace: Trace, say_which: bool = False) -> LoopCode:
 
 
 def paused(place: int) -> int:
-    """What stands for a pause before the event at `place` in `LoopCode.lines`; and back again.
+    """The number of a pause before the event at `place` in `LoopCode.lines`; and back again.
 
     The end of a period counts as one more event.
     """
@@ -187,7 +187,7 @@ def _on_tokens(trace: Trace, place: int, event: PlanEvent, inputs: list[str]) ->
 
 
 def _tails(trace: Trace, place: int, event: PlanEvent) -> Tails:
-    """What takes the result of an event, and passes it on."""
+    """The statements that take the result of an event, and pass it on."""
     made, recorded = wires_of(event), trace.notes is not None
     each = [value.name for value in made]
     leaves = f"return {place}, base, locals()"

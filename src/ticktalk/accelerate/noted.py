@@ -1,4 +1,4 @@
-"""What is recorded while a plan runs.
+"""The records of a plan that runs.
 
 Copies of the taps note the stand-ins' period as taps note any other, with a `Given` for each value. The generated code
 keeps the values themselves, period after period. Both together are what the taps would have noted, and they are told so
@@ -48,7 +48,7 @@ class Given(NamedTuple):
 
 
 def as_it_is(value: Any) -> Any:
-    """What a value is now: encoded, if it could be changed.
+    """A value as it is now: encoded, if it could be changed.
 
     Raises:
         NoCodecError: it cannot be sent.

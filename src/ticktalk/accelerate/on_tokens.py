@@ -1,4 +1,4 @@
-"""What SQs on tokens give, and which ticks are known: instructions run on stand-ins for values.
+"""The results of SQs on tokens, and the ticks that are known: instructions run on stand-ins for values.
 
 An instruction says itself how many results it gives, and on which intervals. Whether it gives one may depend on the
 truth of a value, as with `IF`; then it is taken to give one. A body on full tokens is taken to give one on the interval
@@ -31,7 +31,7 @@ Token = tuple[Tick, Tick, StandIn]
 def run_on_tokens(
     event: PlanEvent, place: int, tokens: Sequence[Token], gives: bool, truths: dict[int, bool] | None
 ) -> list[Result]:
-    """What an event on tokens gives, if it `gives` what it may.
+    """The results of an event on tokens, if it `gives` those that it may.
 
     Args:
         truths: by event whose value is a condition, its truth, which is the same for all; None: each is taken to give.

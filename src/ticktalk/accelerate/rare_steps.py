@@ -55,7 +55,7 @@ def bind(trace: Trace, links: Links, agenda: Agenda) -> None:
 
 
 def _rare_steps(trace: Trace, links: Links, agenda: Agenda) -> dict[str, Any]:
-    """What the names of rare steps mean in the code of a trace."""
+    """The names of rare steps in the code of a trace, and their meanings."""
     acts: dict[str, Any] = {}
     for place, event in enumerate(trace.events[trace.first :], trace.first):
         if event.runs and event.part.sq.told:
@@ -129,7 +129,7 @@ def _on_tokens(trace: Trace, event: PlanEvent, results: list[Result]) -> Callabl
 
 
 def _hand(trace: Trace, event: PlanEvent, links: Links, agenda: Agenda) -> Callable[[Any, int], Any]:
-    """Hands on a result: copies for its receivers; tells the manager of an output. What is noted of it comes last."""
+    """Hands on a result: copies for its receivers; tells the manager of an output. The note of it comes last."""
     forward, begin, recorded = event.part.forward, trace.plan.begin, trace.notes is not None
     ways = [(leg, wires) for leg, wires in zip(event.part.legs, event.wires, strict=True) if not leg.tag]
     tells = [leg.way for leg, _ in ways if leg.told_at_once]

@@ -6,8 +6,8 @@ the rules stand at the end of a period as they stood at its begin, the events of
 matching is written down a second time here, and whatever the firing rules do can repeat: different rates, tokens that
 are under way between ensembles, deadlines and their plan Bs.
 
-Whatever depends on a value does not settle: `Unsettled`. A tick that the program computes from an instant (`tag + n`)
-is known, so a deadline is, too.
+An event that depends on a value does not settle: `Unsettled`. A tick that the program computes from an instant
+(`tag + n`) is known, so a deadline is, too.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Standing(NamedTuple):
     latest: dict[tuple[str, str], int]
 
     def values_of(self, parts: Iterable[Part]) -> list[Any]:
-        """What stands there at some parts, and what is under way, in order."""
+        """The values that stand there at some parts, and those under way, in order."""
         values = [value for part in parts for value in self.values[part.index]]
         return values + [value for _, flying in self.flying for value in flying.values]
 
@@ -61,7 +61,7 @@ class Standing(NamedTuple):
 
 
 def flies(since: int, flying: Flying) -> tuple[Any, ...]:
-    """What tells tokens under way apart, without their values."""
+    """The marks that tell tokens under way apart, without their values."""
     leg = -1 if flying.leg is ENDING else flying.part.legs.index(flying.leg)
     return since, flying.part.index, leg, flying.start, flying.stop
 

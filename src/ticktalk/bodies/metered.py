@@ -2,7 +2,7 @@
 
 A harmless body uses its arguments, `sq_state`, constants, and what `meter.py` has tables of: some operators, functions
 of Python, methods of plain values. Calls of the metered ones take their places. The code is run in a namespace without
-builtins. Whatever is not known here is not harmless.
+builtins. A call that is not known here is not harmless.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Bodies: from the sources that travel in a graph to functions that can be called.
 
 `GraphCode` is a graph's code in one process. Module-level statements that bodies need run once in it. Every instance
-gets a namespace of its own: classes and modules are shared, assigned values copied, functions re-bound. What is shared
+gets a namespace of its own: classes and modules are shared, assigned values copied, functions re-bound. Shared code
 works on the namespace of the instance that calls it (`language/own_names.py`).
 Modules beside the program are imported from the graph. Those of two graphs never meet (`graph/travelled_modules.py`).
 """

@@ -114,9 +114,9 @@ class EnsembleHost:
 
     def start(self, start: StartContext) -> Context:
         """Start a context: its SQs are wired and the inputs are at their ports."""
-        known = self.contexts.get((start.graph, start.context))
-        if known is not None:
-            return known  # the manager repeats it for an ensemble that was cut off
+        begun = self.contexts.get((start.graph, start.context))
+        if begun is not None:
+            return begun  # the manager repeats it for an ensemble that was cut off
         context = self.wire(start)
         context.inject(start.inputs)
         return context

@@ -178,14 +178,14 @@ class ChangesAtImport:
         return last, [each for each in values if each is not None]
 
     def _stores(self, constant: ModuleConstant) -> Iterator[ast.AST]:
-        """What binds a constant: names in its module, or in classes."""
+        """The nodes that bind a constant: names in its module, or in classes."""
         for top in self._tops(constant):
             for binder in self._code.binders.get((top, constant.name), ()):
                 if self._code.in_class(binder) == constant.in_class or constant.name in top.declared:
                     yield binder
 
     def _rebindings(self, constant: ModuleConstant, binding: ast.stmt | None) -> Iterator[ast.AST]:
-        """What binds a constant otherwise than an assignment at its level does."""
+        """The nodes that bind a constant otherwise than an assignment at its level does."""
         for node in self._stores(constant):
             statement = self._code.statement(node)
             unit = self._code.unit_of[node]
@@ -317,7 +317,7 @@ class ChangesAtImport:
                 yield from self._code.names.get(other, ())
 
     def _changes_by_text(self) -> Iterator[tuple[str | None, ast.AST]]:
-        """What changes names that are texts: the name, None for any, and the node."""
+        """The changes of names that are texts: the name, None for any, and the node."""
         calls, is_instance = self._code.calls, self._code.is_instance
         spaces: list[tuple[ast.AST, list[ast.expr]]] = []
         spaces += [(call, call.args[:1]) for name in _NAMESPACES for call in calls.get(name, ())]

@@ -1,7 +1,7 @@
 """The code that runs when modules are imported: their top levels, and the functions that these may call.
 
-A function counts where its name, or that of its class, is mentioned by code that counts. What each name and attribute
-means is told by names alone.
+A function counts where its name, or that of its class, is mentioned by code that counts. The meaning of each
+name and attribute is told by names alone.
 """
 
 from __future__ import annotations

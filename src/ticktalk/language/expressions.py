@@ -133,7 +133,7 @@ _IN_PLACE_OF = {
 
 
 def defaults_of(home: Home, node: ast.expr) -> Expressions:
-    """What evaluates a default in a signature of a module: its names mean what they do at the `def`."""
+    """The evaluation of defaults in a signature of a module: their names mean what they do at the `def`."""
     evaluation = Expressions(home.problems, home.names)
     evaluation.scopes = [home.earlier.get(node, {})]
     return evaluation

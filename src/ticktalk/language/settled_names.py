@@ -133,7 +133,7 @@ def _depths_of(meaning: Constant | Listing) -> Depths:
 
 
 def _in_classes(meanings: Iterable[Meaning | Imported], name: str) -> Iterator[Meaning]:
-    """What the classes among some meanings have under a name, and the classes in them."""
+    """The meanings of a name in the classes among some meanings, and in the classes in those."""
     for meaning in meanings:
         if isinstance(meaning, ClassName):
             own = {key: value for key, value in vars(meaning.twin).items() if key.startswith(".")}

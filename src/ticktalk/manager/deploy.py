@@ -41,7 +41,7 @@ from ticktalk.source_problems import no_such
 from ticktalk.time.grid import repeats_after
 from ticktalk.values.codec import Encoded, NoCodecError, encoded
 
-ENDED_KEPT = 20
+STOPPED_KEPT = 20
 """Names of graphs that were ended last, of which an ensemble may not have heard should the manager die."""
 
 
@@ -329,7 +329,7 @@ class Deploy:
         name = state.name
         for host in state.hosts:
             self._send(host, SyncMsg.STOP, StopGraph(name))
-        self._state.ended = [*self._state.ended, name][-ENDED_KEPT:]
+        self._state.ended = [*self._state.ended, name][-STOPPED_KEPT:]
         self._outputs.end(name)
         del self._state.graphs[name]  # another graph may be given this name: it counts for itself
         if self._state.versions.get(state.title) == name:

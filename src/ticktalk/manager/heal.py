@@ -382,8 +382,8 @@ class Heal:
             come = [sq for sq in arriving if state.host_of[sq] == host]
             states: dict[int, dict[str, InstanceState]] = {}
             for context in state.live if come else ():
-                known = {**context.checkpoints, **handed.get(context.number, {})}
-                states[context.number] = {sq: known[sq] for sq in come if sq in known}
+                saved = {**context.checkpoints, **handed.get(context.number, {})}
+                states[context.number] = {sq: saved[sq] for sq in come if sq in saved}
             before, alone = state.alone.get(host, []), found.get(host, [])
             state.alone[host] = alone
             told = 0 if {*before} <= {*alone} else state.told

@@ -115,8 +115,8 @@ class Liveness:
     def restarted(self) -> None:
         """The manager is the next start of one that has died: for its ensembles it was cut off, and they run on.
 
-        Nothing is placed elsewhere until all are back, or `restart_patience` has passed. What lived on the manager's
-        own ensemble ended with it, and goes on then.
+        Nothing is placed elsewhere until all are back, or `restart_patience` has passed. The SQs on the manager's
+        own ensemble ended with it, and go on then.
         """
         state = self._state
         state.restarts += 1
@@ -166,11 +166,11 @@ class Liveness:
             )
         if name == manager.name:
             return Refusal(Why.OWN_NAME, f"the name {name!r} is the manager's own: choose another")
-        known = self._state.ensembles.get(name)
-        if known is None or _same_start(known.info, info):
+        before = self._state.ensembles.get(name)
+        if before is None or _same_start(before.info, info):
             return None  # the name is free, or the very same ensemble asks again
-        lingers = self._driver.now() - known.heard > self.times.lingers_after
-        if lingers and info.started > known.info.started:
+        lingers = self._driver.now() - before.heard > self.times.lingers_after
+        if lingers and info.started > before.info.started:
             return None  # the ensemble of that name is silent: a newer start takes the name over
         return Refusal(Why.IN_USE, f"the name {name!r} is in use by an ensemble that joined before: choose another")
 
@@ -180,9 +180,9 @@ class Liveness:
         if refusal is not None:
             self._send(info.name, NetMsg.REFUSED, refusal.text)
             return refusal
-        known = self._state.ensembles.get(info.name)
-        relayed = known is not None and not (known.info.direct and info.direct)
-        if known is not None and relayed and _same_start(known.info, info):
+        before = self._state.ensembles.get(info.name)
+        relayed = before is not None and not (before.info.direct and info.direct)
+        if before is not None and relayed and _same_start(before.info, info):
             # It goes through the manager from now on, or no longer, and is what it was. Its session before may have
             # missed messages.
             self._enter(info)
@@ -400,8 +400,8 @@ class Liveness:
 
     def knows(self, info: EnsembleInfo) -> bool:
         """True if an ensemble is known as it is: it has joined this manager, or the one before, with the same start."""
-        known = self._state.ensembles.get(info.name) or self._state.lost.get(info.name)
-        return known is not None and info.protocol == PROTOCOL and _same_start(known.info, info)
+        before = self._state.ensembles.get(info.name) or self._state.lost.get(info.name)
+        return before is not None and info.protocol == PROTOCOL and _same_start(before.info, info)
 
     def resumes(self, info: EnsembleInfo) -> None:
         """Take an ensemble back that is known as it is: until it sends a heartbeat, its lease may have begun later."""

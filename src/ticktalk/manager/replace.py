@@ -4,8 +4,8 @@ Both versions are there beside each other, under two names, so their tokens neve
 of the old one's states, from one tick on:
 
 1. The new version is prepared on its ensembles, and its SQs are expected there (`expect`). Until then nothing changes.
-2. From one tick on, on all ensembles, the streams of the old version are held. What they sent before goes its way to
-   the end (`drain`). Then all of it is held (`hold`), and its states are copied (`hand`).
+2. From one tick on, on all ensembles, the streams of the old version are held. Their tokens from before go their way
+   to the end (`drain`). Then all of it is held (`hold`), and its states are copied (`hand`).
 3. States and waiting tokens are taken over by name (`carried_state`). Ensembles try whether values fit (`try`). Then
    the SQs of the new version come with them (`place`), and its streams run the instants since that tick, late.
 4. While the new version is watched (`watch`), the old one stays where it is, held. If the new one fails, its streams

@@ -1,8 +1,8 @@
 """The manager's state in parts that a store keeps, and the messages that wait until they are written.
 
 A part is a piece of the state that changes as one: an ensemble, a program, a graph, a start, a checkpoint. Only the
-parts that have changed are written. What the manager does to others, a message or a reply, waits until all that it
-knew then is written. So a manager that dies has told nobody of what its successor does not know.
+parts that have changed are written. A message to others, or a reply, waits until all that the manager knew then is
+written. So a manager that dies has told nobody of what its successor does not know.
 
 Not kept are the latest output rows, and what is told anew all the time, such as when an ensemble was heard.
 """

@@ -70,7 +70,7 @@ def status(
 
 
 def entry_of(status: Mapping[str, Any], graph: str) -> dict[str, Any]:
-    """What a status says of a graph.
+    """The entry of a graph in a status.
 
     Raises:
         TTRuntimeError: there is no such graph.

@@ -24,8 +24,8 @@ from ticktalk.replacement import title_of
 UNHEARD = 700_000
 """Microseconds after which an ensemble that does not hear its manager looks whether none, or another one, is there.
 
-Longer than between two answers, with some room. What is left of its lease is for two questions to the next manager, and
-for a look that is late: with messages that take up to 110 ms, all that takes less than the lease.
+Longer than between two answers, with some room. The rest of its lease is for two questions to the next manager, and for
+a look that is late: with messages that take up to 110 ms, all that takes less than the lease.
 """
 
 LOOK = 200_000

@@ -1,7 +1,7 @@
 """The values of outputs: rendered where their bodies ran, passed on unopened, opened only for callbacks.
 
 To open or to render a value can take long: an int of a million digits, a set of ints that collide. So a worker renders
-a value that goes to the outputs, as a field of its JSON line. Whatever keeps time only passes that on.
+a value that goes to the outputs, as a field of its JSON line. The timekeeper only passes that on.
 """
 
 from __future__ import annotations

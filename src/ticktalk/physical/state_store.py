@@ -1,6 +1,6 @@
 """The folder in which a manager keeps what it knows: an SQLite file, and a lock that says which manager has it.
 
-A thread of its own writes. Whatever waits at one time is written together, and is on the disk before it is said to be.
+A thread of its own writes. Parts that wait at one time are written together, and are on the disk before that is said.
 Only the manager's user may read the folder: values of programs are in it.
 """
 

@@ -1,7 +1,7 @@
 """The rows of pandas: tables and series, column by column.
 
-A column of numbers is its memory; one of Arrow a stream of Arrow; one of objects a list of its values. What was made
-again is compared with the value before it is sent: a table that cannot be kept whole is an error of its producer.
+A column of numbers is its memory; one of Arrow a stream of Arrow; one of objects a list of its values. The table
+made again is compared with the value before it is sent: one that cannot be kept whole is an error of its producer.
 """
 
 from __future__ import annotations

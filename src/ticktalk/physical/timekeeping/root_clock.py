@@ -1,4 +1,4 @@
-"""The root clock of a device: UTC in microseconds, never going back, kept near the manager's clock.
+"""The root clock of a device: UTC in microseconds, kept near the manager's clock; it goes back only where it is set.
 
 `RootClock` is the clock. `ClockDiscipline` decides on corrections from exchanges with the manager; its input is the
 four stamps of each exchange.
@@ -33,7 +33,7 @@ def thread_us() -> int:
 
 
 class RootClock:
-    """Maps this host's monotonic clock to root ticks; never goes back.
+    """Maps this host's monotonic clock to root ticks; goes back only by a `step`.
 
     Attributes:
         offset: root ticks minus monotonic microseconds.
@@ -64,10 +64,11 @@ class RootClock:
         return tick - self.offset
 
     def step(self, by: int) -> None:
-        """Move the clock at once."""
+        """Move the clock at once, perhaps back; a slew under way is given up."""
         self.offset += by
         self._slew_left = 0
-        self._last = min(self._last, self.now() if by >= 0 else 0)
+        if by < 0:
+            self._last = 0
 
     def slew(self, by: int) -> None:
         """Move the clock by `by` microseconds, at `SLEW_PPM`."""

@@ -2,7 +2,7 @@
 
 A *session* is one start of a process. Two processes learn each other's *badges*, which hold certificate and session: a
 requester and the manager by a question, ensembles of one another from the manager. From the secret of two certificates
-and the two sessions follow keys for each direction (`shared_keys`). What is sealed is its sender's, for this recipient,
+and the two sessions follow keys for each direction (`shared_keys`). A sealed frame is its sender's, for this recipient,
 of this session, and nobody else can read it; a counter says that it is new.
 
 Tokens go to several receivers at once (`token_seals`). A receiver cannot forge what another one gets.
