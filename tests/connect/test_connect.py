@@ -100,10 +100,10 @@ def test_a_value_may_be_held(program: Path) -> None:
 def test_a_csv_file_is_played(program: Path, tmp_path: Path) -> None:
     with (tmp_path / "rows.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerows([["t", "value", "name"], *([at / 1000, value, f"n{value}"] for at, value in ROWS)])
+        writer.writerows([["t", "value", "name"], *([at / 1000, value, f"2026_{value}"] for at, value in ROWS)])
     assert played(program, CsvPlayback(tmp_path / "rows.csv", "t", "ms", "value")) == AT_INSTANTS
     rows = played(program, CsvPlayback(tmp_path / "rows.csv", "t", "ms"))
-    assert rows[400_000] == {"t": 5290.0, "value": 4, "name": "n4"}
+    assert rows[400_000] == {"t": 5290.0, "value": 4, "name": "2026_4"}
 
 
 def test_a_parquet_file_is_played(program: Path, tmp_path: Path) -> None:

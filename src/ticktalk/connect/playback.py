@@ -12,7 +12,7 @@ import json
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -186,11 +186,11 @@ def _timed(
 
 
 def _number(cell: Any) -> Any:
-    for kind in (int, float):
-        try:
-            return kind(cell)
-        except (TypeError, ValueError):
-            continue
+    """A cell as a number, if it is one; `2026_11` is text, though Python's own numbers may be written so."""
+    if isinstance(cell, str) and "_" not in cell:
+        for kind in (int, float):
+            with suppress(ValueError):
+                return kind(cell)
     return cell
 
 
