@@ -197,6 +197,6 @@ def test_every_message_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told.getvalue() == "one\\ntwo\\x1b[31m\n"
 
 
-def test_the_version() -> None:
+def test_the_version_is_printed_with_the_name() -> None:
     done = subprocess.run([*TICKTALK, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("ticktalk ") and done.stdout.split()[1][0].isdigit()

@@ -49,7 +49,7 @@ def test_the_installed_command(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in CASES.glob("*.json")))
-def test_case(name: str, tmp_path: Path) -> None:
+def test_each_case_gives_what_its_file_says(name: str, tmp_path: Path) -> None:
     check(name, tmp_path, served)
 
 

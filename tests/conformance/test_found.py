@@ -30,7 +30,7 @@ def in_a_process_of_its_own(folder: Path, arguments: list[str]) -> Done:
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in FOUND.iterdir()))
-def test_found(name: str, tmp_path: Path) -> None:
+def test_each_program_that_was_found_gives_what_its_case_says(name: str, tmp_path: Path) -> None:
     case = json.loads((FOUND / name / "case.json").read_text())
     shutil.copytree(FOUND / name, tmp_path, dirs_exist_ok=True)
     arguments = case.get("args", [] if case["do"] == "run" else ["--until", "20s"])

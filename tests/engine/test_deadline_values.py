@@ -35,7 +35,7 @@ def errors_of(value: str) -> list[str]:
     ["'soon'", "7.5", "None", "True", "numpy.array([1, 2])", "numpy.array([7.5])", "numpy.array([1 + 2j])",
      "numpy.array([])", "numpy.float64('nan')", "numpy.bool_(True)"],
 )  # fmt: skip
-def test_no_tick(value: str) -> None:
+def test_a_deadline_that_is_no_whole_number_is_an_error_of_its_sq(value: str) -> None:
     (error,) = errors_of(value)
     assert error.startswith(f"TTFinishByOtherwise-1: ValueError: {NO_TICK}")
 
@@ -48,5 +48,5 @@ def test_an_object_whose_number_cannot_be_had() -> None:
 @pytest.mark.parametrize(
     "value", ["700", "700.0", "numpy.int64(700)", "numpy.array(700)", "float('inf')", "numpy.float32('inf')"]
 )
-def test_a_tick(value: str) -> None:
+def test_a_deadline_is_a_whole_number_of_any_class_or_never(value: str) -> None:
     assert errors_of(value) == []

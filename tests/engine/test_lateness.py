@@ -56,7 +56,7 @@ def main(trigger):
 
 
 @EACH
-def test_the_rule(width: int, tick: int, counted: str | None) -> None:
+def test_a_firing_is_in_time_late_or_skipped(width: int, tick: int, counted: str | None) -> None:
     stop = INSTANT - width // 2 + width
     assert lateness(tick, stop, INSTANT + PERIOD) == counted
 

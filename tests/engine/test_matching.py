@@ -91,7 +91,9 @@ def test_the_best_set_is_that_of_brute_force(question: tuple[float, float, list[
         (0, 10, [[(0, 1, 5, "a")], []], None),
     ],
 )
-def test_by_hand(start: float, stop: float, ports: list[list[Waiting]], chosen: list[str] | None) -> None:
+def test_the_set_with_the_widest_overlap_is_chosen_or_none(
+    start: float, stop: float, ports: list[list[Waiting]], chosen: list[str] | None
+) -> None:
     found = best_set(start, stop, [sorted(port) for port in ports])
     assert (None if found is None else [token[3] for token in found]) == chosen
 

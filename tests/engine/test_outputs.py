@@ -183,7 +183,7 @@ def test_an_int_of_any_size_is_in_a_repr_too() -> None:
 
 
 @pytest.mark.parametrize("value", [Silent(), [Silent()], {1: Silent()}, lambda: 1, object(), iter([]), {Silent()}])
-def test_no_addresses(value: Any) -> None:
+def test_the_repr_of_a_value_in_an_output_shows_no_address(value: Any) -> None:
     shown = json.loads(line(value))["repr"]
     assert "0x" not in shown and hex(id(value))[2:] not in shown
     assert " object>" in shown or "<lambda>" in shown

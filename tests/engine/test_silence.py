@@ -150,7 +150,7 @@ def test_each_change_makes_it_fire(seed: int, tmp_path: Path) -> None:
         ("return", "no output came: the graph has no SQ and returns nothing"),
     ],
 )  # fmt: skip
-def test_other_reasons(body: str, told: str, tmp_path: Path) -> None:
+def test_the_reason_that_no_output_came_is_told(body: str, told: str, tmp_path: Path) -> None:
     assert lines(tmp_path, body) == [told]
 
 

@@ -440,7 +440,7 @@ def array_data(dtype: Any, shape: Any, content: bytes = b"\0" * 8, code: int = E
     ],
     ids=lambda data: data[:24].hex(),
 )
-def test_malformed_bytes(data: bytes) -> None:
+def test_malformed_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(ValueFormatError):
         decode_value(data, CLASSES.get)
 

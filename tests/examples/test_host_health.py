@@ -136,7 +136,7 @@ def test_plan_b_fires_exactly_in_the_gaps_of_the_recording(tokens: list, truth: 
     assert estimated == MISSING
 
 
-def test_score(tokens: list, truth: Truth) -> None:
+def test_the_score_is_that_of_numpy(tokens: list, truth: Truth) -> None:
     average = np.array([truth.average(instant) for instant in truth.instants])
     disk = np.minimum(truth.rate("disk_read_bytes", "disk_write_bytes"), 100)
     network = np.minimum(truth.rate("net_sent_bytes", "net_recv_bytes"), 100)

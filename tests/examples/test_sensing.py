@@ -32,6 +32,6 @@ def test_the_climate_of_a_house() -> None:
     assert values("climate.py") == [[mean, mean > 20.2] for mean in means]
 
 
-def test_a_corridor() -> None:
+def test_the_corridor_gives_what_plain_python_gives() -> None:
     of = samples(20.0, 4)
     assert values("corridor.py") == [[now > 20.5, calm] for now, calm in zip(of, smooth(of, 3), strict=True)]

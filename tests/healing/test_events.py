@@ -18,7 +18,7 @@ from ticktalk.simulation.event_file import events_text, parse_events
 THERE = ["a", "b", "long-name"]
 
 
-def test_every_kind() -> None:
+def test_a_file_may_have_events_of_every_kind() -> None:
     text = """\
 # what befalls them
 - at: 5s

@@ -231,7 +231,7 @@ def test_a_stream_can_have_its_settings_in_its_signature():
     assert (second.period, second.clock, second.parameters) == (20_000, "ms", {"TTPeriod": 20})
 
 
-def test_clocks():
+def test_a_clock_is_kept_with_its_parent_and_an_sq_with_its_clock():
     graph = compiled(
         CLOCKS + "with TTClock(parent=ms, name='s', period=1000, epoch=-1) as s: pass\nx = READ_TTCLOCK(a, s)"
     )
@@ -281,7 +281,7 @@ def test_operators_and_calls_of_one_name_are_counted_together():
     assert [sq.name for sq in compiled("f(a)\nf(a, TTName='speed')\nf(a)").sqs] == ["f-1", "speed", "f-3"]
 
 
-def test_constraints():
+def test_an_sq_has_the_constraints_of_all_blocks_around_it():
     body = (
         "with TTConstraint(name='rsu', components=['camera']):\n  f(a)\n"
         "  with TTQuery(['x', 'y']), TTConstraint(components='gpu'):\n    f(a)\nf(a)"
@@ -520,7 +520,7 @@ def test_unpacking_an_empty_list_adds_nothing(body, expected):
     check(body, expected)
 
 
-def test_signatures():
+def test_parameters_are_bound_as_in_python():
     text = (
         "@SQify\ndef f(x, /, y, k=2, *, z, w=3, TTExecuteOnFullToken=True): return x\n"
         "@SQify\ndef f2(x): return x\n@SQify\ndef f2(x, y): return x\n"

@@ -49,7 +49,7 @@ def files(tmp_path: Path) -> tuple[str, str]:
     return str(tmp_path / "prog.py"), str(tmp_path / "d.yaml")
 
 
-def test_json(files: tuple[str, str]) -> None:
+def test_the_mapping_as_json_has_its_schedule_and_objective(files: tuple[str, str]) -> None:
     result = CliRunner().invoke(app, [files[0], "--deployment", files[1], "--json"])
     assert result.exit_code == 0
     assert json.loads(result.stdout) == {
@@ -67,7 +67,7 @@ def test_json(files: tuple[str, str]) -> None:
     }
 
 
-def test_the_table(files: tuple[str, str]) -> None:
+def test_the_table_has_a_row_for_each_sq_with_its_times(files: tuple[str, str]) -> None:
     result = CliRunner().invoke(app, [files[0], "--deployment", files[1], "--objective", "balance"])
     assert result.exit_code == 0
     rows = [line.split("│")[1:-1] for line in result.stdout.splitlines() if line.startswith("│")]

@@ -391,7 +391,7 @@ def test_revocation_is_by_certificate(keys: Path) -> None:
     assert last.number == 2 and last.is_revoked(edge.serial) and last.is_revoked(again.serial)
 
 
-def test_refused_revocations(keys: Path) -> None:
+def test_neither_a_name_without_certificate_nor_the_manager_is_revoked(keys: Path) -> None:
     with pytest.raises(TTError, match=r"no credentials were issued to 'edge-c'; they were to .*'edge-a', 'edge-b'"):
         revoke(keys, "edge-c")
     with pytest.raises(TTError, match="make a new authority"):

@@ -419,7 +419,7 @@ def test_records_that_are_missing_are_told_by_arc(tmp_path: Path) -> None:
     ]
 
 
-def test_no_recording(tmp_path: Path) -> None:
+def test_a_file_that_is_none_or_is_not_there_is_told(tmp_path: Path) -> None:
     path = tmp_path / "no.mcap"
     path.write_bytes(b"nothing of that kind")
     with pytest.raises(TTError, match="not a recording of ticktalk"):

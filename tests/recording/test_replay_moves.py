@@ -38,7 +38,9 @@ def recorded(world: World, nodes: list[Node], rng: random.Random, until: int) ->
 
 @settings(max_examples=30)
 @given(networks(), st.lists(st.integers(1, 90), min_size=1, max_size=2), st.randoms(use_true_random=False))
-def test_drains(nodes: list[Node], drains: list[int], rng: random.Random) -> None:
+def test_a_run_with_drains_is_replayed_without_a_departure(
+    nodes: list[Node], drains: list[int], rng: random.Random
+) -> None:
     world = World(NAMES)
     for tick, name in zip(drains, ["a", "b"], strict=False):
         world.at(tick, lambda name=name: world.manager.drain(name))
@@ -55,7 +57,9 @@ def test_drains(nodes: list[Node], drains: list[int], rng: random.Random) -> Non
 
 @settings(max_examples=30)
 @given(networks(), st.integers(20, 90), st.integers(2, 20), st.randoms(use_true_random=False))
-def test_losses(nodes: list[Node], fails: int, checkpoint: int, rng: random.Random) -> None:
+def test_a_run_with_a_loss_is_replayed_without_a_departure(
+    nodes: list[Node], fails: int, checkpoint: int, rng: random.Random
+) -> None:
     """An ensemble fails; its SQs go on elsewhere from their last checkpoint."""
     world = World(NAMES, notice=5, checkpoint=checkpoint)
     world.events(f"- {{at: {fails}us, fail: a}}\n")

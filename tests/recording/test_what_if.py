@@ -91,7 +91,7 @@ def test_a_link_that_is_too_slow_lets_plan_b_fire(run: Kept) -> None:
     assert of(comparison, "plain-1").is_same
 
 
-def test_another_placement(run: Kept, tmp_path: Path) -> None:
+def test_on_one_ensemble_the_same_outputs_come_earlier(run: Kept, tmp_path: Path) -> None:
     mapping = tmp_path / "mapping.json"
     graph = compile_source(PROGRAM, "prog.py", "prog")
     (tmp_path / "prog.py").write_text(PROGRAM)
@@ -100,7 +100,7 @@ def test_another_placement(run: Kept, tmp_path: Path) -> None:
     assert of(comparison, DATA).is_same and of(comparison, DATA).later == (-200, -200)
 
 
-def test_another_version_of_the_program(run: Kept, tmp_path: Path) -> None:
+def test_outputs_that_another_version_gives_otherwise_are_told(run: Kept, tmp_path: Path) -> None:
     path = tmp_path / "new.py"
     path.write_text(PROGRAM.replace('name=["a", "b"]', 'name="b"').replace("return 2 * x", "return 2 * min(x, 7)"))
     data = of(asked(run, program=str(path)), DATA)
@@ -141,7 +141,7 @@ def test_a_recorded_stream_with_one_run_at_a_time_costs_nothing(tmp_path: Path) 
     assert of(comparison, "twice-1").recorded == 9 and of(comparison, "twice-1").is_same
 
 
-def test_another_period(run: Kept) -> None:
+def test_with_twice_the_period_every_second_instant_is_left(run: Kept) -> None:
     """Every second instant is left; the values are those that were recorded then."""
     plain = of(asked(run, changes=["count-1.period=2ms"]), "plain-1")
     assert (plain.recorded, plain.same, plain.changed, plain.gone, plain.new) == (10, 5, 0, 5, 0)
