@@ -6,7 +6,7 @@ import pytest
 
 import commands
 import ticktalk
-from ticktalk.cli.sweep import merged
+from ticktalk.cli.sweep import settings_of_run
 from ticktalk.errors import TTError
 
 PROGRAM = """
@@ -139,9 +139,9 @@ def test_the_options_of_the_command_hold_for_all_runs_and_none_is_passed_over(fo
 
 
 def test_an_input_of_a_run_comes_first_however_it_is_written():
-    assert merged({"input.x": 3, "until": "1s"}, {"input": {"x": 5}}) == {"until": "1s", "input": {"x": 5}}
-    assert merged({"input": {"x": 3}}, {"input.x": 5}) == {"input.x": 5}
-    assert merged({"input": {"until": 3}, "until": "1s"}, {"input": {"until": 5}})["until"] == "1s"
+    assert settings_of_run({"input.x": 3, "until": "1s"}, {"input": {"x": 5}}) == {"until": "1s", "input": {"x": 5}}
+    assert settings_of_run({"input": {"x": 3}}, {"input.x": 5}) == {"input.x": 5}
+    assert settings_of_run({"input": {"until": 3}, "until": "1s"}, {"input": {"until": 5}})["until"] == "1s"
 
 
 def test_an_input_that_no_option_can_give_is_refused_with_its_place(folder):

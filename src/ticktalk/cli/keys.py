@@ -12,7 +12,7 @@ from rich.table import Table
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import terminal
 from ticktalk.physical.trust import authority
-from ticktalk.physical.trust.certificates import check_address, check_certificate_name
+from ticktalk.physical.trust.certificates import check_certificate_address, check_certificate_name
 
 keys_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -26,7 +26,7 @@ def _name(name: str) -> str:
 
 def _addresses(addresses: list[str] | None) -> list[str]:
     try:
-        return [check_address(address) for address in addresses or []]
+        return [check_certificate_address(address) for address in addresses or []]
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 

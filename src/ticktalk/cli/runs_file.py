@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from ticktalk.cli.sweep import FILES, MOST_RUNS, check_settings, combinations, literal, merged
+from ticktalk.cli.sweep import FILES, MOST_RUNS, check_settings, combinations, literal, settings_of_run
 from ticktalk.errors import TTError
 from ticktalk.yaml_file import YamlFile, read_text
 
@@ -63,8 +63,8 @@ def read_runs(path: Path, fixed: Mapping[str, Any]) -> tuple[list[dict[str, Any]
     if not 0 < count <= MOST_RUNS:
         raise TTError(f"{path}: {count} runs: write a list under `vary:` or `runs:`, for {MOST_RUNS} runs at most")
     own = [*(combinations(vary) if vary else []), *runs]
-    shared = merged(fixed, shared)
-    return own, [merged(shared, each) for each in own]
+    shared = settings_of_run(fixed, shared)
+    return own, [settings_of_run(shared, each) for each in own]
 
 
 def _settings(reader: YamlFile, node: yaml.Node, path: Path) -> dict[str, Any]:

@@ -139,7 +139,7 @@ def literal(name: str, value: Any) -> str:
     raise TTError(f"{what}: give text, or plain numbers (of NumPy: `array.tolist()`)")
 
 
-def merged(fixed: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+def settings_of_run(fixed: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of all runs and those of one, which come first; inputs one by one."""
     first = dict(own.get("input") or {})
     inputs = dict(fixed.get("input") or {}) | first
@@ -285,7 +285,7 @@ def sweep(
     if not Path(program).is_file():
         raise TTError(f"{program}: the program cannot be read: there is no such file")
     check_settings([*fixed, *(name for each in own for name in each)])
-    found = results(str(program), [merged(fixed, each) for each in own], graph, jobs, dask)
+    found = results(str(program), [settings_of_run(fixed, each) for each in own], graph, jobs, dask)
     return [row(each, result) for each, result in zip(own, found, strict=True)]
 
 

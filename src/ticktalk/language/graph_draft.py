@@ -20,7 +20,7 @@ from ticktalk.language.function_templates import Template
 from ticktalk.source_problems import Place
 from ticktalk.time import TTClock
 
-MOST_SQS = 200_000
+MOST_IN_GRAPH = 200_000
 """A graph with more SQs is a mistake, such as a loop that was not meant to be unrolled."""
 
 
@@ -151,7 +151,7 @@ class GivenArgument:
 
 
 class TooLarge(Exception):
-    """The graph has more than `MOST_SQS` SQs."""
+    """The graph has more than `MOST_IN_GRAPH` SQs."""
 
 
 class GraphDraft:
@@ -233,8 +233,8 @@ class GraphDraft:
         called: str = "",
         **fields: Any,
     ) -> SQDraft:
-        if len(self.sqs) >= MOST_SQS:
-            raise TooLarge(f"the graph has more than {MOST_SQS} SQs")
+        if len(self.sqs) >= MOST_IN_GRAPH:
+            raise TooLarge(f"the graph has more than {MOST_IN_GRAPH} SQs")
         counted = self.counted(called or function)
         name = self.prefix + (name or counted)
         row = None if fields.get("body") else INSTRUCTIONS.get(function)

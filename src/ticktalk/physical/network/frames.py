@@ -44,13 +44,13 @@ def body(frame: Data) -> memoryview:
     Raises:
         FrameError: the frame is too long, or of another version.
     """
-    check_length(frame)
+    check_frame_length(frame)
     if not frame or frame[0] != VERSION:
         raise FrameError(f"a frame of version {frame[0] if frame else None}, not {VERSION}")
     return memoryview(frame)[1:]
 
 
-def check_length(data: Data, path: Path = Path.CONTROL) -> None:
+def check_frame_length(data: Data, path: Path = Path.CONTROL) -> None:
     """Take no more than a frame may have on a path.
 
     Raises:

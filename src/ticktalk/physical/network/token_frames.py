@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import msgspec
 
 from ticktalk.hosted.arc_numbers import Numbers
-from ticktalk.physical.network.frames import HEAD, FrameError, InvalidError, body, check_length
+from ticktalk.physical.network.frames import HEAD, FrameError, InvalidError, body, check_frame_length
 from ticktalk.ranges import Count
 from ticktalk.time import Tick
 from ticktalk.values.codec import Data
@@ -85,7 +85,7 @@ def parse_parcels(frame: Data, attached: Data | None = None, find: Find = _nowhe
     try:
         if attached is None:
             return _parcels.decode(body(frame))
-        check_length(frame)
+        check_frame_length(frame)
         ((*head, where),) = _parcels.decode(body(attached))
         data = find(head, where, frame) if len(where) else frame
         if data is None:

@@ -31,7 +31,7 @@ from ticktalk.physical.trust.certificates import (
     addresses_of,
     authority_certificate,
     certificate_pem,
-    check_address,
+    check_certificate_address,
     check_certificate_name,
     common_name,
     ensemble_certificate,
@@ -107,7 +107,7 @@ def init_authority(directory: Path, addresses: Iterable[str] = ()) -> Path:
         TTError: the folder has an authority already, or cannot be written.
     """
     require_cryptography()
-    addresses = [check_address(address) for address in addresses]
+    addresses = [check_certificate_address(address) for address in addresses]
     home = directory / "authority"
     if home.exists():
         raise TTError(
@@ -168,7 +168,7 @@ def issue(
     before = [certificate for certificate in _certificates(directory) if common_name(certificate) == name]
     if addresses is None:
         addresses = addresses_of(before[-1]) if before else []
-    addresses = [check_address(address) for address in addresses]
+    addresses = [check_certificate_address(address) for address in addresses]
     if name == DEFAULT_RUNTIME_MANAGER_NAME:
         role = role or "manager"
         addresses += LOOPBACK

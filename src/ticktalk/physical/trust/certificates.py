@@ -154,7 +154,7 @@ def check_certificate_name(name: str) -> str:
     return name
 
 
-def check_address(address: str) -> str:
+def check_certificate_address(address: str) -> str:
     """`address`, if others can reach a host at it: an IP address or a host name, without a port.
 
     Raises:

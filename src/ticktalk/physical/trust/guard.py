@@ -21,7 +21,7 @@ import msgspec
 
 from ticktalk.errors import TTError
 from ticktalk.network_keys import Path
-from ticktalk.physical.network.frames import HEAD, FrameError, body, check_length
+from ticktalk.physical.network.frames import HEAD, FrameError, body, check_frame_length
 from ticktalk.physical.trust.identity import Identity, Known
 from ticktalk.physical.trust.questions import Asked, Asking, Challenges, SealedQuestion, asked_for
 from ticktalk.physical.trust.revocations import Revocations
@@ -290,7 +290,7 @@ class Guard:
         """
         try:
             sealed = _sealed.decode(body(frame))
-            check_length(frame, sealed.path)
+            check_frame_length(frame, sealed.path)
             number = _number(sealed.path, sealed.counter)
         except (ValueError, OverflowError) as error:
             raise error if isinstance(error, FrameError) else FrameError(f"not a sealed frame: {error}") from None
@@ -350,7 +350,7 @@ class Guard:
             sealed, size = sealed_tokens(payload), len(payload)
         else:
             sealed, size = sealed_tokens(attached), len(payload) + len(attached)
-            check_length(payload)
+            check_frame_length(payload)
         if not self.identity.proves:
             return OpenedTokens(None, sealed.sender, sealed.number, size, *published(sealed.body, payload, attached))
         at = sealed.slots.find(self.session[:MARK])
