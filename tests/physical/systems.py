@@ -331,9 +331,9 @@ class System:
         self.ensembles[name] = process
         return process
 
-    def with_ensembles(self, *names: str) -> System:
+    def with_ensembles(self, *names: str, options: Sequence[str] = ()) -> System:
         for name in names:
-            self.begin(name)
+            self.begin(name, *options)
         assert self.manager.wait_for_ensembles(names, LIMIT) == []
         return self
 

@@ -583,12 +583,17 @@ def test_an_ensemble_without_the_manager_goes_on_beside_others_and_holds_movable
             process.end()
 
 
-def test_an_ensemble_that_is_ended_says_how_its_sqs_stand_and_they_go_on_from_there(own: Callable[..., System]) -> None:
-    system = own().with_ensembles("a", "b")
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_ensemble_that_is_ended_says_how_its_sqs_stand_and_they_go_on_from_there(
+    workers: str, own: Callable[..., System]
+) -> None:
+    """Where bodies run at home, by Ctrl-C; in a worker, by a service manager, which ends all its processes at once."""
+    system = own().with_ensembles("a", "b", options=("--workers", workers))
     system.manager.execute_graph(system.deploy(ENDED, "ended"))
     until(lambda: len(system.values("ended")) > 30, "values come")
     process = system.ensembles[found(system, "ended")["mapping"]["src-1"]]
-    process.popen.send_signal(signal.SIGINT)
+    for pid in process.family() if workers == "2" else [process.popen.pid]:
+        os.kill(pid, signal.SIGTERM if workers == "2" else signal.SIGINT)
     assert process.wait() == 0
     seen = len(system.values("ended"))
     until(lambda: len(system.values("ended")) > seen + 15, "values come from the other one")

@@ -645,7 +645,7 @@ def test_ctrl_c_ends_a_run_and_all_its_processes(number: int, tmp_path: Path) ->
         family = run.family()
         assert len(family) >= 6  # two ensembles, their workers, and what started them
         files = shared_memory(family)
-        run.popen.send_signal(number)
+        os.killpg(run.popen.pid, number)  # as a terminal, `timeout` and a service manager do
         assert run.wait() == 0, run.said
         until(lambda: not any(alive(pid) for pid in family), "nothing is left")
     finally:

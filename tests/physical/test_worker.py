@@ -650,6 +650,36 @@ def main(trigger):
     in_loop(process_host.node, lambda: process_host.node.stop_graph(other))
 
 
+def test_a_worker_takes_no_notice_of_an_interrupt_but_what_bodies_start_does(process_host: Host) -> None:
+    """Interrupts may reach a whole group of processes, and its ensemble still wants the states."""
+    graph = process_host.run(COUNTING)
+    until(lambda: len(process_host.values(graph)) > 5, "the stream runs")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(process_host.worker("main").process.pid, number)
+    text = """
+@SQify
+def f(x):
+    import os, signal, subprocess
+    other = subprocess.Popen(["sleep", "600"])
+    forked = os.fork()
+    if not forked:
+        signal.pause()
+        os._exit(0)
+    other.terminate()
+    os.kill(forked, signal.SIGTERM)
+    return [-other.wait(), os.waitpid(forked, 0)[1]]
+@GRAPHify
+def main(trigger):
+    return f(trigger)
+"""
+    assert process_host.values(process_host.finished(process_host.run(text))) == [[signal.SIGTERM, signal.SIGTERM]]
+    seen = len(process_host.values(graph))
+    until(lambda: len(process_host.values(graph)) > seen + 3, "the stream goes on")
+    values = process_host.values(graph)
+    assert values == list(range(1, len(values) + 1)) and "edge" not in process_host.counts(graph)
+    in_loop(process_host.node, lambda: process_host.node.stop_graph(graph))
+
+
 def test_a_body_that_ends_its_process_does_not_end_the_ensemble(process_host: Host) -> None:
     text = """
 @SQify

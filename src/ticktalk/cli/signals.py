@@ -13,6 +13,8 @@ from types import FrameType
 END_LIMIT = 30.0
 """Seconds that an orderly end may take."""
 
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+
 STOPPING = b"stopping; press Ctrl-C again to end at once\n"
 
 
@@ -36,8 +38,8 @@ def on_interrupt(stop: Callable[[], None]) -> None:
         with suppress(OSError):
             os.write(2, STOPPING)
 
-    signal.signal(signal.SIGINT, handle)
-    signal.signal(signal.SIGTERM, handle)
+    for interrupt in INTERRUPTS:
+        signal.signal(interrupt, handle)
 
 
 @contextmanager
@@ -53,14 +55,14 @@ def until_interrupted() -> Iterator[None]:
 
 @contextmanager
 def interrupts_wait() -> Iterator[None]:
-    """Start processes here: Ctrl-C, which reaches all at a terminal, waits in each until `let_interrupts_come`."""
+    """Start processes here: SIGINT and SIGTERM, which may reach a whole group, wait in each until they may come."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     from multiprocessing import resource_tracker  # few commands start processes
 
     resource_tracker.ensure_running()  # where it starts it, multiprocessing lets signals come again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
     try:
         yield
     finally:
@@ -70,4 +72,4 @@ def interrupts_wait() -> Iterator[None]:
 def let_interrupts_come() -> None:
     """Take the signals that have waited since this process began."""
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)

@@ -126,12 +126,23 @@ def send_settings(
     return unsent(buffers, socket.send_fds(connection, buffers, descriptors))
 
 
+def leave_the_end_to_the_timekeeper() -> None:
+    """Take no notice of SIGINT and SIGTERM: they may reach a whole group, and the states here are still wanted.
+
+    SIGTERM ends what bodies start as ever: another program does not have this handler, and a fork has it set back.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})  # also for programs that bodies start
+
+
 def serve(connection: socket.socket) -> None:
     """Run a worker until its commands end, and end this process.
 
     It begins with its settings. If they never come, it was a spare worker that nobody needed.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches all at a terminal; the timekeeper ends its workers itself
+    leave_the_end_to_the_timekeeper()
     length, descriptors, *_ = socket.recv_fds(connection, 4, 4)
     if not length:
         os._exit(0)

@@ -103,8 +103,6 @@ def keep_spare() -> None:
         _spare.append((ours, _Forked(pid)))
         return
     try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # programs that bodies start may take it
         ours.close()
         gc.freeze()  # to look through what is shared with the other process would copy it
         serve(theirs)
