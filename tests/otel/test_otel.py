@@ -29,7 +29,7 @@ from ticktalk.otel.spans import HOLD, Spans
 from ticktalk.recording.mcap_file import read_recording
 from ticktalk.recording.of_simulation import RecordedSimulation
 from ticktalk.recording.setup import Setup
-from ticktalk.records import Decided, Fired, FiredTogether, Received, Records, Sent, TookOver
+from ticktalk.records import Deadline, Decided, Fired, FiredTogether, Received, Records, Sent, TookOver
 from ticktalk.web.metrics import metrics_text
 
 PROGRAM = (
@@ -394,7 +394,21 @@ def test_memory_of_a_long_run_is_bounded_but_for_tokens_that_a_port_keeps(monkey
         assert [came.key for came in firing.took] == [("count-1/1", n), ("ones-1/0", 1)]
     history = known._history
     assert [len(each) for each in (history.tokens, history.sender)] == [10, 10]
-    assert all(len(came) <= 11 for came in history.waiting()) and not any(history.firings.values())
+    assert all(len(each.came) <= 11 for each in history.instances()) and not any(history.firings.values())
+
+
+def test_memory_is_bounded_though_firings_never_run_and_deadlines_never_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running_history, "KEPT", 10)
+    known = running_history.Following(compile_source(PROGRAM, "prog.py", "prog"))
+    deadline, never = "TTFinishByOtherwise-1", math.inf
+    for n in range(1, 200):
+        known.take("a", [
+            Decided(n, "half-1", 10 * n, 10 * n + 5, [n]), Sent(n, "half-1", "half-1/0", n, 10 * n, 10 * n + 5, b""),
+            Received(n, deadline, 1, n, 10 * n, 10 * n + 5, "ADD-1/0", n, False),
+            Deadline(n, deadline, 10 * n, 10 * n + 5, never, "set", 0),
+        ])  # fmt: skip
+    sizes = [(len(each.open), len(each.results), len(each.due)) for each in known._history.instances()]
+    assert sorted(sizes) == [(0, 0, 10), (10, 10, 0)]
 
 
 def ticktalk(*words: object) -> Any:

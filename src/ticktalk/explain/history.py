@@ -8,7 +8,7 @@ unused token goes to its handler where it leaves.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -88,10 +88,10 @@ class NotedFiring:
 
 
 @dataclass
-class _Instance:
+class NotedInstance:
     """An SQ on an ensemble, up to a record."""
 
-    came: dict[int, Came] = field(default_factory=dict)
+    came: dict[int, Came] = field(default_factory=dict)  # by its number there
     open: list[NotedFiring] = field(default_factory=list)  # decided, and not run yet
     results: list[Key] = field(default_factory=list)  # of the firing that is told next
     left: NotedFiring | None = None  # the token that left last: it goes to a handler at once
@@ -165,7 +165,7 @@ class History:
         self._by_name = wiring_of(graph).by_name
         self._samples: dict[str, Came | None] = {}  # by SQ `RESAMPLE`, the sample that it keeps; None: not known
         self._sends_for = {sq.plan_b: sq.name for sq in graph.sqs if sq.plan_b is not None and sq.will_continue}
-        self._instances: defaultdict[tuple[str, str], _Instance] = defaultdict(_Instance)
+        self._instances: defaultdict[tuple[str, str], NotedInstance] = defaultdict(NotedInstance)
         self._numbers: dict[str, tuple[int, int]] = {}  # by arc, the last number there, and what is added to it
         self.host_of: dict[str, str] = {}
         self._absences: defaultdict[str, list[Absence]] = defaultdict(list)
@@ -206,9 +206,9 @@ class History:
             if isinstance(record, InstanceMoved) and not record.here:
                 self._handed_over.add(sq)
 
-    def waiting(self) -> Iterator[dict[int, Came]]:
-        """The tokens at each SQ on each ensemble, by their numbers there."""
-        return (instance.came for instance in self._instances.values())
+    def instances(self) -> Collection[NotedInstance]:
+        """The notes of each SQ on each ensemble."""
+        return self._instances.values()
 
     def take(self, ensemble: str, record: AnyRecord) -> None:
         """Take one more record of an ensemble."""
@@ -250,7 +250,7 @@ class History:
             case Counted():
                 self.counted[sq].append(record)
 
-    def _deadline(self, ensemble: str, here: _Instance, record: Deadline) -> None:
+    def _deadline(self, ensemble: str, here: NotedInstance, record: Deadline) -> None:
         if record.how == "set":
             return
         sq, interval = self._by_name[record.sq], (record.start, record.stop)
@@ -287,7 +287,7 @@ class History:
             found = [came for came in found if came.record.start <= start and stop <= came.record.stop]
         return found[0] if len(found) == 1 else None
 
-    def _stands_on(self, sq: str, here: _Instance, firing: NotedFiring) -> list[Came]:
+    def _stands_on(self, sq: str, here: NotedInstance, firing: NotedFiring) -> list[Came]:
         """The tokens at an SQ that a firing stands on besides those that it took."""
         if here.passed is not None:
             due, here.passed = here.passed, None
@@ -322,7 +322,7 @@ class History:
                 came.used.append(firing)
         return firing
 
-    def _sent(self, here: _Instance, key: Key, record: Sent) -> None:
+    def _sent(self, here: NotedInstance, key: Key, record: Sent) -> None:
         kind = self._kinds.get(record.arc, "value")
         if kind == "tag":
             same = [
@@ -337,7 +337,7 @@ class History:
         else:
             here.results.append(key)
 
-    def _fired(self, ensemble: str, here: _Instance, record: Fired) -> None:
+    def _fired(self, ensemble: str, here: NotedInstance, record: Fired) -> None:
         at = next(
             (k for k, firing in enumerate(here.open) if (firing.start, firing.stop) == (record.start, record.stop)),
             None,

@@ -47,8 +47,10 @@ class Following:
             grown.clear()
         _forget_oldest(history.tokens)
         _forget_oldest(history.sender)
-        for came_here in history.waiting():
-            _forget_used(came_here)
+        for instance in history.instances():
+            _forget_used(instance.came)
+            _forget_oldest(instance.due)  # of deadlines that never pass, and whose data does not come
+            del instance.open[:-KEPT], instance.results[:-KEPT]  # of firings that never run
         return ran
 
     def origin(self, token: Key) -> Key:
@@ -56,7 +58,7 @@ class Following:
         return self._history.origin(token)
 
 
-def _forget_oldest(known: dict[Key, Any]) -> None:
+def _forget_oldest(known: dict[Any, Any]) -> None:
     for key in list(islice(known, max(0, len(known) - KEPT))):
         del known[key]
 
