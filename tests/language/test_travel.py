@@ -187,6 +187,21 @@ def test_modules_beside_the_program_travel(tmp_path):
     assert graph.modules["one"] == "import two\nimport math\nx = 1\n"
 
 
+def test_modules_that_are_imported_by_a_call_travel(tmp_path):
+    path = write(
+        tmp_path,
+        prog="import importlib\nlate = importlib.import_module('pack.late')\n@SQify\ndef f(x):\n"
+        "  one = importlib.import_module('one')\n  return one.x, late, __import__('two'), importlib.import_module(x)\n"
+        + MAIN,
+        one="from importlib import import_module\nx = import_module('three').x\n",
+        two="",
+        three="x = 3\n",
+        four="import_module('.five')\n",
+        pack__slash__late="__import__('json')\n",
+    )
+    assert list(compile_program(path).modules) == ["one", "pack.late", "three", "two"]
+
+
 def test_of_the_program_only_what_a_module_takes_travels(tmp_path):
     path = write(
         tmp_path,

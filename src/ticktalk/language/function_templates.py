@@ -73,6 +73,15 @@ def imported_names(statement: ast.Import | ast.ImportFrom) -> list[str]:
     return [alias.asname or alias.name for alias in statement.names if alias.name != "*"]
 
 
+def module_of_call(node: ast.AST) -> str:
+    """The module that a call of `import_module` or `__import__` names by a text, in full; "" of anything else."""
+    if not isinstance(node, ast.Call) or not node.args:
+        return ""
+    called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+    named = getattr(node.args[0], "value", None) if called in ("import_module", "__import__") else None
+    return named if isinstance(named, str) and not named.startswith(".") else ""
+
+
 def construct_at(path: str) -> str | None:
     """The construct to which a dotted path of ours leads, or None: the path is that of a module."""
     last = path.rpartition(".")[2]

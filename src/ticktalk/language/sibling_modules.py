@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ticktalk.input_file import read_source_text
-from ticktalk.language.function_templates import OLDER, PACKAGES
+from ticktalk.language.function_templates import OLDER, PACKAGES, module_of_call
 from ticktalk.module_search import find_module
 from ticktalk.source_problems import Problems
 
@@ -24,7 +24,7 @@ def sibling_modules(
     """
     sources: dict[str, str] = {}
     seen = {program, *PACKAGES}
-    imports: list[tuple[ast.stmt | None, str]] = [(None, name.split(".")[0]) for name in functions]
+    imports: list[tuple[ast.stmt | ast.expr | None, str]] = [(None, name.split(".")[0]) for name in functions]
     for node in nodes:
         imports += _imported(node, of_program=True)
     for statement, first in imports:
@@ -111,8 +111,8 @@ def _is_installed(top: str) -> bool:
     return found is not None and found.origin is not None
 
 
-def _imported(tree: ast.AST, of_program: bool = False) -> Iterator[tuple[ast.stmt, str]]:
-    """The import statements anywhere in it, with the top-level module of each.
+def _imported(tree: ast.AST, of_program: bool = False) -> Iterator[tuple[ast.stmt | ast.expr, str]]:
+    """The imports anywhere in it, statements and calls, with the top-level module of each.
 
     Relative imports of the program itself count from its own folder; a package travels as a whole.
     """
@@ -123,3 +123,5 @@ def _imported(tree: ast.AST, of_program: bool = False) -> Iterator[tuple[ast.stm
         elif isinstance(node, ast.ImportFrom) and (node.level == 0 or (of_program and node.level == 1)):
             for name in [node.module] if node.module else [alias.name for alias in node.names]:
                 yield node, name.split(".")[0]
+        elif isinstance(node, ast.Call) and (name := module_of_call(node)):
+            yield node, name.split(".")[0]

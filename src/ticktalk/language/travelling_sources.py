@@ -27,8 +27,14 @@ from functools import cached_property
 
 from ticktalk.graph.graph import TTFunction, TTStatement
 from ticktalk.language.bindings import bound_names, is_main_guard
-from ticktalk.language.code_at_import import last_name
-from ticktalk.language.function_templates import PACKAGES, Function, Template, components_in, is_ticktalk
+from ticktalk.language.function_templates import (
+    PACKAGES,
+    Function,
+    Template,
+    components_in,
+    is_ticktalk,
+    module_of_call,
+)
 from ticktalk.language.imported_modules import (
     Definition,
     ImportedModules,
@@ -352,9 +358,8 @@ def _add_other_names(named: dict[str, set[str]], tree: ast.Module) -> None:
         modules: set[str] = set()
         if isinstance(node.value, ast.Name):
             modules = named.get(node.value.id, set())
-        elif isinstance(call := node.value, ast.Call) and last_name(call) in ("import_module", "__import__"):
-            first = call.args[:1]
-            modules = {each.value for each in first if isinstance(each, ast.Constant) and isinstance(each.value, str)}
+        elif module := module_of_call(node.value):
+            modules = {module}
         for target in node.targets if modules else ():
             if isinstance(target, ast.Name):
                 named.setdefault(target.id, set()).update(modules)
