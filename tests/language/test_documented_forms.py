@@ -83,12 +83,14 @@ def test_a_single_run_as_plan_b(tmp_path):
     assert graph.sq("fallback-1").single_run == 30_000 and graph.sq("fallback-1").trigger == "plan_b"
 
 
-def test_the_root_clock_by_its_name_alone():
+def test_a_clock_with_nothing_but_a_name_is_the_root():
     text = "@STREAMify\ndef s(a): return 1\n@GRAPHify\ndef main(a):\n    with TTClock({}) as c:\n"
     text += "        return s(a, TTClock=c, TTPeriod=5)\n"
-    assert compile_source(text.format("'root'"), "prog.py", "prog").sqs[0].clock == "root"
-    with pytest.raises(TTSyntaxError, match="a clock needs a parent"):
-        compile_source(text.format("'other'"), "prog.py", "prog")
+    graph = compile_source(text.format("'root'"), "prog.py", "prog")
+    assert graph.sqs[0].clock == "root"
+    with pytest.warns(TTWarning, match="a clock without a parent is the root clock, so 'other' ticks in microseconds"):
+        other = compile_source(text.format("'other'"), "prog.py", "prog")
+    assert other.sqs == graph.sqs and not other.clocks
 
 
 def test_an_unused_sq_with_keywords_is_a_warning():

@@ -141,10 +141,11 @@ class Arguments(Evaluation):
                     raise self.refused(argument.where, f"`{name}` is given twice to {shown}", "give it once")
                 bound[name] = argument
         attempts.check()
-        needed = [parameter.name for parameter in parameters if parameter.default is None]
-        missing = [name for name in needed if name not in bound]
+        needed = [parameter for parameter in parameters if parameter.default is None]
+        missing = [parameter.name for parameter in needed if parameter.name not in bound]
         if missing:
-            call = f"{callee}({', '.join(needed)})"
+            written = [f"{each.name}=..." if each.keyword_only else each.name for each in needed]
+            call = f"{callee}({', '.join(written)})"
             raise self.refused(node, f"{shown} is missing {_listed(missing)}", f"write `{call}`")
         return bound
 
@@ -165,17 +166,12 @@ class Arguments(Evaluation):
 
     # -- constants that are fixed at compile time
 
-    def fixed(self, argument: Argument, name: str) -> Any:
-        """The constant given for a parameter that is fixed at compile time."""
+    def fixed(self, argument: Argument, name: str, instead: str = "give a constant") -> Any:
+        """The constant given for a parameter that is fixed at compile time; `instead` of an arc."""
         self.evaluate_all([argument])
         value = self.lower(argument.given, argument.place)
         if value is None:
-            remedy = (
-                "give a constant"
-                if name.startswith("TT")
-                else f"remove the default of `{name}` in the `def`, to make it an input"
-            )
-            raise self.refused(argument.where, f"`{name}` is fixed at compile time, but this is an arc", remedy)
+            raise self.refused(argument.where, f"`{name}` is fixed at compile time, but this is an arc", instead)
         if isinstance(value, Unknown):
             raise NoValue
         self.check_storable(value.value, argument.where, f"`{name}`")

@@ -76,7 +76,10 @@ class Constructs(Instances):
         for name in ("period", "epoch"):
             if isinstance(parent, TTClock) and isinstance(given.get(name), folding.Duration | Fraction):
                 given[name] = self.ticks_of(bound[name], name, parent)
-        if given == {"name": ROOT.name}:
+        if given.keys() == {"name"} and isinstance(given["name"], str):
+            if given["name"] != ROOT.name:
+                what = f"a clock without a parent is the root clock, so {given['name']!r} ticks in microseconds"
+                self.problems.report(node, what, "give a parent and a period if that is not meant", harmless=True)
             return Constant(ROOT)
         if given.get("parent") is None:
             where = bound["parent"].where if "parent" in bound else node

@@ -72,7 +72,8 @@ class Instances(Arguments):
                     self._doubt_nothing(argument, port, parameter.name)
                     ports.append(PortDraft(parameter.name, port, keyword=parameter.keyword_only))
                 else:
-                    values[parameter.name] = folding.settled(self.fixed(argument, parameter.name))
+                    instead = f"remove the default of `{parameter.name}` in the `def`, to make it an input"
+                    values[parameter.name] = folding.settled(self.fixed(argument, parameter.name, instead))
         fields = {"trigger": trigger, **self.common(bound)}
         if template.stream:
             with attempts:
