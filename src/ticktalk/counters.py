@@ -17,7 +17,7 @@ KINDS = {
     "out_of_order": "sets dropped because they start before the last one fired",
     "gaps": "pairs of samples too far apart for RESAMPLE to make up those between them",
     "busy": "inputs dropped while a single run was in flight",
-    "late_results": "results of single runs that came after their timeout",
+    "late_results": "results of single runs that came after their timeout, when another input had been taken",
     "errors": "firings that raised",
     LOST: "tokens sent and never received",
     "overflow": "tokens and messages dropped because too many wait",

@@ -1083,6 +1083,11 @@ SINGLE_RUNS = {
         195 | result B; end  | B
         196 | in 5           | takes 5
     """,
+    "a late result in whose place nothing was taken is sent": """
+          0 | in 1           | takes 1
+        180 | result A; end  | A
+        181 | in 2           | takes 2
+    """,
     "the timeout counts from the taking": """
           0 | in 1           | takes 1
         100 | in 2           | takes 2

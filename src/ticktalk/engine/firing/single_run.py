@@ -14,7 +14,7 @@ class SingleRun:
     """At most one firing of an SQ in flight (`TTSingleRunTimeout`).
 
     Inputs that come meanwhile are dropped and counted. It is free again at any end of the body, or `timeout` root ticks
-    after it was taken. A result that comes after the timeout is dropped and counted. An
+    after it was taken. A result that comes when another input has been taken is dropped and counted. An
     instance runs its firings one at a time and in order, so the first result is that of the first firing.
 
     Args:
