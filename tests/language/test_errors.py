@@ -300,9 +300,10 @@ def test_a_problem_is_printed_with_its_line_and_a_caret():
 def test_all_problems_are_reported_at_once_and_none_follows_from_another():
     body = (
         "x = missing(a)\ny = f(x)\nfor i in y: z = f(i)\np, q = y\nw = y.attribute + x[0]\nr = f(a, b)\n"
-        "while a: v = 1\nf(v)\nwith TTConstraint(5): u = gone\nxs = [*y]\nh(*y)\nf(u) if x else h()\nreturn x, r"
+        "while a: v = 1\nf(v)\nwith TTConstraint(5): u = gone\nxs = [*y]\nh(*y)\nf(u) if x else h()\n"
+        "xs = [f(t := a) for _ in [0]]\nreturn x, r, t"
     )
-    assert [line for line, *_ in problems(body)] == [1, 6, 7, 9, 9]
+    assert [line for line, *_ in problems(body)] == [1, 6, 7, 9, 9, 13]
 
 
 def test_a_problem_in_an_unrolled_loop_is_reported_once():

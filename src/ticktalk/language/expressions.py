@@ -94,6 +94,10 @@ class Expressions(Displays, Operators, BuiltinCalls, Constructs):
             return Constant(getattr(base.value, name))
         raise self.refused(node, f"the attribute `.{name}` of a constant has no meaning in a graph")
 
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> Value:
+        self.scopes[0][node.target.id] = UNKNOWN  # no use of it is a problem of its own
+        raise self.refused(node, *refused_form(node))
+
     def visit_Call(self, node: ast.Call) -> Value:
         if isinstance(node.func, ast.Attribute):
             method = self.method(node, node.func)
