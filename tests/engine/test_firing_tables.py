@@ -1060,6 +1060,17 @@ def test_memory_is_bounded_if_nothing_ever_matches(sq: TTSQ, port: int, value: f
     assert counters.by_sq[sq.name]["evicted"] + sum(sync.waiting().values()) == 10_000
 
 
+@pytest.mark.parametrize("newest", ["y", "k"])
+def test_the_tokens_of_a_plan_b_go_by_the_newest_start_on_any_of_its_ports(newest: str) -> None:
+    agenda, counters = Agenda(), Counters()
+    sync = make_sync(plan_b("x y ~k"), 0, agenda, counters, ROOT, 30)
+    for port, start, left in (("x", 0, 1), ("k", 0, 1), (newest, 40, 1), (newest, 41, 0)):
+        sync.receive("xyk".index(port), start, start + 10, None)
+        agenda.run_ready(start)
+        assert sync.waiting().get("x", 0) == left
+    assert counters.by_sq == {"pb-1": {"evicted": 1}}
+
+
 SINGLE_RUNS = {
     "free again when the body ends": """
           0 | in 1          | takes 1

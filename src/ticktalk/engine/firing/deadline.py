@@ -47,13 +47,13 @@ class PlanBSync(TTSQSync):
         for port, start, stop, value in self._arrived():
             slot = self.slot[port]
             self.number += 1
-            waiting, sticky = self.ports[slot], self.sq.ports[port].sticky
-            if sticky:
+            waiting = self.ports[slot]
+            if self.sq.ports[port].sticky:
                 waiting.tokens = []
             waiting.add((start, self.number, stop, value))
-            if not sticky:
-                self.newest = max(self.newest, start)
-                self._left("evicted", [(slot, token) for token in waiting.evict(self.newest - self.eviction_bound)])
+            self.newest = max(self.newest, start)
+        limit = self.newest - self.eviction_bound
+        self._left("evicted", [(slot, token) for slot, port in self._consuming() for token in port.evict(limit)])
 
     def _consuming(self) -> Iterable[tuple[int, Port]]:
         return [(slot, port) for slot, port in enumerate(self.ports) if not self.sq.ports[self.arc_ports[slot]].sticky]
