@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from ticktalk.engine.context import Context
-from ticktalk.engine.prepared_graph import wiring_of
 from ticktalk.payloads import InstanceState
 
 LEAP = 100_000
@@ -270,7 +269,7 @@ class ContextArcs(ArcNumbers):
     def of_instances(self, sqs: Iterable[str]) -> dict[str, tuple[dict[str, int], dict[str, int]]]:
         """By SQ: the tokens sent from here, and the number of the last token taken on each arc to it."""
         prepared = self.context.prepared
-        by_name = wiring_of(prepared.graph).by_name
+        by_name = prepared.wiring.by_name
         found: dict[str, tuple[dict[str, int], dict[str, int]]] = {name: ({}, {}) for name in sqs}
         sent = self.sent
         for arc, count in sent.items():

@@ -335,7 +335,7 @@ class Moves:
         """New tokens of SQs that came go behind the tokens that they sent here from their former ensemble."""
         graph, number = key
         passed = self._arcs[key]
-        by_name = wiring_of(context.prepared.graph).by_name
+        by_name = context.prepared.wiring.by_name
         for sq, state in states.items():
             for arc, count in state.sent.items():
                 took = passed.took.get(arc, {})
@@ -365,7 +365,7 @@ class Moves:
     ) -> None:
         """Give SQs that came (none comes to a context that has ended) their kept tokens that were not taken before."""
         kept, passed = self._kept_of(key), self._arcs.get(key)
-        by_name = wiring_of(context.prepared.graph).by_name
+        by_name = context.prepared.wiring.by_name
         # Tokens of this tick go behind those that waited at the former ensemble, and behind those kept here.
         later = {turn for _, turn in context.agenda.ready}
         syncs = [context.syncs[sq] for sq in states if sq in arrived and sq not in renewed]

@@ -65,6 +65,7 @@ class ArrivalSync(TTSQSync):
         # Evicting many at once is cheaper. A token that is overdue can only meet tokens that start before its end.
         # Only a handler can tell when it leaves.
         self.patience = eviction_bound + (0 if self.handled else eviction_bound // 64)
+        self.evict_at: Tick = INFINITY  # a newest start at which some waiting token may have to go
 
     def step(self, now: int) -> None:
         if len(self.inbox) == 1 and not self.remote:

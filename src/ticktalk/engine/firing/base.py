@@ -52,7 +52,6 @@ class TTSQSync:
         self.slot = {port: slot for slot, port in enumerate(self.arc_ports)}
         self.number = 0  # of arrivals so far
         self.newest: Tick = NEG_INFINITY  # the newest finite start seen on any port
-        self.evict_at: Tick = INFINITY  # a newest start at which some waiting token may have to go
         self.eviction_bound = eviction_bound
         self.handled = any(arc.kind == "unmatched" for arc in sq.arcs)
         # A single run that is busy gives the tokens one by one to the handler.
