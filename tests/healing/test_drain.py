@@ -14,6 +14,7 @@ from test_oracle import as_graph
 from world import MANAGER, MS, S, World, graph_of
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
+from ticktalk.engine.agenda import Agenda
 from ticktalk.errors import TTMappingError, TTRuntimeError
 from ticktalk.graph.sq import TTDestination
 from ticktalk.hosted import checkpoints
@@ -21,6 +22,7 @@ from ticktalk.hosted.asked_senders import AskedSenders
 from ticktalk.hosted.moves import Moves
 from ticktalk.manager.heal import Heal
 from ticktalk.payloads import Checkpoint, Handed, HowFar, InstanceState, SoFar
+from ticktalk.simulation import network as simulated_network
 from ticktalk.simulation.faults import Faults
 
 NAMES = ["a", "b", "c", "d"]
@@ -479,3 +481,18 @@ def test_an_instance_that_no_message_holds_is_left_out_of_checkpoints_and_told(m
     states = [(sq, state) for told in sent for sq, state in told.states.items()]
     assert "pair-1" in {sq for sq, _ in states} and all(state.fits for _, state in states)
     assert len(world.told("total-1: more tokens wait than a message may have")) == 1
+
+
+def test_of_arcs_whose_tokens_have_all_arrived_the_network_remembers_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each start of a graph has arcs of its own."""
+    monkeypatch.setattr(simulated_network, "REMEMBERED", 10)
+    agenda = Agenda()
+    network = simulated_network.SimulatedNetwork(agenda)
+    network.keeps_arcs_in_order = True
+    for start in range(1000):
+        agenda.now = start
+        assert network.in_order("first", "b", 2000) == 2000
+        assert network.in_order(start, "b", start + 5) == start + 5
+        assert network.in_order(start, "b", start + 3) == start + 5 == network.latest(start, "b")
+        assert len(network._latest) <= 20
+    assert network.latest("first", "b") == 2000 and network.latest(0, "b") < agenda.now

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ticktalk.simulation.timing import Timing
 
 
+REMEMBERED = 10_000
+"""Ways whose last arrival is remembered, or twice as many as have one to come; each start of a graph has its own."""
+
+
 class SimulatedNetwork:
     """The network that all ensembles of one simulation share.
 
@@ -46,6 +50,7 @@ class SimulatedNetwork:
         self.routing_tables: dict[str, dict[str, str]] = {}
         self.expecting: dict[str, dict[str, set[str]]] = {}
         self._latest: dict[tuple[Any, str], int] = {}  # by arc and receiver, when the last token arrives
+        self._room = REMEMBERED
         self._waiting: list[tuple[str, str, Message]] = []  # sender, receiver, message: until their link is whole
         self._early: dict[str, list[Message]] = {}  # by ensemble: until it is on the network
 
@@ -105,10 +110,13 @@ class SimulatedNetwork:
         """The arrival of a token due at `tick`: not before earlier tokens on its arc to the same ensemble."""
         if self.keeps_arcs_in_order:
             tick = self._latest[arc, receiver] = max(tick, self._latest.get((arc, receiver), 0))
+            if len(self._latest) > self._room:
+                self._latest = {way: latest for way, latest in self._latest.items() if latest >= self.agenda.now}
+                self._room = max(REMEMBERED, 2 * len(self._latest))
         return tick
 
     def latest(self, arc: Any, receiver: str) -> int:
-        """The arrival of the last token that was sent on an arc from one ensemble to another; -1: none was."""
+        """The arrival of the last token that was sent on an arc to an ensemble; a past tick, or -1: none is to come."""
         return self._latest.get((arc, receiver), -1)
 
     def come_by(self, answers: bool) -> int:
