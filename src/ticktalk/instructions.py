@@ -232,7 +232,9 @@ def _line(first: Any, last: Any, distance: int) -> Callable[[int], Any]:
     difference = _wide(last) - first
     if _kind(difference) == "m":  # ticks of a NumPy time wrap around, too
         return lambda after: first + difference * (after / distance)
-    return lambda after: first + difference * after / distance
+    # Nothing is added at the sample itself: an infinite difference would make it NaN.
+    is_real = isinstance(difference, float) or _kind(difference) == "f"
+    return lambda after: first + (difference * after / distance if after or not is_real else 0.0)
 
 
 def _wide(sample: Any) -> Any:

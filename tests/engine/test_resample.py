@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -133,6 +134,22 @@ def test_arrays_of_any_kind(first: Any, last: Any, middle: Any) -> None:
     found = between(first, last, 2)[1]
     assert type(found) is type(middle) and found.dtype == middle.dtype
     assert list(found) == list(middle)
+
+
+INFINITE = [(1, math.inf), (math.inf, 1), (2.5, math.nan), (-math.inf, math.inf)]
+
+
+@pytest.mark.parametrize(("first", "last"), INFINITE, ids=repr)
+def test_at_a_sample_its_value_is_given_whatever_the_next_one_is(first: Any, last: Any) -> None:
+    (found,) = between(first, last, 1)
+    assert found == first and type(found) is type(first + last)
+    (found,) = between(np.array([first, 3.0]), np.array([last, 4.0]), 1)
+    assert found.tolist() == [first, 3.0] and type(found) is np.ndarray
+
+
+def test_the_mask_of_the_next_sample_begins_after_this_one() -> None:
+    first, last = (np.ma.masked_array([1.0, 2.0], mask) for mask in ([False, True], [True, False]))
+    assert [each.mask.tolist() for each in between(first, last, 2)] == [[False, True], [True, True]]
 
 
 def test_a_masked_array_stays_masked() -> None:
