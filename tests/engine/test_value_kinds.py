@@ -32,7 +32,8 @@ from test_bodies import program, run
 from test_values import Colour, Level, Pair, Point, Rights, across
 
 from ticktalk.time import ROOT, TTClock, TTTime
-from ticktalk.values.classes import as_data, class_in
+from ticktalk.values import classes
+from ticktalk.values.classes import as_data, class_in, know_module
 from ticktalk.values.codec import EXT_OBJECT, NoCodecError, ValueFormatError, decode_value, encode_value, handed_on
 from ticktalk.values.pieces import encode, ext
 
@@ -552,3 +553,12 @@ def test_an_object_of_the_program_s_class_is_refused_with_advice(tmp_path: Path)
     _, manager = run({"prog.py": program(text)}, tmp_path)
     (error,) = manager.errors
     assert "prog.Seen has no codec" in error.exception and "make its class a dataclass" in error.exception
+
+
+def test_of_graphs_that_have_gone_no_module_is_known_by_name() -> None:
+    """Each version of a graph that is replaced has a name of its own."""
+    for number in range(100):
+        know_module(types.ModuleType(f"gone~{number}"), is_program=True)
+    stays = types.ModuleType("stays")
+    know_module(stays, is_program=True)
+    assert [name for name in classes._known if name == "stays" or name.startswith("gone~")] == ["stays"]

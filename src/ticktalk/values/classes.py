@@ -12,6 +12,7 @@ import enum
 import functools
 import io
 import sys
+import threading
 import types
 from collections import namedtuple
 from collections.abc import Callable, Coroutine, Iterator, MappingView
@@ -29,13 +30,18 @@ _HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by a `class` statem
 _known: dict[str, WeakKeyDictionary[types.ModuleType, bool]] = {}
 """By name, the modules of the graphs in this process, and whether they are the programs themselves."""
 
+_knowing = threading.Lock()
+
 _names: WeakKeyDictionary[type, str] = WeakKeyDictionary()
 _fields: WeakKeyDictionary[type, tuple[str, ...]] = WeakKeyDictionary()
 
 
 def know_module(module: types.ModuleType, is_program: bool) -> None:
     """Let the classes of a graph's module be known. Of one graph, each of its ensembles in a process has its own."""
-    _known.setdefault(module.__name__, WeakKeyDictionary())[module] = is_program
+    with _knowing:
+        for name in [name for name, modules in _known.items() if not modules]:
+            del _known[name]  # that graph has gone; each version of a graph has a name of its own
+        _known.setdefault(module.__name__, WeakKeyDictionary())[module] = is_program
 
 
 def class_in(namespace: dict[str, Any], name: str) -> Any:
