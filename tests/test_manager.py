@@ -594,6 +594,19 @@ def test_an_ensemble_that_is_there_before_the_manager_joins_when_it_comes() -> N
     assert manager.ensembles == ["early", "runtime-manager"]
 
 
+@pytest.mark.parametrize("name", ["", "/", "farm/pump", "a\\b", "\ud800", "x" * 256])
+def test_a_name_that_no_graph_can_have_is_refused(name: str) -> None:
+    """On devices the deployment would wait for an answer: an ensemble takes such a graph for none."""
+    manager = TTRuntimeManagerSim(None, [], simpy.Environment())
+    with pytest.raises(
+        TTRuntimeError, match=r"is no name for a graph: use 1 to 255 characters, none of them / or .*--name"
+    ):
+        manager.instantiate_and_map_graph(graph(ADDING), name=name)
+    assert not manager.status()["graphs"]
+    manager.instantiate_and_map_graph(graph(ADDING), name="x" * 255)
+    assert [entry["name"] for entry in manager.status()["graphs"]] == ["x" * 255]
+
+
 def test_a_name_in_use_is_refused() -> None:
     env = simpy.Environment()
     manager = TTRuntimeManagerSim(None, [TTEnsemble(None, "edge")], env)

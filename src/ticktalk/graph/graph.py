@@ -201,8 +201,7 @@ class TTGraph(msgspec.Struct, omit_defaults=True):
         Raises:
             ValueError: one does not; the message says which.
         """
-        if not re.fullmatch(r"[^/\\]+", self.name):
-            raise ValueError(f"{self.name!r} is no name for a graph")
+        check_graph_name(self.name)
         clocks = self.clock_tree()
         by_name = {sq.name: sq for sq in self.sqs}
         if len(by_name) != len(self.sqs):
@@ -235,6 +234,16 @@ class TTGraph(msgspec.Struct, omit_defaults=True):
         for function in self.functions.values():
             if any(not 0 <= need < len(self.statements) for need in function.needs):
                 raise ValueError(f"{function.name} needs a statement that is not there")
+
+
+def check_graph_name(name: str) -> None:
+    """Make sure that a graph can be called so, as a program or as a later version of one (`replacement.py`).
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if not re.fullmatch(r"[^/\\\ud800-\udfff]{1,255}(~\d+)?", name):
+        raise ValueError(f"{name[:100]!r} is no name for a graph: use 1 to 255 characters, none of them / or \\")
 
 
 def _content_hash(content: Any) -> str:

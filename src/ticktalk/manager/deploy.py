@@ -13,7 +13,7 @@ from ticktalk.defaults import interval_width
 from ticktalk.durations import about, duration_text, instant_text, period_text
 from ticktalk.errors import TTInputError, TTRuntimeError
 from ticktalk.graph.constants import decode_constant
-from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.graph import TTGraph, check_graph_name
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.completion import Completion
 from ticktalk.language.input_types import misfit
@@ -81,11 +81,15 @@ class Deploy:
 
         Raises:
             TTMappingError: some SQ cannot be placed; nothing is instantiated.
-            TTRuntimeError: the name is in use.
+            TTRuntimeError: the name is in use, or no graph can be called so.
         """
         graph = request.graph
         if request.name is not None and request.name != graph.name:
             graph = msgspec.structs.replace(graph, name=request.name)
+        try:
+            check_graph_name(graph.name)
+        except ValueError as error:
+            raise TTRuntimeError(f"{error} (--name)") from None
         if is_version_name(graph.name):
             raise TTRuntimeError(
                 f"a graph cannot be called {graph.name!r}: names that end in ~ and a number are those of new versions"
