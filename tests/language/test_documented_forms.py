@@ -77,6 +77,15 @@ def test_a_module_of_the_user_goes_before_an_older_path(tmp_path):
     assert outputs(tmp_path, text + "@GRAPHify\ndef main(a): return f(a)\n") == [42]
 
 
+@pytest.mark.parametrize(
+    "first",
+    ["import ticktalk as t\nsq = t.SQify\ngraph = t.GRAPHify", "from SQ import *\nsq = SQify\ngraph = GRAPHify"],
+)
+def test_decorators_by_names_that_assignments_give(tmp_path, first):
+    text = first + "\n@sq\ndef f(x): return [x, f.__name__]\ng = f\n@graph\ndef main(a): return g(2)\nsq = g\n"
+    assert outputs(tmp_path, text) == [[2, "f"]]
+
+
 def test_a_single_run_as_plan_b(tmp_path):
     assert outputs(tmp_path, PLAN_B) == [["fallback", n] for n in (1, 2, 3)]
     graph = compile_source(PLAN_B, "prog.py", "prog")

@@ -61,6 +61,7 @@ class ModuleScope:
         self._problems = problems.beside() if name else problems
         self.meanings = ModuleNames(resolve)  # the meaning in a graph of the names that the module binds
         self.home = Home(name, file, self.meanings, problems)
+        self._decorators: dict[ast.stmt, tuple[str, ast.expr] | None] = {}
         for statement in tree.body:
             for name in bound_names(statement):
                 self.bound.add(name)
@@ -99,6 +100,11 @@ class ModuleScope:
 
     def decorator_of(self, node: ast.stmt) -> tuple[str, ast.expr] | None:
         """The decorator of a function (`SQify`, `STREAMify`, `GRAPHify`), and its place; None of other statements."""
+        if node not in self._decorators:  # asked first where it is read: its name may be bound anew below
+            self._decorators[node] = self._find_decorator(node)
+        return self._decorators[node]
+
+    def _find_decorator(self, node: ast.stmt) -> tuple[str, ast.expr] | None:
         for decorator in getattr(node, "decorator_list", ()):
             called = decorator.func if isinstance(decorator, ast.Call) else decorator
             construct = construct_of(called, self.imports, self.bound)
@@ -109,8 +115,9 @@ class ModuleScope:
         return None
 
     def _handed_on(self, expression: ast.expr) -> str | None:
-        """The construct that a module beside the program hands on under a name: `from common import SQify`."""
-        if self._imported_root(expression) is None:
+        """The construct under another name: of a module beside the program, or by an assignment: `sq = SQify`."""
+        given = isinstance(expression, ast.Name) and isinstance(self.meanings.get(expression.id), Reference)
+        if not given and self._imported_root(expression) is None:
             return None
         found = self._constants.evaluate(expression)
         return found.name if isinstance(found, Reference) and found.kind == "construct" else None
