@@ -43,6 +43,8 @@ def compiled(folder: Path, module: str, body: str = "return x", **beside: str) -
         ("import beside", "return beside.x", {"cv2"}),
         ("from beside import x as y", "return y", {"cv2"}),
         ("import lazy", "return lazy.x", set()),
+        ("N = 1", "import prog\n    return prog.N", set()),
+        ("import back\nN = 1", "return back.x", set()),
         ("import numpy", "import ticktalk\n    return numpy", {"numpy"}),
     ],
 )
@@ -51,6 +53,7 @@ def test_only_imports_that_are_sure_to_run_count(tmp_path: Path, module: str, bo
         "beside": "import further\nx = 1\n",
         "further": "import cv2\nimport beside\n",
         "lazy": "def x():\n    import cv2\n",
+        "back": "import prog\nx = 1\n",
     }
     graph = compiled(tmp_path, module, body, **beside)
     assert needed_modules(graph) == ({"f": needs} if needs else {})

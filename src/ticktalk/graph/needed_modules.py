@@ -1,8 +1,8 @@
 """The Python modules without which a body is sure to fail, so that it is not placed where they are missing.
 
 An import counts if it is sure to run: at the top of the program, of a travelling module, or of the body itself. It does
-not count in `try`, `if`, another function or a class, nor after a `return`. The standard library, the sources that
-travel with the program and TickTalk itself are everywhere.
+not count in `try`, `if`, another function or a class, nor after a `return`. The standard library, the program
+itself, the sources that travel with it and TickTalk are everywhere.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def needed_modules(graph: TTGraph) -> dict[str, frozenset[str]]:
         names |= {function.module.partition(".")[0]} - {""}
         for name in names & sources.keys():
             names |= travelling[name]
-        missing = frozenset(names - sources.keys() - EVERYWHERE)
+        missing = frozenset(names - sources.keys() - EVERYWHERE - {graph.name})
         if missing:
             found[function.name] = missing
     return found
