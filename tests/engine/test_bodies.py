@@ -108,6 +108,22 @@ def test_two_graphs_with_modules_of_one_name_do_not_meet(tmp_path: Path) -> None
         assert values == [name]
 
 
+def test_a_program_imports_itself_however_its_graph_is_called(tmp_path: Path) -> None:
+    text = program(
+        "import dataclasses, own\nN = {0}\n@dataclasses.dataclass\nclass C:\n    n: int\n@SQify\n"
+        "def f(t):\n    import prog\n    return [prog.N, own.taken(), __name__, repr(prog.C(N))]"
+    )
+    manager, values = TTRuntimeManagerSim(None, [], simpy.Environment()), []
+    manager.on_output(lambda token: values.append(token.value))
+    for number, name in enumerate(("prog", "other")):
+        files = {"prog.py": text.format(number), "own.py": "def taken():\n    import prog\n    return prog.N\n"}
+        manager.instantiate_and_map_graph(travelled(files, tmp_path), name=name)
+    for name in ("prog", "other"):
+        manager.execute_graph(name)
+    manager.simulation.run()
+    assert values == [[number, number, "prog", f"C(n={number})"] for number in range(2)]
+
+
 MOD = """from __future__ import annotations
 import dataclasses, importlib, logging, sys, typing
 NAME = {0!r}

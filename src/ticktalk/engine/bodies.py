@@ -66,7 +66,7 @@ class GraphCode:
         self.graph = graph
         self.decode = value_decoder(self.find_class)  # of values that may be of the program's classes
         self.file = graph.file or f"{graph.name}.py"
-        self.module = types.ModuleType(graph.name)
+        self.module = types.ModuleType(graph.module)
         self._own = OwnNamesOfGraph(graph, self.module)
         self._travelled = TravelledModules(graph.modules, {**_KNOWN, **DECORATORS}, self._own.shared)
         self.module.__file__ = self.file

@@ -100,6 +100,11 @@ class TTGraph(msgspec.Struct, omit_defaults=True):
     statements: list[TTStatement] = []
     modules: dict[str, str] = {}
 
+    @property
+    def module(self) -> str:
+        """The name by which code imports the program: its file's stem, however the graph is called."""
+        return Path(self.file).stem or self.name
+
     def sq(self, name: str) -> TTSQ:
         """The SQ of that name.
 

@@ -35,7 +35,7 @@ def needed_modules(graph: TTGraph) -> dict[str, frozenset[str]]:
         names |= {function.module.partition(".")[0]} - {""}
         for name in names & sources.keys():
             names |= travelling[name]
-        missing = frozenset(names - sources.keys() - EVERYWHERE - {graph.name})
+        missing = frozenset(names - sources.keys() - EVERYWHERE - {graph.module})
         if missing:
             found[function.name] = missing
     return found
