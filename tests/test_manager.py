@@ -758,6 +758,9 @@ def test_inputs_are_checked_against_the_graphs() -> None:
     ]:
         with pytest.raises(TTInputError, match=message):
             manager.execute_graph(program, wrong)
+    for length in (0, -5):
+        with pytest.raises(TTRuntimeError, match=f"cannot run for {length} ticks: give a length of at least 1"):
+            manager.execute_graph(program, {"a": 1, "b": 2}, length=length)
     with pytest.raises(TTRuntimeError, match=r"no graph named 'other'.*prog"):
         manager.execute_graph("other", {})
     heard = Heard(manager)

@@ -312,7 +312,7 @@ class TTRuntimeManagerSim(TTRuntimeManager):
             length: root ticks after which its streams end (exclusive); None: as long as their windows last.
 
         Raises:
-            TTRuntimeError: it is not instantiated.
+            TTRuntimeError: it is not instantiated, or the length is below 1.
             TTInputError: a value is missing, or for no input.
         """
         request = carry.StartRequest(_name(graph), inputs or {}, reply=Future(), length=length)
@@ -436,7 +436,8 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
             start_tick: when, such as `durations.moment("12:30")` (root ticks); None: at once.
 
         Raises:
-            TTRuntimeError: it is not instantiated, goes on and is not to be started `again`, or the start is past.
+            TTRuntimeError: it is not instantiated, goes on and is not to be started `again`, the length is below 1, or
+                the start is past.
             TTInputError: a value is missing, or for no input.
         """
         start = carry.StartRequest(_name(graph), inputs or {}, start_tick, Future(), length, again)

@@ -199,8 +199,9 @@ class Deploy:
     def start_when_ready(self, request: StartRequest, later: Future[Any]) -> None:
         """Start a context of a graph, once it is ready; `later` gets its number, or the error.
 
-        A `TTRuntimeError` says that there is no such graph, that it is being stopped, or that it runs and is not to be
-        started `again`. A `TTInputError` says that a value is missing, is for no input, or has no codec.
+        A `TTRuntimeError` says that there is no such graph, that it is being stopped, that it runs and is not to be
+        started `again`, that its length is below 1, or that its start is past. A `TTInputError` says that a value is
+        missing, is for no input, or has no codec.
         """
         deployed = self._replies.get(self._state.versions.get(request.graph, request.graph))
         if deployed is None:
@@ -223,6 +224,9 @@ class Deploy:
                 f"graph {state.title!r} runs already (context {', '.join(map(str, goes_on))}): stop it first, or start"
                 " another context of it with --again"
             )
+        if request.length is not None and request.length < 1:
+            what = f"graph {state.title!r} cannot run for {request.length} ticks"
+            raise TTRuntimeError(f"{what}: give a length of at least 1, or none at all")
         values = check_inputs(state.title, state.graph, request.inputs)
         tick = self._driver.start_tick() if request.start_tick is None else request.start_tick
         if tick < self._driver.now():
