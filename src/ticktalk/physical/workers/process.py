@@ -129,11 +129,21 @@ def send_settings(
 def leave_the_end_to_the_timekeeper() -> None:
     """Take no notice of SIGINT and SIGTERM: they may reach a whole group, and the states here are still wanted.
 
-    SIGTERM ends what bodies start as ever: another program does not have this handler, and a fork has it set back.
+    SIGTERM ends what bodies start as ever: another program does not have this handler, and a fork has it set back. A
+    signal that comes to a fork before that waits.
     """
+
+    def as_ever() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: None)
-    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM}),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM}),
+        after_in_child=as_ever,
+    )
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})  # also for programs that bodies start
 
 
