@@ -352,8 +352,8 @@ class ThreadChannel:
 
     def _run_one(self, unit: Unit) -> None:
         """Carry out one command of a unit; the timekeeper sees to those that have come meanwhile."""
-        if self._worker.run_waiting(unit, most=1):
-            self._loop.post(self._loop.do_aside, lambda: self._job(unit))
+        if (more := self._worker.run_waiting(unit, most=1)) is not None:
+            self._loop.post(self._loop.do_aside, lambda: self._job(more))
 
     def _carry_out(self, command: Command) -> None:
         """Carry out a command that may take long: it may import modules."""

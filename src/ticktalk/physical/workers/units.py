@@ -93,6 +93,10 @@ class Unit:
                     return command.start, command.stop
         return None
 
+    def begins_after(self, member: Unit) -> bool:
+        """True if it waited for the commands of `member`, which have been carried out, and is to be run now."""
+        return False
+
     def carry_out(self, command: OfUnit) -> None:
         """Carry out a command and answer it."""
         raise NotImplementedError
@@ -218,6 +222,8 @@ class Instance(Unit):
 class RegionUnit(Unit):
     """The bodies of a region.
 
+    A body may still be given its `sq_state` in another thread as the region forms. The region runs when that is done.
+
     Args:
         ident: its number.
         region: runs them.
@@ -225,15 +231,27 @@ class RegionUnit(Unit):
         answer: sends answers.
     """
 
-    __slots__ = ("_region", "members")
+    __slots__ = ("_first", "_region", "members")
 
     def __init__(self, ident: int, region: WorkerRegion, members: list[Instance], answer: SendAnswer) -> None:
         super().__init__(ident, answer)
         self._region = region
         self.members = members
-        for member in members:
-            with member.lock:  # nothing waits for it: it was idle when the timekeeper decided this
-                member.unit = self
+        self._first: set[Unit] = set()  # the bodies with commands of their own under way
+        with self.lock:
+            for member in members:
+                with member.lock:
+                    member.unit = self
+                    if member.busy:
+                        self._first.add(member)
+            self.busy = bool(self._first)
+
+    def begins_after(self, member: Unit) -> bool:
+        """A body has carried out its own commands; True: the caller is to run the region, which waited for it last."""
+        with self.lock:
+            waited = member in self._first
+            self._first.discard(member)
+            return waited and not self._first
 
     def carry_out(self, command: OfUnit) -> None:
         """Run the region, or note that it ends."""

@@ -144,23 +144,30 @@ class Worker:
                     unit.busy = True
                     return unit
 
-    def run_waiting(self, unit: Unit, *, most: int = 1 << 62) -> bool:
-        """Carry out the commands that wait for a unit, so many at most.
+    def run_waiting(self, unit: Unit, *, most: int = 1 << 62) -> Unit | None:
+        """Carry out the commands that wait for a unit, so many at most; then those of a region that waited for it.
 
         Returns:
-            Whether more wait: then it is to be called again, in the same thread or another.
+            The unit for which more wait, if any: then this is to be called for it, in the same thread or another.
         """
         while True:
             with unit.lock:
-                if unit.left or not unit.waits:
+                rests = bool(unit.left) or not unit.waits
+                if rests:
                     unit.busy = False
                     if unit.split and not unit.left and isinstance(unit, RegionUnit):
                         self._units.pop(unit.ident, None)
                         unit.end()
-                    return False
-                if not most:
-                    return True
-                command = unit.waits.popleft()
+                elif not most:
+                    return unit
+                else:
+                    command = unit.waits.popleft()
+            if rests:
+                region = unit.unit
+                if not region.begins_after(unit):
+                    return None
+                unit = region
+                continue
             most -= 1
             target = self._units.get(command.ident)
             if target is not None:
@@ -168,6 +175,9 @@ class Worker:
                     target.carry_out(command)
                 except BaseException:  # such as the interruption of a visitor: its next command runs all the same
                     unit.busy = False
+                    region = unit.unit
+                    if region.begins_after(unit):
+                        region.busy = False
                     raise
 
     def _load(self, command: LoadBodies) -> None:
