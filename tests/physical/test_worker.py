@@ -782,22 +782,30 @@ def test_closing_leaves_no_thread_and_no_process(processes: bool) -> None:
     assert set(os.listdir("/proc/self/fd")) <= descriptors
 
 
-@pytest.mark.parametrize("instants", [1, 30], ids=["by itself", "in a region"])
-def test_the_result_of_a_body_is_not_kept_in_memory(instants: int) -> None:
+ALONE = """
+@GRAPHify
+def main(trigger):
+    return same(src(trigger))
+"""
+TOGETHER = STREAM.format(length=600_000, last="same", period=20_000, width=10_000)
+
+
+@pytest.mark.parametrize("kind, main", [("SQify", ALONE), ("STREAMify", TOGETHER)], ids=["by itself", "in a region"])
+def test_the_result_of_a_body_is_not_kept_in_memory(kind: str, main: str) -> None:
     """Otherwise the last results of a graph would take up room as long as the graph is there."""
     host = Host(False)
     host.node.take_output = lambda token: None
     host.node.sharing._needs_own = True  # as if some other ensemble consumed it
     try:
-        text = """
+        text = f"""
 import numpy
-@STREAMify
+@{kind}
 def src(trigger):
     return numpy.zeros(100_000)
 @SQify
 def same(x):
     return x
-""" + STREAM.format(length=instants * 20_000, last="same", period=20_000, width=10_000)
+{main}"""
         host.finished(host.run(text))
         memories = host.node.sharing._own
         assert memories is not None
