@@ -242,6 +242,13 @@ class HomeRegion(RegionUnit):
         else:
             super().carry_out(command)
 
+    def begins_after(self, member: Unit) -> bool:
+        """As of `Unit`; a region that left meanwhile can be withdrawn from now on."""
+        begins = super().begins_after(member)
+        if begins and self.left:
+            self._tell(LeftHome(self.ident, self.left))
+        return begins
+
     def end(self) -> None:
         """Let the bodies take their turns by themselves again; one that was about to leave leaves now."""
         super().end()
@@ -344,6 +351,8 @@ class HomeWorker(Worker):
         """Forget a body or a region that leaves; see `HomeChannel.withdraw`."""
         unit = self._units.get(ident)
         if unit is None or unit.unit is not unit:  # its region was formed meanwhile: that leaves at its next run
+            return [], []
+        if isinstance(unit, HomeRegion) and unit.awaited:  # a thread is to take the state of one of its bodies
             return [], []
         members = unit.members if isinstance(unit, HomeRegion) else [unit] if isinstance(unit, HomeInstance) else []
         gone = [each.ident for each in members if each.ident not in self._units]  # dropped while the region ran

@@ -229,29 +229,32 @@ class RegionUnit(Unit):
         region: runs them.
         members: the bodies, which take their turns with it until it ends.
         answer: sends answers.
+
+    Attributes:
+        awaited: the bodies with commands of their own under way since before it formed.
     """
 
-    __slots__ = ("_first", "_region", "members")
+    __slots__ = ("_region", "awaited", "members")
 
     def __init__(self, ident: int, region: WorkerRegion, members: list[Instance], answer: SendAnswer) -> None:
         super().__init__(ident, answer)
         self._region = region
         self.members = members
-        self._first: set[Unit] = set()  # the bodies with commands of their own under way
+        self.awaited: set[Unit] = set()
         with self.lock:
             for member in members:
                 with member.lock:
                     member.unit = self
                     if member.busy:
-                        self._first.add(member)
-            self.busy = bool(self._first)
+                        self.awaited.add(member)
+            self.busy = bool(self.awaited)
 
     def begins_after(self, member: Unit) -> bool:
         """A body has carried out its own commands; True: the caller is to run the region, which waited for it last."""
         with self.lock:
-            waited = member in self._first
-            self._first.discard(member)
-            return waited and not self._first
+            waited = member in self.awaited
+            self.awaited.discard(member)
+            return waited and not self.awaited
 
     def carry_out(self, command: OfUnit) -> None:
         """Run the region, or note that it ends."""
