@@ -15,7 +15,7 @@ import pytest
 
 from commands import ticktalk
 from ticktalk.cli import tables
-from ticktalk.cli.streams import say
+from ticktalk.cli.streams import say, say_lines
 
 TICKTALK = [sys.executable, "-m", "ticktalk"]
 

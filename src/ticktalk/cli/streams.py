@@ -92,6 +92,7 @@ def say_lines(text: object) -> None:
 
 def _to_stderr(text: str) -> None:
     try:
-        print(text, file=sys.stderr, flush=True)
+        sys.stderr.write(f"{text}\n")  # at once: what another thread prints goes before or after the line
+        sys.stderr.flush()
     except OSError:
         pass  # its reader is gone, or the disk is full
