@@ -191,6 +191,21 @@ def test_a_status_shows_any_text_whole(capsys: pytest.CaptureFixture[str]) -> No
     assert "\x1b" not in text and "\r" not in text
 
 
+def test_a_message_is_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise what a body prints in another thread, or in a worker, could come before the end of its line."""
+    written: list[str] = []
+
+    class Notes(io.StringIO):
+        def write(self, text: str) -> int:
+            written.append(text)
+            return len(text)
+
+    monkeypatch.setattr(sys, "stderr", Notes())
+    say("one")
+    say_lines("two\nthree")
+    assert written == ["one\n", "two\nthree\n"]
+
+
 def test_every_message_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", told := io.StringIO())
     say("one\ntwo\x1b[31m")
