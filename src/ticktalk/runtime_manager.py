@@ -436,7 +436,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
             start_tick: when, such as `durations.moment("12:30")` (root ticks); None: at once.
 
         Raises:
-            TTRuntimeError: it is not instantiated, goes on and is not to be started `again`, has no length, or is past.
+            TTRuntimeError: it is not instantiated, goes on though not `again`, is past, or the length is below 1.
             TTInputError: a value is missing, or for no input.
         """
         start = carry.StartRequest(_name(graph), inputs or {}, start_tick, Future(), length, again)

@@ -250,7 +250,7 @@ class RegionUnit(Unit):
             self.busy = bool(self.awaited)
 
     def begins_after(self, member: Unit) -> bool:
-        """A body has carried out its own commands; True: the caller is to run the region, which waited for it last."""
+        """As of `Unit`: it is to be run when the last body that it awaited has carried out its commands."""
         with self.lock:
             waited = member in self.awaited
             self.awaited.discard(member)
